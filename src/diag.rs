@@ -1,0 +1,236 @@
+//! Errors that point: every source file that was read, spans into them, and the error type of all rooms.
+//!
+//! Sources live in one table for the life of the process, so that a [`Span`] is a small `Copy` value
+//! that anything can carry. Offsets are bytes.
+
+use miette::{LabeledSpan, SourceSpan};
+use std::fmt;
+use std::sync::{Arc, LazyLock, RwLock};
+
+/// A source file as read: its name as shown to the user and its text.
+#[derive(Debug)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+static SOURCES: LazyLock<RwLock<Vec<Arc<Source>>>> = LazyLock::new(Default::default);
+
+/// A place in a source: bytes `start..end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    pub source: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// Adds a source to the table and answers its number for spans.
+pub fn add_source(name: impl Into<String>, text: impl Into<String>) -> u32 {
+    let mut all = SOURCES.write().unwrap_or_else(|e| e.into_inner());
+    all.push(Arc::new(Source { name: name.into(), text: text.into() }));
+    (all.len() - 1) as u32
+}
+
+/// The source with this number.
+pub fn source(id: u32) -> Option<Arc<Source>> {
+    SOURCES.read().unwrap_or_else(|e| e.into_inner()).get(id as usize).cloned()
+}
+
+impl Span {
+    pub fn new(source: u32, start: usize, end: usize) -> Span {
+        Span { source, start: start as u32, end: end.max(start) as u32 }
+    }
+    /// Line and column, both from 1; the column counts characters.
+    pub fn line_col(&self) -> (usize, usize) {
+        let Some(src) = source(self.source) else { return (1, 1) };
+        let at = (self.start as usize).min(src.text.len());
+        let before = src.text.get(..at).unwrap_or("");
+        let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+        let col = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        (line, col)
+    }
+    /// The file's name.
+    pub fn file(&self) -> String {
+        source(self.source).map(|s| s.name.clone()).unwrap_or_default()
+    }
+    /// `file:line:col`
+    pub fn show(&self) -> String {
+        let (l, c) = self.line_col();
+        format!("{}:{l}:{c}", self.file())
+    }
+}
+
+/// What sort of error this is; decides the exit code as Ansible's do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything else (exit 1).
+    General,
+    /// A playbook, role or inventory that cannot be understood (exit 4).
+    Parse,
+    /// Wrong use of the command line or configuration (exit 5 in playbook runs; clap's own is 2).
+    Options,
+    /// A template or variable that cannot be rendered; fails the task where it happens.
+    Template,
+    /// An undefined variable inside a template (`default` and `is defined` see through it).
+    Undefined,
+    /// The host could not be reached.
+    Unreachable,
+    /// Vault: no secret, wrong secret, damaged envelope (exit 4 while loading).
+    Vault,
+    /// The user interrupted the run (exit 99).
+    Interrupted,
+}
+
+/// An error with a message, the place in a source, and advice. Cheap to move.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    kind: Kind,
+    message: String,
+    span: Option<Span>,
+    label: Option<String>,
+    help: Option<String>,
+    source: Option<Arc<Source>>,
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner { kind, message: message.into(), span: None, label: None, help: None, source: None }))
+    }
+    pub fn general(message: impl Into<String>) -> Error {
+        Error::new(Kind::General, message)
+    }
+    pub fn parse(message: impl Into<String>) -> Error {
+        Error::new(Kind::Parse, message)
+    }
+    pub fn options(message: impl Into<String>) -> Error {
+        Error::new(Kind::Options, message)
+    }
+    pub fn template(message: impl Into<String>) -> Error {
+        Error::new(Kind::Template, message)
+    }
+    pub fn undefined(message: impl Into<String>) -> Error {
+        Error::new(Kind::Undefined, message)
+    }
+    /// Points at a place; an error that points already keeps its own (the innermost is the most exact).
+    pub fn at(mut self, span: impl Into<Option<Span>>) -> Error {
+        if self.0.span.is_none()
+            && let Some(s) = span.into()
+        {
+            self.0.span = Some(s);
+            self.0.source = source(s.source);
+        }
+        self
+    }
+    /// The words beside the marked place.
+    pub fn label(mut self, text: impl Into<String>) -> Error {
+        self.0.label = Some(text.into());
+        self
+    }
+    /// What the user can do about it.
+    pub fn help(mut self, text: impl Into<String>) -> Error {
+        self.0.help = Some(text.into());
+        self
+    }
+    /// Puts words before the message: `context: message`.
+    pub fn context(mut self, context: impl fmt::Display) -> Error {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+    pub fn with_kind(mut self, kind: Kind) -> Error {
+        self.0.kind = kind;
+        self
+    }
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+    pub fn span(&self) -> Option<Span> {
+        self.0.span
+    }
+    pub fn help_text(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+    /// The exit code of a run that ends with this error.
+    pub fn exit_code(&self) -> i32 {
+        match self.0.kind {
+            Kind::General | Kind::Template | Kind::Undefined => 1,
+            Kind::Parse | Kind::Vault | Kind::Unreachable => 4,
+            Kind::Options => 5,
+            Kind::Interrupted => 99,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+impl std::error::Error for Error {}
+
+impl From<std::io::Error> for Error {
+    fn from(e: std::io::Error) -> Self {
+        Error::general(e.to_string())
+    }
+}
+
+impl miette::Diagnostic for Error {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.0.help.as_ref().map(|h| Box::new(h) as Box<dyn fmt::Display>)
+    }
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.0.source.as_ref().map(|s| s as &dyn miette::SourceCode)
+    }
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let s = self.0.span?;
+        let range: SourceSpan = (s.start as usize, (s.end - s.start) as usize).into();
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(self.0.label.clone(), range))))
+    }
+}
+
+impl miette::SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
+        let inner = self.text.as_str().read_span(span, before, after)?;
+        Ok(Box::new(miette::MietteSpanContents::new_named(
+            self.name.clone(),
+            inner.data(),
+            *inner.span(),
+            inner.line(),
+            inner.column(),
+            inner.line_count(),
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_count_characters() {
+        let id = add_source("x.yml", "é: 1\nab: c\n");
+        assert_eq!(Span::new(id, 10, 11).show(), "x.yml:2:5");
+        assert_eq!(Span::new(id, 3, 3).line_col(), (1, 3));
+    }
+
+    #[test]
+    fn innermost_place_wins() {
+        let id = add_source("y.yml", "a: b\n");
+        let e = Error::parse("bad").at(Span::new(id, 3, 4)).at(Span::new(id, 0, 1)).context("play");
+        assert_eq!(e.span().map(|s| s.start), Some(3));
+        assert_eq!(e.to_string(), "play: bad");
+        assert_eq!(e.exit_code(), 4);
+    }
+}

@@ -1,0 +1,12 @@
+//! Dirigo: a drop-in replacement for Ansible's playbook engine.
+//!
+//! The rooms, from the ground up: [`value`], [`diag`] and [`proto`] know nothing; [`yaml`],
+//! [`template`] and [`modules`] know values and spans; [`inventory`], [`playbook`], [`vars`] and
+//! [`vault`] know nodes and templates; [`actions`], [`transport`] and [`agent`] know requests;
+//! [`executor`] knows plays; [`output`] and [`cli`] know everything and are known by nobody.
+
+pub mod diag;
+pub mod modules;
+pub mod proto;
+pub mod value;
+pub mod yaml;

@@ -1,0 +1,245 @@
+//! Modules: what runs on targets, inside the agent. One file each; each declares its arguments, its
+//! check-mode support and its documentation, and is registered by one line in [`registry`].
+
+pub mod spec;
+mod validate;
+
+pub use spec::{Arg, Args, Rule, Spec, Type};
+pub use validate::{Checked, validate};
+
+use serde_json::{Map, Value as Json};
+use std::io::Read;
+use std::sync::OnceLock;
+
+/// How far a module supports check mode or diff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    Full,
+    Partial,
+    None,
+}
+
+/// A module: its declaration and its code.
+pub struct Module {
+    /// Ansible's short name, e.g. `lineinfile`.
+    pub name: &'static str,
+    /// Fully qualified home, e.g. `ansible.builtin`; the short and the full name both work.
+    pub collection: &'static str,
+    pub spec: Spec,
+    pub check: Support,
+    pub diff: Support,
+    /// True for `command`-like modules whose free-form text is the `_raw_params` argument.
+    pub free_form: bool,
+    /// One line, then paragraphs; shown by `dirigo doc`.
+    pub doc: &'static str,
+    pub run: fn(&mut Ctx, &Args) -> ModResult,
+}
+
+/// What a module's code answers; a failure may carry result keys too.
+pub type ModResult = std::result::Result<Outcome, Failure>;
+
+/// The result keys of a module that did its work.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub changed: bool,
+    pub data: Map<String, Json>,
+    pub diff: Vec<Diff>,
+    pub warnings: Vec<String>,
+}
+
+impl Outcome {
+    pub fn ok() -> Outcome {
+        Outcome::default()
+    }
+    pub fn changed(changed: bool) -> Outcome {
+        Outcome { changed, ..Outcome::default() }
+    }
+    /// Sets a result key.
+    pub fn set(mut self, key: &str, value: impl Into<Json>) -> Outcome {
+        self.data.insert(key.into(), value.into());
+        self
+    }
+    pub fn msg(self, text: impl Into<String>) -> Outcome {
+        self.set("msg", text.into())
+    }
+    pub fn with_diff(mut self, d: Diff) -> Outcome {
+        self.diff.push(d);
+        self
+    }
+    pub fn warn(mut self, text: impl Into<String>) -> Outcome {
+        self.warnings.push(text.into());
+        self
+    }
+    /// `skipped: true` with a message, as check mode gives for what cannot be predicted.
+    pub fn skipped(text: &str) -> Outcome {
+        Outcome::ok().set("skipped", true).set("msg", text)
+    }
+}
+
+/// A before/after pair as Ansible's `diff` key has it.
+#[derive(Clone, Debug, Default)]
+pub struct Diff {
+    pub before: Json,
+    pub after: Json,
+    pub before_header: Option<String>,
+    pub after_header: Option<String>,
+    /// Text that is shown as it is, instead of before and after.
+    pub prepared: Option<String>,
+    /// Other keys of the diff dictionary (`before_binary`, `src_larger` …).
+    pub extra: Map<String, Json>,
+}
+
+impl Diff {
+    pub fn new(before: impl Into<Json>, after: impl Into<Json>) -> Diff {
+        Diff { before: before.into(), after: after.into(), ..Diff::default() }
+    }
+    pub fn headers(mut self, before: &str, after: &str) -> Diff {
+        self.before_header = Some(before.into());
+        self.after_header = Some(after.into());
+        self
+    }
+    pub fn to_json(&self) -> Json {
+        let mut m = self.extra.clone();
+        if let Some(p) = &self.prepared {
+            m.insert("prepared".into(), p.as_str().into());
+        } else {
+            m.insert("before".into(), self.before.clone());
+            m.insert("after".into(), self.after.clone());
+        }
+        if let Some(h) = &self.before_header {
+            m.insert("before_header".into(), h.as_str().into());
+        }
+        if let Some(h) = &self.after_header {
+            m.insert("after_header".into(), h.as_str().into());
+        }
+        Json::Object(m)
+    }
+}
+
+/// A module's failure: the message and further result keys (`rc`, `stderr`, …).
+#[derive(Clone, Debug, Default)]
+pub struct Failure {
+    pub msg: String,
+    pub data: Map<String, Json>,
+}
+
+impl Failure {
+    pub fn new(msg: impl Into<String>) -> Failure {
+        Failure { msg: msg.into(), data: Map::new() }
+    }
+    pub fn set(mut self, key: &str, value: impl Into<Json>) -> Failure {
+        self.data.insert(key.into(), value.into());
+        self
+    }
+}
+impl From<std::io::Error> for Failure {
+    fn from(e: std::io::Error) -> Self {
+        Failure::new(e.to_string())
+    }
+}
+impl From<String> for Failure {
+    fn from(e: String) -> Self {
+        Failure::new(e)
+    }
+}
+impl From<&str> for Failure {
+    fn from(e: &str) -> Self {
+        Failure::new(e)
+    }
+}
+
+/// What a running module may use of its surroundings.
+pub struct Ctx<'a> {
+    pub check: bool,
+    pub want_diff: bool,
+    /// Extra environment for every process the module starts.
+    pub env: Vec<(String, String)>,
+    pub hints: Map<String, Json>,
+    pub verbosity: u8,
+    /// Content sent by the controller with this request, if any.
+    pub content: Option<Box<dyn ContentSource + 'a>>,
+    /// Where a module streams content back to the controller (fetch).
+    pub sink: Option<&'a mut dyn FnMut(&[u8]) -> std::io::Result<()>>,
+}
+
+impl Ctx<'_> {
+    /// A context for tests and local calls: no content, no check mode.
+    pub fn bare() -> Ctx<'static> {
+        Ctx { check: false, want_diff: false, env: vec![], hints: Map::new(), verbosity: 0, content: None, sink: None }
+    }
+}
+
+/// Content that the controller announced: asked for only if the module needs it.
+pub trait ContentSource {
+    fn size(&self) -> u64;
+    /// SHA-1 in hex, as announced.
+    fn sha1(&self) -> &str;
+    /// The bytes; the first read asks the controller to send them. Fails if the checksum is wrong at the end.
+    fn reader(&mut self) -> std::io::Result<Box<dyn Read + '_>>;
+}
+
+/// Every module of the agent, one line each.
+pub fn registry() -> &'static [Module] {
+    static ALL: OnceLock<Vec<Module>> = OnceLock::new();
+    ALL.get_or_init(|| vec![])
+}
+
+/// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.
+pub fn find(name: &str) -> Option<&'static Module> {
+    let (prefix, short) = name.rsplit_once('.').unwrap_or(("", name));
+    registry().iter().find(|m| {
+        m.name == short
+            && (prefix.is_empty()
+                || prefix == m.collection
+                || (m.collection == "ansible.builtin" && prefix == "ansible.legacy"))
+    })
+}
+
+/// Runs a module: validates the arguments, calls its code, and puts the answer in Ansible's result keys.
+pub fn run(module: &Module, ctx: &mut Ctx, args: &Map<String, Json>) -> Map<String, Json> {
+    let checked = match validate(&module.spec, args, module.name) {
+        Ok(c) => c,
+        Err(msgs) => {
+            let mut m = Map::new();
+            m.insert("failed".into(), true.into());
+            m.insert("msg".into(), msgs.into());
+            return m;
+        }
+    };
+    if ctx.check && module.check == Support::None {
+        return finish(Ok(Outcome::skipped("remote module does not support check mode")), &checked);
+    }
+    let r = (module.run)(ctx, &checked.args);
+    finish(r, &checked)
+}
+
+fn finish(r: ModResult, checked: &Checked) -> Map<String, Json> {
+    let mut m = Map::new();
+    let mut warnings = checked.warnings.clone();
+    match r {
+        Ok(o) => {
+            m.insert("changed".into(), o.changed.into());
+            m.extend(o.data);
+            match o.diff.as_slice() {
+                [] => {}
+                [one] => drop(m.insert("diff".into(), one.to_json())),
+                many => drop(m.insert("diff".into(), many.iter().map(Diff::to_json).collect())),
+            }
+            warnings.extend(o.warnings);
+        }
+        Err(f) => {
+            m.insert("failed".into(), true.into());
+            m.insert("changed".into(), false.into());
+            m.extend(f.data);
+            m.insert("msg".into(), f.msg.into());
+        }
+    }
+    if !warnings.is_empty() {
+        m.insert("warnings".into(), warnings.into());
+    }
+    let mut inv = Map::new();
+    inv.insert("module_args".into(), Json::Object(checked.shown()));
+    m.insert("invocation".into(), Json::Object(inv));
+    checked.censor(&mut m);
+    m
+}

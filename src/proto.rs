@@ -1,0 +1,106 @@
+//! The protocol between controller and agent.
+//!
+//! A frame is `u32` length (big endian, of what follows), one byte kind, `u64` id, payload. Requests
+//! and responses are JSON; file content travels as raw [`FrameKind::Data`] frames under the id of its
+//! request. Several requests may be under way on one channel.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+/// The largest frame either side accepts, in bytes; content is cut in chunks of [`CHUNK`].
+pub const MAX_FRAME: u32 = 64 << 20;
+/// Size of a content chunk in bytes.
+pub const CHUNK: usize = 256 << 10;
+/// Content up to this size goes along with the request; larger content waits until the agent asks.
+pub const INLINE: u64 = 64 << 10;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Agent → controller, once, at start: [`Hello`].
+    Hello = 1,
+    /// Controller → agent: [`Request`].
+    Request = 2,
+    /// Agent → controller: [`Response`].
+    Response = 3,
+    /// Either way: a chunk of content of the request with this id.
+    Data = 4,
+    /// Either way: the content of this id is complete; payload is its SHA-1 in hex.
+    DataEnd = 5,
+    /// Agent → controller: the module of this id wants the content announced in its request.
+    WantData = 6,
+    /// Controller → agent: stop the request of this id (kill its processes).
+    Cancel = 7,
+}
+
+impl FrameKind {
+    pub fn from_byte(b: u8) -> Option<FrameKind> {
+        use FrameKind::*;
+        [Hello, Request, Response, Data, DataEnd, WantData, Cancel].into_iter().find(|k| *k as u8 == b)
+    }
+}
+
+/// What the agent says first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: String,
+    pub pid: u32,
+    pub uid: u32,
+    pub user: String,
+    pub home: String,
+}
+
+/// One module to run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Request {
+    /// Module name without collection, e.g. `copy`.
+    pub module: String,
+    /// Rendered arguments, validated again by the agent.
+    pub args: Map<String, Json>,
+    #[serde(default)]
+    pub check: bool,
+    #[serde(default)]
+    pub diff: bool,
+    /// Extra environment of the task (`environment:` keyword).
+    #[serde(default)]
+    pub env: Map<String, Json>,
+    /// Size and SHA-1 of content that belongs to the request (copy, script, unarchive …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// Set for `async` tasks: run detached, answer at once.
+    #[serde(default, rename = "async", skip_serializing_if = "Option::is_none")]
+    pub async_job: Option<AsyncJob>,
+    /// Seconds after which the agent stops the module (`timeout:` keyword); 0 for none.
+    #[serde(default)]
+    pub timeout: u64,
+    #[serde(default)]
+    pub no_log: bool,
+    /// What modules may need to know of the play: `verbosity`, `remote_tmp`, `ansible_facts` wanted …
+    #[serde(default)]
+    pub hints: Map<String, Json>,
+}
+
+/// Content announced with a request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Content {
+    pub size: u64,
+    pub sha1: String,
+    /// True if the data frames follow at once; otherwise the agent asks with `WantData`.
+    pub inline: bool,
+}
+
+/// An asynchronous job: its id (as in `ansible_job_id`) and its limit in seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AsyncJob {
+    pub jid: String,
+    pub limit: u64,
+    /// Directory of the job files, by default `~/.ansible_async`.
+    pub dir: String,
+}
+
+/// A module's answer: Ansible's result keys (`changed`, `failed`, `msg`, `rc`, …).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Response {
+    pub result: Map<String, Json>,
+}
