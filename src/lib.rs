@@ -5,8 +5,19 @@
 //! [`vault`] know nodes and templates; [`actions`], [`transport`] and [`agent`] know requests;
 //! [`executor`] knows plays; [`output`] and [`cli`] know everything and are known by nobody.
 
+pub mod actions;
+pub mod agent;
+pub mod cli;
 pub mod diag;
+pub mod executor;
+pub mod inventory;
 pub mod modules;
+pub mod output;
+pub mod playbook;
 pub mod proto;
+pub mod template;
+pub mod transport;
 pub mod value;
+pub mod vars;
+pub mod vault;
 pub mod yaml;

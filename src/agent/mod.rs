@@ -1,0 +1,1 @@
+//! The process on the target: reads requests, runs modules, answers.

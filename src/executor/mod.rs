@@ -1,0 +1,1 @@
+//! Runs plays: cursors, strategies, loops, results, handlers; emits events.

@@ -1,0 +1,1 @@
+//! Hosts, groups and their variables: INI, YAML, scripts, directories, host lists; host patterns.

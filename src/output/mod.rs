@@ -1,0 +1,1 @@
+//! Renderers of events: Ansible's default text, json, ndjson, yaml.

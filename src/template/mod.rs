@@ -1,0 +1,39 @@
+//! Templates: minijinja with Ansible's semantics. Lazy variables, undefined rules, native types,
+//! Python-style output, trust by origin.
+
+use crate::diag::Result;
+use crate::value::Value;
+use std::sync::{Arc, LazyLock};
+
+/// What a variable name leads to.
+#[derive(Clone)]
+pub enum Var {
+    /// A value as loaded; if it is a template it is rendered in the scope it was found in.
+    Raw(Value),
+    /// A mapping that is a scope of its own (`vars`, `hostvars`, `hostvars[host]`): what is found in
+    /// it is rendered in it.
+    Scope(Arc<dyn Vars>),
+}
+
+/// Where templates find their variables.
+pub trait Vars: Send + Sync {
+    /// The variable `name`, unrendered. An error is one of finding it (a vault without secret …).
+    fn get(&self, name: &str) -> Result<Option<Var>>;
+    /// Every name, in no particular order.
+    fn names(&self) -> Vec<Arc<str>>;
+    /// The text of a `!vault` value met while rendering.
+    fn decrypt(&self, vault: &crate::value::VaultText) -> Result<String>;
+}
+
+static OMIT: LazyLock<Arc<str>> =
+    LazyLock::new(|| format!("__omit_place_holder__{}", uuid::Uuid::new_v4().simple()).into());
+
+/// The value of the magic variable `omit`: an argument rendered to it is left out.
+pub fn omit() -> Value {
+    Value::plain(OMIT.clone())
+}
+
+/// True for the value of `omit`.
+pub fn is_omit(v: &Value) -> bool {
+    matches!(v, Value::Str(s) if *s.text == **OMIT)
+}
