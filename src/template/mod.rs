@@ -1,6 +1,18 @@
 //! Templates: minijinja with Ansible's semantics. Lazy variables, undefined rules, native types,
 //! Python-style output, trust by origin.
 
+pub mod convert;
+mod engine;
+pub mod filters;
+pub mod globals;
+mod lookups;
+mod object;
+mod scope;
+pub mod tests;
+
+pub use engine::{Engine, EngineOptions, FileOptions};
+pub use scope::{FileScope, InventoryView, MapVars, Scope, VaultOpener, Warn, expand_user};
+
 use crate::diag::Result;
 use crate::value::Value;
 use std::sync::{Arc, LazyLock};

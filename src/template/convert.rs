@@ -1,0 +1,239 @@
+//! Between the controller's values and the template engine's.
+
+use super::object::{ListObj, MapObj};
+use crate::diag::{Error, Kind, Result};
+use crate::value::{Key, Map, Value, py_float, py_repr_str};
+use minijinja::value::{Tuple, Value as Mj, ValueKind};
+use std::sync::Arc;
+
+/// The engine's view of a rendered value. Maps and lists are shared, not copied.
+pub fn to_mj(v: &Value) -> Mj {
+    match v {
+        Value::Null => Mj::from(()),
+        Value::Bool(b) => Mj::from(*b),
+        Value::Int(i) => match i64::try_from(*i) {
+            Ok(i) => Mj::from(i),
+            Err(_) => Mj::from(*i),
+        },
+        Value::Float(f) => Mj::from(*f),
+        Value::Str(s) => Mj::from(s.text.clone()),
+        Value::Vault(s) => Mj::from(s.envelope.clone()),
+        Value::List(l) => Mj::from_object(ListObj::plain(l.clone())),
+        Value::Tuple(l) => Mj::from(Tuple::new(l.iter().map(to_mj).collect())),
+        Value::Map(m) => Mj::from_object(MapObj::plain(m.clone())),
+    }
+}
+
+/// A mapping key as the engine's value.
+pub fn key_to_mj(k: &Key) -> Mj {
+    match k {
+        Key::Str(s) => Mj::from(s.clone()),
+        other => to_mj(&other.to_value()),
+    }
+}
+
+/// A mapping key from the engine's value (lists and maps become their Python text).
+pub fn key_from_mj(v: &Mj) -> Result<Key> {
+    if let Some(s) = v.as_str() {
+        return Ok(Key::Str(s.into()));
+    }
+    let v = from_mj(v)?;
+    Ok(Key::from_value(&v).unwrap_or_else(|| Key::from(v.repr())))
+}
+
+/// What the engine computed, as a value of ours. Strings come out plain: a result is never a template.
+///
+/// Errors: undefined values, and errors that a lazily rendered member raises.
+pub fn from_mj(v: &Mj) -> Result<Value> {
+    if let Some(m) = v.downcast_object_ref::<MapObj>()
+        && let Some(map) = m.as_plain()
+    {
+        return Ok(Value::Map(map.clone()));
+    }
+    if let Some(l) = v.downcast_object_ref::<ListObj>()
+        && let Some(list) = l.as_plain()
+    {
+        return Ok(Value::List(list.clone()));
+    }
+    Ok(match v.kind() {
+        ValueKind::Undefined => return Err(Error::undefined("value is undefined")),
+        ValueKind::None => Value::Null,
+        ValueKind::Bool => Value::Bool(v.is_true()),
+        ValueKind::Number => number(v)?,
+        ValueKind::String => match v.to_str() {
+            Some(s) => Value::plain(s),
+            None => Value::plain(""),
+        },
+        ValueKind::Bytes => Value::plain(String::from_utf8_lossy(v.as_bytes().unwrap_or_default()).into_owned()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            let mut out = Vec::with_capacity(v.len().unwrap_or(0).min(1024));
+            for item in v.try_iter().map_err(error)? {
+                out.push(from_mj(&item)?);
+            }
+            if v.is_tuple() { Value::Tuple(Arc::new(out)) } else { Value::list(out) }
+        }
+        ValueKind::Map => {
+            let mut out = Map::with_capacity(v.len().unwrap_or(0).min(1024));
+            for key in v.try_iter().map_err(error)? {
+                let value = v.get_item(&key).map_err(error)?;
+                out.insert(key_from_mj(&key)?, from_mj(&value)?);
+            }
+            Value::map(out)
+        }
+        ValueKind::Invalid => return Err(error(invalid(v))),
+        _ => {
+            return Err(Error::template(format!("Type '{}' is unsupported for variable storage.", type_name(v))));
+        }
+    })
+}
+
+fn number(v: &Mj) -> Result<Value> {
+    if v.is_integer() {
+        return i128::try_from(v.clone())
+            .map(Value::Int)
+            .map_err(|_| Error::template(format!("integer {v} is out of range")));
+    }
+    f64::try_from(v.clone()).map(Value::Float).map_err(error)
+}
+
+/// The error that an invalid value carries (a lazily rendered variable that failed).
+pub fn invalid(v: &Mj) -> minijinja::Error {
+    match v.get_attr("x") {
+        Err(e) => e,
+        Ok(_) => minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "invalid value"),
+    }
+}
+
+/// The value, or the error it carries. Filters call this on members they take out of lists and maps.
+pub fn check(v: Mj) -> Result<Mj, minijinja::Error> {
+    if v.kind() == ValueKind::Invalid { Err(invalid(&v)) } else { Ok(v) }
+}
+
+/// Python's name of the value's type.
+pub fn type_name(v: &Mj) -> &'static str {
+    match v.kind() {
+        ValueKind::Undefined => "Undefined",
+        ValueKind::None => "NoneType",
+        ValueKind::Bool => "bool",
+        ValueKind::Number if v.is_integer() => "int",
+        ValueKind::Number => "float",
+        ValueKind::String => "str",
+        ValueKind::Bytes => "bytes",
+        ValueKind::Seq if v.is_tuple() => "tuple",
+        ValueKind::Seq => "list",
+        ValueKind::Map => "dict",
+        ValueKind::Iterable => "generator",
+        _ => "object",
+    }
+}
+
+/// Python's `str()` of a value.
+pub fn py_str(v: &Mj) -> Result<String, minijinja::Error> {
+    if let Some(s) = v.as_str() {
+        return Ok(s.to_string());
+    }
+    let mut out = String::new();
+    write_repr(v, &mut out, 0)?;
+    Ok(out)
+}
+
+/// Python's `repr()` of a value.
+pub fn py_repr(v: &Mj) -> Result<String, minijinja::Error> {
+    let mut out = String::new();
+    write_repr(v, &mut out, 0)?;
+    Ok(out)
+}
+
+/// Appends Python's `repr()` of a value.
+pub fn write_repr(v: &Mj, out: &mut String, depth: usize) -> Result<(), minijinja::Error> {
+    if depth > 200 {
+        return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "value is nested too deeply"));
+    }
+    match v.kind() {
+        ValueKind::Undefined => return Err(undefined("value is undefined")),
+        ValueKind::None => out.push_str("None"),
+        ValueKind::Bool => out.push_str(if v.is_true() { "True" } else { "False" }),
+        ValueKind::Number if v.is_integer() => out.push_str(&v.to_string()),
+        ValueKind::Number => out.push_str(&py_float(f64::try_from(v.clone())?)),
+        ValueKind::String => py_repr_str(v.as_str().unwrap_or_default(), out),
+        ValueKind::Seq | ValueKind::Iterable => {
+            let tuple = v.is_tuple();
+            out.push(if tuple { '(' } else { '[' });
+            let mut n = 0;
+            for item in v.try_iter()? {
+                if n > 0 {
+                    out.push_str(", ");
+                }
+                write_repr(&item, out, depth + 1)?;
+                n += 1;
+            }
+            if tuple && n == 1 {
+                out.push(',');
+            }
+            out.push(if tuple { ')' } else { ']' });
+        }
+        ValueKind::Map => {
+            out.push('{');
+            for (n, key) in v.try_iter()?.enumerate() {
+                if n > 0 {
+                    out.push_str(", ");
+                }
+                write_repr(&key, out, depth + 1)?;
+                out.push_str(": ");
+                write_repr(&v.get_item(&key)?, out, depth + 1)?;
+            }
+            out.push('}');
+        }
+        ValueKind::Invalid => return Err(invalid(v)),
+        _ => out.push_str(&v.to_string()),
+    }
+    Ok(())
+}
+
+/// The engine's error for an undefined value, with Ansible's words.
+pub fn undefined(message: impl Into<String>) -> minijinja::Error {
+    minijinja::Error::new(minijinja::ErrorKind::UndefinedError, message.into())
+}
+
+/// The engine's error with a message and no more.
+pub fn fail(message: impl Into<String>) -> minijinja::Error {
+    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message.into())
+}
+
+/// An error of ours, carried through the engine.
+pub fn carry(e: Error) -> minijinja::Error {
+    let kind = match e.kind() {
+        Kind::Undefined => minijinja::ErrorKind::UndefinedError,
+        _ => minijinja::ErrorKind::InvalidOperation,
+    };
+    minijinja::Error::new(kind, e.message().to_string()).with_source(Carried(e))
+}
+
+#[derive(Debug)]
+struct Carried(Error);
+impl std::fmt::Display for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl std::error::Error for Carried {}
+
+/// An engine error as ours: the innermost carried error if there is one.
+pub fn error(e: minijinja::Error) -> Error {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(&e);
+    while let Some(err) = at {
+        if let Some(c) = err.downcast_ref::<Carried>() {
+            return c.0.clone();
+        }
+        at = err.source();
+    }
+    let kind = match e.kind() {
+        minijinja::ErrorKind::UndefinedError => Kind::Undefined,
+        _ => Kind::Template,
+    };
+    let message = match e.detail() {
+        Some(d) => d.to_string(),
+        None => e.kind().to_string(),
+    };
+    Error::new(kind, message)
+}

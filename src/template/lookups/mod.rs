@@ -1,0 +1,1 @@
+//! Lookups: what `lookup()`, `query()` and `with_<name>` read on the controller.
