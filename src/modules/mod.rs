@@ -1,11 +1,15 @@
 //! Modules: what runs on targets, inside the agent. One file each; each declares its arguments, its
 //! check-mode support and its documentation, and is registered by one line in [`registry`].
 
+mod command;
+mod ping;
+mod shell;
 pub mod spec;
+pub mod support;
 mod validate;
 
 pub use spec::{Arg, Args, Rule, Spec, Type};
-pub use validate::{Checked, validate};
+pub use validate::{Checked, expand_path, expand_path_with, validate};
 
 use serde_json::{Map, Value as Json};
 use std::io::Read;
@@ -181,7 +185,7 @@ pub trait ContentSource {
 /// Every module of the agent, one line each.
 pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
-    ALL.get_or_init(|| vec![])
+    ALL.get_or_init(|| vec![command::module(), ping::module(), shell::module()])
 }
 
 /// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.

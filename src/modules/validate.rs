@@ -364,11 +364,16 @@ fn dict_from_text(s: &str) -> Result<Json, String> {
 
 /// `~`, `~user` and `$VAR` expanded, as for arguments of type path.
 pub fn expand_path(s: &str) -> String {
+    expand_path_with(s, &|name| std::env::var(name).ok())
+}
+
+/// As [`expand_path`], with the environment asked through `env`.
+pub fn expand_path_with(s: &str, env: &dyn Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(s.len());
     let rest = if let Some(r) = s.strip_prefix('~')
         && (r.is_empty() || r.starts_with('/'))
     {
-        out.push_str(&std::env::var("HOME").unwrap_or_else(|_| "~".into()));
+        out.push_str(&env("HOME").unwrap_or_else(|| "~".into()));
         r
     } else if let Some(r) = s.strip_prefix('~') {
         let (user, tail) = r.split_once('/').map(|(u, _)| (u, &r[u.len()..])).unwrap_or((r, ""));
@@ -383,7 +388,7 @@ pub fn expand_path(s: &str) -> String {
     } else {
         s
     };
-    expand_vars(rest, &mut out);
+    expand_vars(rest, env, &mut out);
     out
 }
 
@@ -395,7 +400,7 @@ fn home_of(user: &str) -> Option<String> {
         .and_then(|f| f.get(5).map(|s| s.to_string()))
 }
 
-fn expand_vars(s: &str, out: &mut String) {
+fn expand_vars(s: &str, env: &dyn Fn(&str) -> Option<String>, out: &mut String) {
     let mut rest = s;
     while let Some(i) = rest.find('$') {
         out.push_str(&rest[..i]);
@@ -409,8 +414,8 @@ fn expand_vars(s: &str, out: &mut String) {
             let e = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
             (&after[..e], e)
         };
-        match std::env::var(name) {
-            Ok(v) if !name.is_empty() => out.push_str(&v),
+        match env(name) {
+            Some(v) if !name.is_empty() => out.push_str(&v),
             _ => {
                 out.push('$');
                 out.push_str(&after[..used]);

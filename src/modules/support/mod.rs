@@ -1,0 +1,6 @@
+//! Helpers that several modules share; one topic a file.
+
+pub mod exec;
+pub mod glob;
+pub mod pytime;
+pub mod shlex;
