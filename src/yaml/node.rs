@@ -75,17 +75,21 @@ impl Node {
     pub fn to_plain_value(&self) -> Value {
         self.convert(false)
     }
+    /// The place, unless the text is in no source table.
+    fn origin(&self) -> Option<Span> {
+        (self.span.source != super::NO_SOURCE).then_some(self.span)
+    }
     fn convert(&self, trusted: bool) -> Value {
         match &self.kind {
             NodeKind::Null => Value::Null,
             NodeKind::Bool(b) => Value::Bool(*b),
             NodeKind::Int(i) => Value::Int(*i),
             NodeKind::Float(f) => Value::Float(*f),
-            NodeKind::Str(s) if trusted => Value::trusted(s.clone(), Some(self.span)),
+            NodeKind::Str(s) if trusted => Value::trusted(s.clone(), self.origin()),
             NodeKind::Str(s) | NodeKind::Unsafe(s) => {
-                Value::Str(Str { text: s.clone(), trust: Trust::Plain, origin: Some(self.span) })
+                Value::Str(Str { text: s.clone(), trust: Trust::Plain, origin: self.origin() })
             }
-            NodeKind::Vault(s) => Value::Vault(Arc::new(VaultText { envelope: s.clone(), origin: Some(self.span) })),
+            NodeKind::Vault(s) => Value::Vault(Arc::new(VaultText { envelope: s.clone(), origin: self.origin() })),
             NodeKind::Seq(s) => Value::list(s.iter().map(|n| n.convert(trusted)).collect()),
             NodeKind::Map(m) => {
                 let mut out = Map::with_capacity(m.len());
