@@ -2,7 +2,9 @@
 //! check-mode support and its documentation, and is registered by one line in [`registry`].
 
 mod command;
+mod facts;
 mod ping;
+mod setup;
 mod shell;
 pub mod spec;
 pub mod support;
@@ -185,7 +187,7 @@ pub trait ContentSource {
 /// Every module of the agent, one line each.
 pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
-    ALL.get_or_init(|| vec![command::module(), ping::module(), shell::module()])
+    ALL.get_or_init(|| vec![setup::module(), command::module(), ping::module(), shell::module()])
 }
 
 /// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.

@@ -1,5 +1,6 @@
 //! Helpers that several modules share; one topic a file.
 
+pub mod accounts;
 pub mod exec;
 pub mod glob;
 pub mod pytime;

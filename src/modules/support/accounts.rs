@@ -1,0 +1,114 @@
+//! Users and groups without a name service library: the local files first, then `getent`, which asks
+//! LDAP, sssd and whatever else the host is set up for.
+
+use super::exec::Cmd;
+use crate::modules::Ctx;
+use std::time::Duration;
+
+/// One line of passwd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub password: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub gecos: String,
+    pub home: String,
+    pub shell: String,
+}
+
+/// One line of group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    pub gid: u32,
+    pub members: Vec<String>,
+}
+
+pub fn parse_user(line: &str) -> Option<User> {
+    let f: Vec<&str> = line.trim_end_matches(['\n', '\r']).split(':').collect();
+    match f.as_slice() {
+        [name, password, uid, gid, gecos, home, shell, ..] if !name.is_empty() && !name.starts_with('#') => {
+            Some(User {
+                name: name.to_string(),
+                password: password.to_string(),
+                uid: uid.parse().ok()?,
+                gid: gid.parse().ok()?,
+                gecos: gecos.to_string(),
+                home: home.to_string(),
+                shell: shell.to_string(),
+            })
+        }
+        _ => None,
+    }
+}
+
+pub fn parse_group(line: &str) -> Option<Group> {
+    let f: Vec<&str> = line.trim_end_matches(['\n', '\r']).split(':').collect();
+    match f.as_slice() {
+        [name, _, gid, members, ..] if !name.is_empty() && !name.starts_with('#') => Some(Group {
+            name: name.to_string(),
+            gid: gid.parse().ok()?,
+            members: members.split(',').filter(|m| !m.is_empty()).map(str::to_string).collect(),
+        }),
+        _ => None,
+    }
+}
+
+fn lines(path: &str) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).lines().map(str::to_string).collect()
+}
+
+/// All users of the local file.
+pub fn local_users() -> Vec<User> {
+    lines("/etc/passwd").iter().filter_map(|l| parse_user(l)).collect()
+}
+
+/// All groups of the local file.
+pub fn local_groups() -> Vec<Group> {
+    lines("/etc/group").iter().filter_map(|l| parse_group(l)).collect()
+}
+
+fn getent(ctx: &Ctx, db: &str, key: &str) -> Option<String> {
+    // A key such as `-s` would be taken for an option.
+    if key.is_empty() || key.starts_with('-') {
+        return None;
+    }
+    let o = Cmd::new(["getent", db, key]).limit(Duration::from_secs(30)).run(ctx).ok()?;
+    o.ok().then(|| o.out().lines().next().unwrap_or("").to_string())
+}
+
+pub fn user_by_name(ctx: &Ctx, name: &str) -> Option<User> {
+    let local = local_users().into_iter().find(|u| u.name == name);
+    local.or_else(|| getent(ctx, "passwd", name).and_then(|l| parse_user(&l)).filter(|u| u.name == name))
+}
+
+pub fn user_by_id(ctx: &Ctx, uid: u32) -> Option<User> {
+    let local = local_users().into_iter().find(|u| u.uid == uid);
+    local.or_else(|| getent(ctx, "passwd", &uid.to_string()).and_then(|l| parse_user(&l)).filter(|u| u.uid == uid))
+}
+
+pub fn group_by_name(ctx: &Ctx, name: &str) -> Option<Group> {
+    let local = local_groups().into_iter().find(|g| g.name == name);
+    local.or_else(|| getent(ctx, "group", name).and_then(|l| parse_group(&l)).filter(|g| g.name == name))
+}
+
+pub fn group_by_id(ctx: &Ctx, gid: u32) -> Option<Group> {
+    let local = local_groups().into_iter().find(|g| g.gid == gid);
+    local.or_else(|| getent(ctx, "group", &gid.to_string()).and_then(|l| parse_group(&l)).filter(|g| g.gid == gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read() {
+        let u = parse_user("ops:x:1000:1001:Ops,,,:/home/ops:/bin/bash").expect("a user");
+        assert_eq!((u.uid, u.gid, u.home.as_str()), (1000, 1001, "/home/ops"));
+        assert_eq!(parse_group("adm:x:4:a,b").map(|g| g.members), Some(vec!["a".into(), "b".into()]));
+        assert!(parse_user("+::::::").is_none() && parse_user("junk").is_none());
+        assert!(user_by_name(&Ctx::bare(), "root").is_some_and(|u| u.uid == 0));
+    }
+}
