@@ -1,0 +1,70 @@
+//! The comment filter.
+
+use super::py::{Res, fail};
+use super::{Args, Filter, f};
+use minijinja::{State, Value};
+
+pub const FILTERS: &[Filter] = &[f(
+    "comment",
+    "text, style=, *, decoration=, beginning=, prefix=, prefix_count=, postfix=, postfix_count=, end=, newline=",
+    comment,
+)];
+
+/// Decoration, beginning and end of each style.
+fn style(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    Some(match name {
+        "plain" => ("# ", "", ""),
+        "erlang" => ("% ", "", ""),
+        "c" => ("// ", "", ""),
+        "cblock" => (" * ", "/*", " */"),
+        "xml" => (" - ", "<!--", "-->"),
+        _ => return None,
+    })
+}
+
+fn comment(_: &mut State, a: &Args) -> Res {
+    let name = a.text_or("style", "plain")?;
+    let Some((decoration, beginning, end)) = style(&name) else { return fail(format!("Invalid style '{name}'.")) };
+    let given = |key: &str, default: &str| a.text_opt(key).map(|t| t.unwrap_or_else(|| default.to_string()));
+    let decoration = given("decoration", decoration)?;
+    let beginning = given("beginning", beginning)?;
+    let end = given("end", end)?;
+    let newline = given("newline", "\n")?;
+    let bare = decoration.trim_end().to_string();
+    let prefix = given("prefix", &bare)?;
+    let postfix = given("postfix", &bare)?;
+    let count = |key: &str| a.int(key, 1).map(|n| usize::try_from(n.clamp(0, 10_000)).unwrap_or(0));
+    let (before, after) = (count("prefix_count")?, count("postfix_count")?);
+
+    let mut out = String::new();
+    if !beginning.is_empty() {
+        out.push_str(&beginning);
+        out.push_str(&newline);
+    }
+    if !prefix.is_empty() {
+        for _ in 0..before {
+            out.push_str(&prefix);
+            out.push_str(&newline);
+        }
+    }
+    let text = a.text("text")?;
+    let lines: Vec<String> = if newline.is_empty() {
+        vec![format!("{decoration}{text}")]
+    } else {
+        text.split(newline.as_str()).map(|line| format!("{decoration}{line}")).collect()
+    };
+    // blanks at line ends go, as those of the decoration before an empty line
+    let body = lines.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join(&newline);
+    out.push_str(&body);
+    if !postfix.is_empty() {
+        for _ in 0..after {
+            out.push_str(&newline);
+            out.push_str(&postfix);
+        }
+    }
+    if !end.is_empty() {
+        out.push_str(&newline);
+        out.push_str(&end);
+    }
+    Ok(Value::from(out))
+}

@@ -1,0 +1,65 @@
+//! Filters to and from JSON and YAML.
+
+use super::json::{JsonStyle, dumps, loads};
+use super::py::{self, Py, Res, fail};
+use super::{Args, Filter, f};
+use minijinja::{State, Value};
+
+pub const FILTERS: &[Filter] = &[
+    f("tojson", "value, indent=", tojson),
+    f("to_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, None)?)?))),
+    f("to_nice_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, Some(4))?)?))),
+    f("from_json", "value, profile=", from_json),
+];
+
+/// Parameters of both JSON writers; what Ansible hands on to Python without use here is accepted.
+const JSON: &str = "value, profile=, vault_to_text=, preprocess_unsafe=, *, indent=, separators=, sort_keys=, \
+                    ensure_ascii=, allow_nan=, skipkeys=, check_circular=";
+
+/// Widths beyond this only serve to exhaust memory.
+const MAX_INDENT: i128 = 1000;
+
+fn style(a: &Args, nice: Option<i128>) -> Res<JsonStyle> {
+    let mut s = JsonStyle::default();
+    s.indent = match a.get("indent").map(py::view) {
+        Some(Py::Str(text)) => Some(text.to_string()),
+        Some(Py::None) => None,
+        None => nice.map(|n| " ".repeat(n as usize)),
+        Some(_) => Some(" ".repeat(a.int("indent", 0)?.clamp(0, MAX_INDENT) as usize)),
+    };
+    match a.some("separators") {
+        Some(v) => match py::iter(v)?.as_slice() {
+            [item, key] => (s.item_separator, s.key_separator) = (py::str(item)?, py::str(key)?),
+            other => return fail(format!("not enough values to unpack (expected 2, got {})", other.len())),
+        },
+        None if s.indent.is_some() => s.item_separator = ",".into(),
+        None => {}
+    }
+    s.sort_keys = a.flag("sort_keys", nice.is_some())?;
+    s.ensure_ascii = a.flag("ensure_ascii", true)?;
+    s.allow_nan = a.flag("allow_nan", true)?;
+    s.skip_keys = a.flag("skipkeys", false)?;
+    Ok(s)
+}
+
+/// Jinja's own: sorted keys, safe to stand in HTML.
+fn tojson(_: &mut State, a: &Args) -> Res {
+    let mut s = match a.int_opt("indent")? {
+        Some(n) => JsonStyle::indented(n.clamp(0, MAX_INDENT) as usize),
+        None => JsonStyle::default(),
+    };
+    s.sort_keys = true;
+    let text = dumps(a.val("value"), &s)?;
+    Ok(Value::from_safe_string(
+        text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027"),
+    ))
+}
+
+fn from_json(_: &mut State, a: &Args) -> Res {
+    let v = a.val("value");
+    match py::view(v) {
+        Py::Str(s) => loads(s),
+        Py::Bytes(b) => loads(&String::from_utf8_lossy(b)),
+        _ => fail(format!("the JSON object must be str, bytes or bytearray, not {}", py::type_name(v))),
+    }
+}
