@@ -181,7 +181,15 @@ impl Args {
     /// Fails if an argument could not be evaluated for another reason than an undefined variable.
     pub fn check_broken(&self) -> Res<()> {
         let named = self.more.iter().map(|(_, v)| v);
-        match self.values.iter().flatten().chain(&self.rest).chain(named).filter_map(py::broken).find(|e| e.kind() != minijinja::ErrorKind::UndefinedError) {
+        match self
+            .values
+            .iter()
+            .flatten()
+            .chain(&self.rest)
+            .chain(named)
+            .filter_map(py::broken)
+            .find(|e| e.kind() != minijinja::ErrorKind::UndefinedError)
+        {
             Some(e) => Err(e),
             None => Ok(()),
         }

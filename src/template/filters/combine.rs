@@ -93,7 +93,9 @@ fn merge(older: &Value, newer: &Value, recursive: bool, lists: Lists, depth: usi
         };
         match (py::view(slot), py::view(&v)) {
             (Py::Dict, Py::Dict) if recursive => *slot = merge(slot, &v, recursive, lists, depth + 1)?,
-            (Py::List | Py::Tuple, Py::List | Py::Tuple) if lists != Lists::Replace => *slot = merge_lists(slot, &v, lists)?,
+            (Py::List | Py::Tuple, Py::List | Py::Tuple) if lists != Lists::Replace => {
+                *slot = merge_lists(slot, &v, lists)?
+            }
             _ => *slot = v,
         }
     }

@@ -92,7 +92,11 @@ fn subelements(_: &mut State, a: &Args) -> Res {
         let mut values = element.clone();
         for key in &keys {
             if !matches!(py::view(&values), Py::Dict) {
-                return fail(format!("the key {} should point to a dictionary, got '{}'", py::str(key)?, py::str(&values)?));
+                return fail(format!(
+                    "the key {} should point to a dictionary, got '{}'",
+                    py::str(key)?,
+                    py::str(&values)?
+                ));
             }
             let next = values.get_item(key)?;
             if next.is_undefined() {

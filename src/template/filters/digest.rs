@@ -88,8 +88,9 @@ fn decode(data: Vec<u8>, encoding: &str) -> Res {
         "utf-32-le" | "utf-32-be" => {
             let big = encoding.to_ascii_lowercase().ends_with("be");
             let chars = data.chunks_exact(4).filter_map(|c| <[u8; 4]>::try_from(c).ok());
-            let text: Option<String> =
-                chars.map(|c| char::from_u32(if big { u32::from_be_bytes(c) } else { u32::from_le_bytes(c) })).collect();
+            let text: Option<String> = chars
+                .map(|c| char::from_u32(if big { u32::from_be_bytes(c) } else { u32::from_le_bytes(c) }))
+                .collect();
             Value::from(text.ok_or_else(|| error("'utf-32' codec can't decode the data"))?)
         }
         _ => return fail(format!("unknown encoding: {encoding}")),

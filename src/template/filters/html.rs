@@ -73,7 +73,8 @@ fn urlize(_: &mut State, a: &Args) -> Res {
             }
         } else if let Some(mail) = middle.strip_prefix("mailto:").filter(|m| matches(&MAIL, m)) {
             out.push_str(&format!("{head}<a href=\"{middle}\">{mail}</a>{tail}"));
-        } else if middle.contains('@') && !middle.starts_with("www.") && !middle.contains(':') && matches(&MAIL, middle) {
+        } else if middle.contains('@') && !middle.starts_with("www.") && !middle.contains(':') && matches(&MAIL, middle)
+        {
             out.push_str(&format!("{head}<a href=\"mailto:{middle}\">{middle}</a>{tail}"));
         } else if extra.iter().any(|s| middle != s && middle.starts_with(s.as_str())) {
             out.push_str(&format!("{head}<a href=\"{middle}\"{rel}{target}>{middle}</a>{tail}"));

@@ -212,7 +212,9 @@ impl Parser {
             Some('"') => self.text().map(Value::from),
             Some('{') => self.object(depth),
             Some('[') => self.array(depth),
-            Some('-' | '0'..='9') if !self.chars.get(self.at..).is_some_and(|s| s.starts_with(&['-', 'I'])) => self.number(),
+            Some('-' | '0'..='9') if !self.chars.get(self.at..).is_some_and(|s| s.starts_with(&['-', 'I'])) => {
+                self.number()
+            }
             _ => {
                 for (w, v) in [
                     ("null", Value::from(())),

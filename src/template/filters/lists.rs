@@ -109,7 +109,8 @@ fn reverse(_: &mut State, a: &Args) -> Res {
     if let Py::Str(s) = py::view(v) {
         return Ok(Value::from(s.chars().rev().collect::<String>()));
     }
-    let mut all = py::iter(v).map_err(|e| error(format!("argument must be iterable: {}", e.detail().unwrap_or_default())))?;
+    let mut all =
+        py::iter(v).map_err(|e| error(format!("argument must be iterable: {}", e.detail().unwrap_or_default())))?;
     all.reverse();
     Ok(py::list(all))
 }
@@ -235,7 +236,10 @@ fn product(_: &mut State, a: &Args) -> Res {
             if rows.len().saturating_mul(l.len()) > MAX_ITEMS {
                 return fail("product is too long");
             }
-            rows = rows.iter().flat_map(|r| l.iter().map(move |x| [r.as_slice(), std::slice::from_ref(x)].concat())).collect();
+            rows = rows
+                .iter()
+                .flat_map(|r| l.iter().map(move |x| [r.as_slice(), std::slice::from_ref(x)].concat()))
+                .collect();
         }
     }
     Ok(py::list(rows.into_iter().map(py::tuple).collect()))

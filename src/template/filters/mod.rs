@@ -5,26 +5,21 @@
 //! undefined (so that a later `default` still helps) unless the filter says it takes such values.
 
 mod args;
-mod cidr;
 mod combine;
 mod comment;
 mod cryptf;
 mod dicts;
 mod digest;
 mod escape;
-mod eui;
-mod hostnet;
 mod html;
-mod ipaddr;
-mod ipcalc;
 mod jmes;
 mod json;
 mod lists;
 mod mapping;
 mod numbers;
 mod paths;
-pub mod pyfmt;
 pub mod py;
+pub mod pyfmt;
 mod random;
 mod regex;
 pub mod regexlib;
@@ -34,12 +29,13 @@ mod sorting;
 mod strings;
 pub mod time;
 mod units;
-mod urls;
+pub mod urls;
 mod wrap;
 
 pub use args::{Args, Signature};
 pub use json::{JsonStyle, dumps, loads};
 pub use pyfmt::percent;
+pub use strings::capitalize;
 
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
@@ -92,8 +88,21 @@ const BUILTIN: &[&[Filter]] = &[
 
 /// Tests that old playbooks use as filters (`result | succeeded`).
 const TEST_FILTERS: &[&str] = &[
-    "succeeded", "success", "successful", "failed", "failure", "changed", "change", "skipped", "skip", "started",
-    "finished", "version_compare", "version", "match", "search",
+    "succeeded",
+    "success",
+    "successful",
+    "failed",
+    "failure",
+    "changed",
+    "change",
+    "skipped",
+    "skip",
+    "started",
+    "finished",
+    "version_compare",
+    "version",
+    "match",
+    "search",
 ];
 
 static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -119,7 +128,7 @@ static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     names
 });
 
-const NETWORK: &[&[Filter]] = &[ipaddr::FILTERS, hostnet::FILTERS, cidr::FILTERS, eui::FILTERS];
+const NETWORK: &[&[Filter]] = &[];
 const NETWORK_PREFIXES: &[&str] = &["ansible.utils", "ansible.netcommon"];
 
 /// Every name a filter answers to, sorted; full names with their collection among them.
@@ -133,7 +142,7 @@ pub fn unknown_filter(name: &str) -> String {
 }
 
 /// Puts every filter into the environment, replacing the engine's own.
-pub fn register(env: &mut Environment) {
+pub fn register(env: &mut Environment<'static>) {
     for filter in BUILTIN.iter().copied().flatten() {
         add(env, filter, &["ansible.builtin", "ansible.legacy"]);
     }
@@ -154,7 +163,7 @@ pub fn register(env: &mut Environment) {
     }
 }
 
-fn add(env: &mut Environment, filter: &'static Filter, prefixes: &[&'static str]) {
+fn add(env: &mut Environment<'static>, filter: &'static Filter, prefixes: &[&'static str]) {
     let sig = Arc::new(Signature::parse(filter.params));
     let home = prefixes.first().copied().unwrap_or_default();
     for name in std::iter::once(filter.name.to_string()).chain(prefixes.iter().map(|p| format!("{p}.{}", filter.name)))
@@ -180,7 +189,8 @@ fn call(state: &mut State, filter: &'static Filter, sig: &Arc<Signature>, args: 
 
 /// Puts the plugin's name before an error, unless it is an undefined variable or has one already.
 pub fn named(e: Error, plugin: &str) -> Error {
-    let has_name = |d: &str| ["The filter plugin '", "The test plugin '", "The lookup plugin '"].iter().any(|p| d.starts_with(p));
+    let has_name =
+        |d: &str| ["The filter plugin '", "The test plugin '", "The lookup plugin '"].iter().any(|p| d.starts_with(p));
     match e.kind() {
         ErrorKind::UndefinedError | ErrorKind::OutOfFuel => e,
         _ if e.detail().is_some_and(has_name) => e,
@@ -194,4 +204,9 @@ pub fn named(e: Error, plugin: &str) -> Error {
             }
         }
     }
+}
+
+/// True if there is such a filter.
+pub fn is_filter(name: &str) -> bool {
+    NAMES.binary_search_by(|n| n.as_str().cmp(name)).is_ok()
 }

@@ -47,7 +47,11 @@ pub fn parse_int(text: &str, base: u32) -> Option<i128> {
         2..=36 => (base, lower),
         _ => return None,
     };
-    if digits.is_empty() || digits.starts_with(['_', '-', '+']) && base != 0 || digits.ends_with('_') || digits.contains("__") {
+    if digits.is_empty()
+        || digits.starts_with(['_', '-', '+']) && base != 0
+        || digits.ends_with('_')
+        || digits.contains("__")
+    {
         return None;
     }
     let n = i128::from_str_radix(&digits.replace('_', ""), base).ok()?;
@@ -61,7 +65,10 @@ pub fn parse_float(text: &str) -> Option<f64> {
     if matches!(body, "nan" | "inf" | "infinity") {
         return s.parse().ok();
     }
-    if body.starts_with('_') || body.ends_with('_') || body.contains("__") || !body.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+    if body.starts_with('_')
+        || body.ends_with('_')
+        || body.contains("__")
+        || !body.starts_with(|c: char| c.is_ascii_digit() || c == '.')
     {
         return None;
     }
@@ -200,9 +207,15 @@ fn real(a: &Args, name: &str, what: &str) -> Res<f64> {
 }
 
 fn log(_: &mut State, a: &Args) -> Res {
-    let x = a.num("x").map_err(|e| error(format!("log() can only be used on numbers: {}", e.detail().unwrap_or(""))))?.float();
+    let x = a
+        .num("x")
+        .map_err(|e| error(format!("log() can only be used on numbers: {}", e.detail().unwrap_or(""))))?
+        .float();
     let base = match a.get("base") {
-        Some(_) => a.num("base").map_err(|e| error(format!("log() can only be used on numbers: {}", e.detail().unwrap_or(""))))?.float(),
+        Some(_) => a
+            .num("base")
+            .map_err(|e| error(format!("log() can only be used on numbers: {}", e.detail().unwrap_or(""))))?
+            .float(),
         None => std::f64::consts::E,
     };
     if x <= 0.0 || base <= 0.0 {

@@ -107,9 +107,8 @@ fn commonpath(_: &mut State, a: &Args) -> Res {
     if paths.iter().any(|p| p.starts_with('/') != absolute) {
         return fail("Can't mix absolute and relative paths");
     }
-    let parts = |p: &str| -> Vec<String> {
-        p.split('/').filter(|x| !x.is_empty() && *x != ".").map(str::to_string).collect()
-    };
+    let parts =
+        |p: &str| -> Vec<String> { p.split('/').filter(|x| !x.is_empty() && *x != ".").map(str::to_string).collect() };
     let mut common = parts(first);
     for p in &paths {
         let n = common.iter().zip(parts(p)).take_while(|(x, y)| *x == y).count();
@@ -154,7 +153,10 @@ pub fn expanduser(p: &str) -> String {
     };
     let home = if user.is_empty() {
         std::env::var("HOME").ok().or_else(|| {
-            nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.dir.to_string_lossy().into_owned())
+            nix::unistd::User::from_uid(nix::unistd::getuid())
+                .ok()
+                .flatten()
+                .map(|u| u.dir.to_string_lossy().into_owned())
         })
     } else {
         nix::unistd::User::from_name(user).ok().flatten().map(|u| u.dir.to_string_lossy().into_owned())
@@ -264,7 +266,10 @@ pub fn glob(pattern: &str) -> Vec<String> {
 /// Drive (or share) and the rest of a Windows path.
 fn win_drive(p: &str) -> (String, String) {
     let slash = |c: char| c == '\\' || c == '/';
-    let at = if p.starts_with(slash) && p.get(1..).is_some_and(|r| r.starts_with(slash)) && !p.get(2..).is_some_and(|r| r.starts_with(slash)) {
+    let at = if p.starts_with(slash)
+        && p.get(1..).is_some_and(|r| r.starts_with(slash))
+        && !p.get(2..).is_some_and(|r| r.starts_with(slash))
+    {
         let body = p.get(2..).unwrap_or("");
         let host = body.find(slash);
         match host.and_then(|h| body.get(h + 1..).map(|r| (h, r))) {

@@ -343,11 +343,7 @@ pub fn compare(a: &Value, b: &Value, op: &str) -> Res<Option<Ordering>> {
             Ok(Some(x.len().cmp(&y.len())))
         }
         (Py::Object, Py::Object) if type_name(a) == type_name(b) && type_name(a) != "object" => Ok(Some(a.cmp(b))),
-        _ => fail(format!(
-            "'{op}' not supported between instances of '{}' and '{}'",
-            type_name(a),
-            type_name(b)
-        )),
+        _ => fail(format!("'{op}' not supported between instances of '{}' and '{}'", type_name(a), type_name(b))),
     }
 }
 

@@ -6,7 +6,8 @@ use super::{Args, Filter, f};
 use minijinja::{State, Value};
 use sha1::Digest;
 
-pub const FILTERS: &[Filter] = &[f("random", "end, start=, step=, seed=", random), f("shuffle", "mylist, seed=", shuffle)];
+pub const FILTERS: &[Filter] =
+    &[f("random", "end, start=, step=, seed=", random), f("shuffle", "mylist, seed=", shuffle)];
 
 const N: usize = 624;
 

@@ -9,11 +9,7 @@ use minijinja::{State, Value};
 pub const FILTERS: &[Filter] = &[
     f("regex_search", "value, regex, *args, ignorecase=, multiline=", search),
     f("regex_findall", "value, regex, multiline=, ignorecase=", findall),
-    f(
-        "regex_replace",
-        "value=, pattern=, replacement=, ignorecase=, multiline=, count=, mandatory_count=",
-        replace,
-    ),
+    f("regex_replace", "value=, pattern=, replacement=, ignorecase=, multiline=, count=, mandatory_count=", replace),
     f("regex_escape", "string, re_type=", escape),
 ];
 

@@ -132,7 +132,9 @@ fn translate(pattern: &str, flags: Flags) -> Res<String> {
                 // the end of a repetition if one is open, itself otherwise
                 let open = out.rfind('{').is_some_and(|o| {
                     !out.get(..o).unwrap_or("").ends_with('\\')
-                        && out.get(o + 1..).is_some_and(|d| !d.is_empty() && d.chars().all(|c| c.is_ascii_digit() || c == ','))
+                        && out
+                            .get(o + 1..)
+                            .is_some_and(|d| !d.is_empty() && d.chars().all(|c| c.is_ascii_digit() || c == ','))
                 });
                 out.push_str(if open { "}" } else { "\\}" });
             }
@@ -280,7 +282,7 @@ pub fn template(text: &str, groups: usize) -> Res<Vec<Part>> {
                 continue;
             }
             '0' => {
-                let octal: String = chars.iter().skip(i + 1).take(3).take_while(|c| ('0'..='7').contains(c)).collect();
+                let octal: String = chars.iter().skip(i + 1).take(3).take_while(|c| matches!(c, '0'..='7')).collect();
                 plain.extend(u32::from_str_radix(&octal, 8).ok().and_then(char::from_u32));
                 i += 1 + octal.len();
                 continue;

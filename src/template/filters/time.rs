@@ -95,7 +95,17 @@ pub fn arithmetic(op: char, a: &Value, b: &Value) -> Option<Res> {
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -106,7 +116,11 @@ pub fn strftime(format: &str, d: &DateTime, stamp: i64) -> String {
     let day_of_year = i32::from(at.date().day_of_year());
     let hour12 = (i32::from(at.hour()) + 11) % 12 + 1;
     let name = |all: &[&str], i: i32, n: usize| {
-        usize::try_from(i).ok().and_then(|i| all.get(i)).map_or("", |s| s.get(..n.min(s.len())).unwrap_or(s)).to_string()
+        usize::try_from(i)
+            .ok()
+            .and_then(|i| all.get(i))
+            .map_or("", |s| s.get(..n.min(s.len())).unwrap_or(s))
+            .to_string()
     };
     let iso = at.date().iso_week_date();
     let mut out = String::new();
@@ -188,10 +202,9 @@ fn strftime_filter(_: &mut State, a: &Args) -> Res {
     };
     let stamp = match seconds {
         None => Ok(jiff::Timestamp::now()),
-        Some(x) => x
-            .filter(|x| x.is_finite())
-            .and_then(|x| jiff::Timestamp::from_second(x.floor() as i64).ok())
-            .ok_or(()),
+        Some(x) => {
+            x.filter(|x| x.is_finite()).and_then(|x| jiff::Timestamp::from_second(x.floor() as i64).ok()).ok_or(())
+        }
     };
     let Ok(stamp) = stamp else {
         return fail(format!("Invalid value for epoch value ({})", py::str(a.val("second"))?));
@@ -241,9 +254,9 @@ fn strptime(text: &str, format: &str) -> Res<DateTime> {
     }
     let year = tm.year().unwrap_or(1900);
     let date = match (tm.day_of_year(), tm.month(), tm.day()) {
-        (Some(n), None, _) => civil::Date::new(year, 1, 1)
-            .ok()
-            .and_then(|d| d.checked_add(jiff::Span::new().days(i64::from(n) - 1)).ok()),
+        (Some(n), None, _) => {
+            civil::Date::new(year, 1, 1).ok().and_then(|d| d.checked_add(jiff::Span::new().days(i64::from(n) - 1)).ok())
+        }
         (_, m, d) => civil::Date::new(year, m.unwrap_or(1), d.unwrap_or(1)).ok(),
     };
     let date = date.ok_or_else(|| error("day is out of range for month"))?;

@@ -14,9 +14,8 @@ pub const FILTERS: &[Filter] = &[
 fn filesizeformat(_: &mut State, a: &Args) -> Res {
     let v = a.val("value");
     let bytes = match py::view(v) {
-        Py::Str(s) => {
-            parse_float(s).ok_or_else(|| error(format!("could not convert string to float: {}", py::repr(v).unwrap_or_default())))?
-        }
+        Py::Str(s) => parse_float(s)
+            .ok_or_else(|| error(format!("could not convert string to float: {}", py::repr(v).unwrap_or_default())))?,
         _ => match py::number(v) {
             Some(n) => n.float(),
             None => {
@@ -135,7 +134,9 @@ fn human_to_bytes(_: &mut State, a: &Args) -> Res {
         let short = unit.len() == 2 && unit.get(1..) == Some(expected);
         if !whole && !short {
             let example = if letter == 'B' { expected.to_string() } else { format!("{letter}{expected}") };
-            return Err(bad(format!("failed to convert {text}. Value is not a valid string (expect {example} or {letter})")));
+            return Err(bad(format!(
+                "failed to convert {text}. Value is not a valid string (expect {example} or {letter})"
+            )));
         }
     }
     Ok(py::int((n * *limit as f64).round_ties_even() as i128))

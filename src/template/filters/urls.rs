@@ -17,7 +17,10 @@ fn decode(s: &str) -> String {
     let mut i = 0;
     while let Some(b) = bytes.get(i) {
         let pair = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok());
-        match (b, pair.filter(|h| h.bytes().all(|c| c.is_ascii_hexdigit())).and_then(|h| u8::from_str_radix(h, 16).ok())) {
+        match (
+            b,
+            pair.filter(|h| h.bytes().all(|c| c.is_ascii_hexdigit())).and_then(|h| u8::from_str_radix(h, 16).ok()),
+        ) {
             (b'%', Some(code)) => {
                 out.push(code);
                 i += 3;
@@ -36,7 +39,9 @@ fn quote(s: &str, safe: &str, plus: bool) -> String {
     let mut out = String::new();
     for b in s.bytes() {
         match b {
-            b if b.is_ascii_alphanumeric() || b"_.-~".contains(&b) || safe.as_bytes().contains(&b) => out.push(char::from(b)),
+            b if b.is_ascii_alphanumeric() || b"_.-~".contains(&b) || safe.as_bytes().contains(&b) => {
+                out.push(char::from(b))
+            }
             b' ' if plus => out.push('+'),
             b => out.push_str(&format!("%{b:02X}")),
         }
@@ -114,9 +119,7 @@ impl Url {
             Some((_, p)) => match p.parse::<u32>() {
                 Ok(n) if n <= 65535 => Ok(Some(n.into())),
                 Ok(_) => fail("Port out of range 0-65535"),
-                Err(_) => {
-                    fail(format!("Port could not be cast to integer value as {}", py::repr(&Value::from(p))?))
-                }
+                Err(_) => fail(format!("Port could not be cast to integer value as {}", py::repr(&Value::from(p))?)),
             },
         }
     }
