@@ -75,7 +75,7 @@ pub enum Kind {
     Undefined,
     /// The host could not be reached.
     Unreachable,
-    /// Vault: no secret, wrong secret, damaged envelope (exit 4 while loading).
+    /// Vault: no secret, wrong secret, damaged envelope (exit 1).
     Vault,
     /// The user interrupted the run (exit 99).
     Interrupted,
@@ -160,8 +160,8 @@ impl Error {
     /// The exit code of a run that ends with this error.
     pub fn exit_code(&self) -> i32 {
         match self.0.kind {
-            Kind::General | Kind::Template | Kind::Undefined => 1,
-            Kind::Parse | Kind::Vault | Kind::Unreachable => 4,
+            Kind::General | Kind::Template | Kind::Undefined | Kind::Vault => 1,
+            Kind::Parse | Kind::Unreachable => 4,
             Kind::Options => 5,
             Kind::Interrupted => 99,
         }
