@@ -4,6 +4,10 @@
 //! and responses are JSON; file content travels as raw [`FrameKind::Data`] frames under the id of its
 //! request. Several requests may be under way on one channel.
 
+mod frame;
+
+pub use frame::{Frame, FrameBuf, FrameError, encode};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -28,16 +32,22 @@ pub enum FrameKind {
     Data = 4,
     /// Either way: the content of this id is complete; payload is its SHA-1 in hex.
     DataEnd = 5,
-    /// Agent → controller: the module of this id wants the content announced in its request.
+    /// Agent → controller: the module of this id wants the content announced in its request; payload
+    /// is a `u64` (big endian): how many more bytes may be sent. It comes again as they are used up,
+    /// so that a slow disk fills nobody's memory.
     WantData = 6,
     /// Controller → agent: stop the request of this id (kill its processes).
     Cancel = 7,
+    /// Controller → agent: are you there? Answered by [`FrameKind::Pong`] at once, whatever modules do.
+    Ping = 8,
+    /// Agent → controller: the answer to a ping, with its id.
+    Pong = 9,
 }
 
 impl FrameKind {
     pub fn from_byte(b: u8) -> Option<FrameKind> {
         use FrameKind::*;
-        [Hello, Request, Response, Data, DataEnd, WantData, Cancel].into_iter().find(|k| *k as u8 == b)
+        [Hello, Request, Response, Data, DataEnd, WantData, Cancel, Ping, Pong].into_iter().find(|k| *k as u8 == b)
     }
 }
 
@@ -76,6 +86,10 @@ pub struct Request {
     pub timeout: u64,
     #[serde(default)]
     pub no_log: bool,
+    /// Run only when the request of this id has been answered: the items of a loop go out as one stream
+    /// and still run one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
     /// What modules may need to know of the play: `verbosity`, `remote_tmp`, `ansible_facts` wanted …
     #[serde(default)]
     pub hints: Map<String, Json>,

@@ -1,0 +1,487 @@
+//! The process on the channel: one thread, one poll loop, no module. It hands requests to workers, passes
+//! frames between them and the controller, stops what is cancelled or over its time, and tidies up when
+//! the channel breaks.
+
+use super::worker::{self, failure};
+use super::{MAGIC, VERSION};
+use crate::proto::{Frame, FrameBuf, FrameKind, Hello, Response, encode};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use std::collections::{HashSet, VecDeque};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// Requests that run at the same time; more wait for their turn.
+const MAX_WORKERS: usize = 64;
+/// Above this many waiting bytes for the controller, workers are not read from.
+const OUT_HIGH: usize = 4 << 20;
+/// Time between asking a module's processes to end and ending them.
+const GRACE: Duration = Duration::from_secs(2);
+/// A controller that says nothing for this long is gone: it pings several times a minute.
+const SILENCE: Duration = Duration::from_secs(900);
+
+/// Serves one controller on stdin and stdout; returns the exit code.
+pub fn serve(token: &str) -> i32 {
+    match Supervisor::start(token) {
+        Ok(mut s) => {
+            let end = s.run();
+            s.stop_all();
+            match end {
+                Ok(()) => 0,
+                Err(e) => {
+                    let _ = writeln!(io::stderr(), "dirigo-agent: {e}");
+                    1
+                }
+            }
+        }
+        Err(e) => {
+            let _ = writeln!(io::stderr(), "dirigo-agent: {e}");
+            1
+        }
+    }
+}
+
+/// A request on a worker.
+struct Running {
+    id: u64,
+    deadline: Option<Instant>,
+    timeout: u64,
+    /// Set when its processes were asked to end: what to answer, and when patience ends.
+    stopping: Option<(Map<String, Json>, Instant)>,
+}
+
+struct Worker {
+    pid: i32,
+    sock: UnixStream,
+    input: FrameBuf,
+    output: VecDeque<u8>,
+    running: Option<Running>,
+    /// True once it closed its socket.
+    gone: bool,
+}
+
+/// The few words of a request that the supervisor needs.
+#[derive(Deserialize, Default)]
+struct Envelope {
+    #[serde(default)]
+    timeout: u64,
+    #[serde(default)]
+    after: Option<u64>,
+}
+
+struct Waiting {
+    frame: Frame,
+    envelope: Envelope,
+    /// Inline content that arrived meanwhile.
+    content: Vec<u8>,
+}
+
+struct Supervisor {
+    from: File,
+    to: File,
+    input: FrameBuf,
+    output: VecDeque<u8>,
+    workers: Vec<Worker>,
+    waiting: VecDeque<Waiting>,
+    /// Requests that have no answer yet, for `after`.
+    open: HashSet<u64>,
+    heard: Instant,
+}
+
+impl Supervisor {
+    fn start(token: &str) -> io::Result<Supervisor> {
+        let (from, to) = take_stdio()?;
+        // SAFETY: process attributes at start, in a process with one thread.
+        unsafe {
+            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            libc::prctl(libc::PR_SET_DUMPABLE, 0);
+        }
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+        let hello = Hello {
+            version: VERSION.into(),
+            pid: std::process::id(),
+            uid: nix::unistd::getuid().as_raw(),
+            user: user.as_ref().map(|u| u.name.clone()).unwrap_or_default(),
+            home: std::env::var("HOME").ok().or(user.map(|u| u.dir.display().to_string())).unwrap_or_default(),
+        };
+        let mut s = Supervisor {
+            from,
+            to,
+            input: FrameBuf::default(),
+            output: format!("\n{token} {MAGIC}\n").into_bytes().into(),
+            workers: vec![],
+            waiting: VecDeque::new(),
+            open: HashSet::new(),
+            heard: Instant::now(),
+        };
+        s.tell(FrameKind::Hello, 0, &serde_json::to_vec(&hello)?);
+        // The first worker starts while the controller still reads the greeting.
+        s.hire()?;
+        Ok(s)
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            let now = Instant::now();
+            self.check_deadlines(now);
+            self.collect_gone();
+            self.dispatch()?;
+            if now.duration_since(self.heard) > SILENCE && self.workers.iter().all(|w| w.running.is_none()) {
+                return Err(io::Error::other("the controller is silent"));
+            }
+            if !self.wait()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for something to do and does the input and output; false at the end of the input.
+    fn wait(&mut self) -> io::Result<bool> {
+        let full = self.output.len() > OUT_HIGH;
+        let mut fds = vec![PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
+        let out = if self.output.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        fds.push(PollFd::new(self.to.as_fd(), out));
+        for w in &self.workers {
+            let mut want = PollFlags::empty();
+            want.set(PollFlags::POLLIN, !full && !w.gone);
+            want.set(PollFlags::POLLOUT, !w.output.is_empty() && !w.gone);
+            fds.push(PollFd::new(w.sock.as_fd(), want));
+        }
+        match poll(&mut fds, self.patience()) {
+            Err(nix::Error::EINTR) => return Ok(true),
+            other => other?,
+        };
+        let ready: Vec<PollFlags> = fds.iter().map(|f| f.revents().unwrap_or(PollFlags::empty())).collect();
+        let hung = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+        if ready.get(1).is_some_and(|r| r.intersects(PollFlags::POLLOUT | hung)) {
+            send_some(&mut self.output, &mut self.to)?;
+        }
+        for (i, r) in ready.iter().skip(2).enumerate() {
+            if r.intersects(PollFlags::POLLOUT | hung)
+                && let Some(w) = self.workers.get_mut(i)
+                && !w.gone
+                && send_some(&mut w.output, &mut w.sock).is_err()
+            {
+                w.output.clear();
+            }
+            if r.intersects(PollFlags::POLLIN | hung) && !full {
+                self.hear_worker(i);
+            }
+        }
+        if ready.first().is_some_and(|r| r.intersects(PollFlags::POLLIN | hung)) {
+            return self.hear_controller();
+        }
+        Ok(true)
+    }
+
+    fn patience(&self) -> PollTimeout {
+        let now = Instant::now();
+        let ends = self.workers.iter().filter_map(|w| w.running.as_ref()).filter_map(|r| match &r.stopping {
+            Some((_, end)) => Some(*end),
+            None => r.deadline,
+        });
+        let next = ends.min().map_or(SILENCE, |e| e.saturating_duration_since(now)).min(SILENCE);
+        PollTimeout::try_from(next + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+    }
+
+    fn hear_controller(&mut self) -> io::Result<bool> {
+        let mut part = [0u8; 64 << 10];
+        match self.from.read(&mut part) {
+            Ok(0) => return Ok(false),
+            Ok(n) => self.input.push(part.get(..n).unwrap_or(&[])),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(true),
+            Err(e) => return Err(e),
+        }
+        self.heard = Instant::now();
+        while let Some(f) = self.input.next_frame().map_err(io::Error::other)? {
+            self.obey(f);
+        }
+        Ok(true)
+    }
+
+    fn obey(&mut self, frame: Frame) {
+        match frame.kind {
+            FrameKind::Request => {
+                let envelope = serde_json::from_slice(&frame.payload).unwrap_or_default();
+                self.open.insert(frame.id);
+                self.waiting.push_back(Waiting { frame, envelope, content: vec![] });
+            }
+            FrameKind::Data | FrameKind::DataEnd => {
+                let Some(bytes) = encode(frame.kind, frame.id, &frame.payload) else { return };
+                if let Some(w) = self.workers.iter_mut().find(|w| w.running.as_ref().is_some_and(|r| r.id == frame.id))
+                {
+                    w.output.extend(bytes);
+                } else if let Some(w) = self.waiting.iter_mut().find(|w| w.frame.id == frame.id) {
+                    w.content.extend(bytes);
+                }
+            }
+            FrameKind::Cancel => {
+                if let Some(at) = self.waiting.iter().position(|w| w.frame.id == frame.id) {
+                    self.waiting.remove(at);
+                    self.respond(frame.id, failure("cancelled"));
+                } else {
+                    self.stop(|r| r.id == frame.id, |_| failure("cancelled"));
+                }
+            }
+            FrameKind::Ping => self.tell(FrameKind::Pong, frame.id, &[]),
+            FrameKind::Hello | FrameKind::Response | FrameKind::WantData | FrameKind::Pong => {}
+        }
+    }
+
+    /// Asks the processes of matching requests to end.
+    fn stop(&mut self, which: impl Fn(&Running) -> bool, answer: impl Fn(&Running) -> Map<String, Json>) {
+        for w in &mut self.workers {
+            if let Some(r) = &mut w.running
+                && r.stopping.is_none()
+                && which(r)
+            {
+                r.stopping = Some((answer(r), Instant::now() + GRACE));
+                signal_group(w.pid, libc::SIGTERM);
+            }
+        }
+    }
+
+    fn check_deadlines(&mut self, now: Instant) {
+        self.stop(
+            |r| r.deadline.is_some_and(|d| d <= now),
+            |r| {
+                let mut m = failure(format!("Timed out after {} second(s).", r.timeout));
+                m.insert("timedout".into(), json!({"period": r.timeout}));
+                m
+            },
+        );
+        for w in &self.workers {
+            if let Some(Running { stopping: Some((_, end)), .. }) = &w.running
+                && *end <= now
+            {
+                signal_group(w.pid, libc::SIGKILL);
+            }
+        }
+    }
+
+    fn hear_worker(&mut self, i: usize) {
+        let Some(w) = self.workers.get_mut(i) else { return };
+        let mut part = [0u8; 64 << 10];
+        match w.sock.read(&mut part) {
+            Ok(0) => w.gone = true,
+            Ok(n) => w.input.push(part.get(..n).unwrap_or(&[])),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
+            Err(_) => w.gone = true,
+        }
+        let mut frames = vec![];
+        while let Ok(Some(f)) = w.input.next_frame() {
+            frames.push(f);
+        }
+        for f in frames {
+            let Some(w) = self.workers.get_mut(i) else { return };
+            if w.running.as_ref().is_none_or(|r| r.id != f.id) {
+                continue;
+            }
+            if f.kind != FrameKind::Response {
+                self.tell(f.kind, f.id, &f.payload);
+                continue;
+            }
+            // Whatever a module says after it was told to stop, it was stopped.
+            match w.running.take().and_then(|r| r.stopping) {
+                Some((answer, _)) => self.respond(f.id, answer),
+                None => {
+                    self.open.remove(&f.id);
+                    self.tell(f.kind, f.id, &f.payload);
+                }
+            }
+        }
+    }
+
+    /// Workers that ended: with a request in hand that is the module's failure.
+    fn collect_gone(&mut self) {
+        let (gone, stay): (Vec<Worker>, Vec<Worker>) = self.workers.drain(..).partition(|w| w.gone);
+        self.workers = stay;
+        for w in gone {
+            let mut status = 0;
+            // SAFETY: status outlives the call; the child is ours.
+            unsafe { libc::waitpid(w.pid, &mut status, 0) };
+            let Some(r) = w.running else { continue };
+            signal_group(w.pid, libc::SIGKILL);
+            let answer = r.stopping.map(|(a, _)| a).unwrap_or_else(|| {
+                let how = match libc::WIFSIGNALED(status) {
+                    true => format!("was killed by signal {}", libc::WTERMSIG(status)),
+                    false => format!("ended with code {}", libc::WEXITSTATUS(status)),
+                };
+                failure(format!("MODULE FAILURE: the process that ran the module {how} and left no answer"))
+            });
+            self.respond(r.id, answer);
+        }
+    }
+
+    /// Gives waiting requests to idle workers.
+    fn dispatch(&mut self) -> io::Result<()> {
+        let mut at = 0;
+        while let Some(w) = self.waiting.get(at) {
+            if w.envelope.after.is_some_and(|a| self.open.contains(&a)) {
+                at += 1;
+                continue;
+            }
+            let idle = self.workers.iter().position(|w| w.running.is_none() && !w.gone);
+            let who = match idle {
+                Some(i) => i,
+                None if self.workers.len() < MAX_WORKERS => self.hire()?,
+                None => return Ok(()),
+            };
+            let Some(job) = self.waiting.remove(at) else { return Ok(()) };
+            let Some(bytes) = encode(FrameKind::Request, job.frame.id, &job.frame.payload) else { continue };
+            let timeout = job.envelope.timeout;
+            if let Some(w) = self.workers.get_mut(who) {
+                let limit = (timeout > 0).then(|| Duration::from_secs(timeout.min(u32::MAX.into())));
+                let deadline = limit.map(|l| Instant::now() + l);
+                w.running = Some(Running { id: job.frame.id, deadline, timeout, stopping: None });
+                w.output.extend(bytes);
+                w.output.extend(job.content);
+                // Mostly this is all there is to do, and saves a turn of the loop.
+                let _ = send_some(&mut w.output, &mut w.sock);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forks a worker; answers its place.
+    fn hire(&mut self) -> io::Result<usize> {
+        let (ours, theirs) = UnixStream::pair()?;
+        // SAFETY: this process has one thread, so the child may run any code.
+        let pid = unsafe { libc::fork() };
+        match pid {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                drop(ours);
+                self.forget();
+                worker::run(theirs)
+            }
+            _ => {
+                drop(theirs);
+                // Both sides set the group, so that it is there whoever comes first.
+                // SAFETY: the child is ours.
+                unsafe { libc::setpgid(pid, pid) };
+                ours.set_nonblocking(true)?;
+                let w = Worker {
+                    pid,
+                    sock: ours,
+                    input: FrameBuf::default(),
+                    output: VecDeque::new(),
+                    running: None,
+                    gone: false,
+                };
+                self.workers.push(w);
+                Ok(self.workers.len() - 1)
+            }
+        }
+    }
+
+    /// In a worker: lets go of the channel and of the other workers.
+    fn forget(&mut self) {
+        self.workers.clear();
+        if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+            for fd in [self.from.as_raw_fd(), self.to.as_raw_fd(), 2] {
+                // SAFETY: the numbers stay open, they lead nowhere now.
+                unsafe { libc::dup2(null.as_raw_fd(), fd) };
+                if fd != 2 {
+                    // SAFETY: dup2 drops close-on-exec.
+                    unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, kind: FrameKind, id: u64, payload: &[u8]) {
+        if let Some(bytes) = encode(kind, id, payload) {
+            let idle = self.output.is_empty();
+            self.output.extend(bytes);
+            if idle {
+                let _ = send_some(&mut self.output, &mut self.to);
+            }
+        }
+    }
+
+    fn respond(&mut self, id: u64, result: Map<String, Json>) {
+        self.open.remove(&id);
+        let body = serde_json::to_vec(&Response { result }).unwrap_or_default();
+        self.tell(FrameKind::Response, id, &body);
+    }
+
+    /// The channel is closed: whatever still runs for it ends now. Background processes of answered
+    /// requests and asynchronous jobs live on.
+    fn stop_all(&mut self) {
+        self.stop(|_| true, |_| Map::new());
+        let end = Instant::now() + GRACE;
+        while self.workers.iter().any(|w| w.running.is_some() && !w.gone) && Instant::now() < end {
+            for w in &mut self.workers {
+                let mut part = [0u8; 4096];
+                match w.sock.read(&mut part) {
+                    Ok(0) => w.gone = true,
+                    Ok(n) => w.input.push(part.get(..n).unwrap_or(&[])),
+                    Err(_) => {}
+                }
+                while let Ok(Some(f)) = w.input.next_frame() {
+                    if f.kind == FrameKind::Response {
+                        w.running = None;
+                    }
+                }
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for w in self.workers.iter().filter(|w| w.running.is_some()) {
+            signal_group(w.pid, libc::SIGKILL);
+        }
+    }
+}
+
+fn signal_group(pid: i32, signal: i32) {
+    // SAFETY: the group was made by a child of ours that has not been waited for.
+    unsafe { libc::kill(-pid, signal) };
+}
+
+/// Writes as much as goes without waiting.
+fn send_some(from: &mut VecDeque<u8>, to: &mut impl Write) -> io::Result<()> {
+    while !from.is_empty() {
+        let (a, _) = from.as_slices();
+        match to.write(a) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => drop(from.drain(..n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Moves the channel away from 0 and 1, where modules' processes would find it, and puts /dev/null there.
+fn take_stdio() -> io::Result<(File, File)> {
+    let take = |fd: i32| -> io::Result<File> {
+        // SAFETY: the duplicate is a new descriptor that nobody else owns.
+        let new = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10) };
+        if new < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: as above.
+        let file = unsafe { OwnedFd::from_raw_fd(new) };
+        // SAFETY: sets a flag of an open descriptor.
+        unsafe {
+            let flags = libc::fcntl(new, libc::F_GETFL);
+            libc::fcntl(new, libc::F_SETFL, flags | libc::O_NONBLOCK);
+        }
+        Ok(file.into())
+    };
+    let (from, to) = (take(0)?, take(1)?);
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for fd in [0, 1] {
+        // SAFETY: replaces descriptors that were duplicated above.
+        if unsafe { libc::dup2(null.as_raw_fd(), fd) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok((from, to))
+}

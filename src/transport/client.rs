@@ -1,0 +1,422 @@
+//! The controller's side of one agent: many calls over one stream of frames.
+
+use super::CallError;
+use super::channel::{Channel, Exit, Reader, Tail, Writer};
+use super::pool::Payload;
+use crate::proto::{CHUNK, Content, Frame, FrameBuf, FrameKind, Hello, INLINE, Request, Response, encode};
+use sha1::{Digest, Sha1};
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+/// Between two questions to the agent whether it is there.
+const PING: Duration = Duration::from_secs(10);
+/// Patience for an answer beyond the request's own timeout.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(10);
+
+/// What arrives for a call.
+enum Event {
+    Frame(Frame),
+    Broken(CallError),
+}
+
+struct Calls {
+    open: HashMap<u64, mpsc::Sender<Event>>,
+    /// Set once the connection is of no use any more; says why.
+    broken: Option<CallError>,
+}
+
+/// One agent, shared by all calls to it.
+pub struct Client {
+    host: Arc<str>,
+    writer: tokio::sync::Mutex<Writer>,
+    calls: Mutex<Calls>,
+    next: AtomicU64,
+    born: Instant,
+    /// Milliseconds after `born` when the last bytes came.
+    heard: AtomicU64,
+    /// Whether the pings of the keeper were ever needed: a ping is out.
+    pinged: AtomicBool,
+    pub hello: OnceLock<Hello>,
+    /// How long silence may last before the host counts as lost.
+    patience: Duration,
+    stderr: Tail,
+}
+
+impl Client {
+    /// Takes over a channel on which the agent has said its magic word; `early` is what came after it.
+    pub async fn start(
+        host: Arc<str>,
+        channel: Channel,
+        early: Vec<u8>,
+        stderr: Tail,
+        patience: Duration,
+    ) -> Result<Arc<Client>, CallError> {
+        let Channel { stdin, stdout, stderr: errors, exit } = channel;
+        tokio::spawn(stderr.clone().drain(errors));
+        let client = Arc::new(Client {
+            host,
+            writer: tokio::sync::Mutex::new(stdin),
+            calls: Mutex::new(Calls { open: HashMap::new(), broken: None }),
+            next: AtomicU64::new(1),
+            born: Instant::now(),
+            heard: AtomicU64::new(0),
+            pinged: AtomicBool::new(false),
+            hello: OnceLock::new(),
+            patience,
+            stderr,
+        });
+        let (greet, greeting) = oneshot::channel();
+        tokio::spawn(read_all(client.clone(), stdout, early, exit, greet));
+        match timeout(patience, greeting).await {
+            Ok(Ok(())) => {}
+            _ => {
+                client.break_off(CallError::Failed("the agent said its word and then nothing".into()));
+                return Err(client.why());
+            }
+        }
+        tokio::spawn(keep(Arc::downgrade(&client)));
+        Ok(client)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// False once the connection broke.
+    pub fn usable(&self) -> bool {
+        self.calls().broken.is_none()
+    }
+
+    fn why(&self) -> CallError {
+        self.calls().broken.clone().unwrap_or(CallError::Failed("the connection to the agent ended".into()))
+    }
+
+    /// Ends all calls with this error; the first error stays.
+    pub fn break_off(&self, why: CallError) {
+        let open = {
+            let mut calls = self.calls();
+            calls.broken.get_or_insert(why.clone());
+            std::mem::take(&mut calls.open)
+        };
+        for tx in open.into_values() {
+            let _ = tx.try_send(Event::Broken(why.clone()));
+        }
+        // The agent ends when its stdin does, even if calls still hold this client.
+        if let Ok(mut w) = self.writer.try_lock() {
+            *w = Box::new(tokio::io::sink());
+        }
+    }
+
+    async fn send(&self, kind: FrameKind, id: u64, payload: &[u8]) -> Result<(), CallError> {
+        let bytes = encode(kind, id, payload).ok_or_else(|| {
+            CallError::Failed(format!("{} bytes of arguments are more than a task can send", payload.len()))
+        })?;
+        let write = async {
+            let mut w = self.writer.lock().await;
+            w.write_all(&bytes).await?;
+            w.flush().await
+        };
+        match timeout(self.patience, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => {
+                // The reading side knows better why; it needs a moment to find out.
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                self.break_off(lost(&self.host, &self.stderr));
+                Err(self.why())
+            }
+            Err(_) => {
+                self.break_off(silent(&self.host, self.patience));
+                Err(self.why())
+            }
+        }
+    }
+
+    fn open_call(&self) -> Result<(u64, mpsc::Receiver<Event>), CallError> {
+        let (tx, rx) = mpsc::channel(16);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut calls = self.calls();
+        match &calls.broken {
+            Some(why) => Err(why.clone()),
+            None => {
+                calls.open.insert(id, tx);
+                Ok((id, rx))
+            }
+        }
+    }
+
+    /// Sends a request and waits for its answer. `after`: the id of a call that must be answered first.
+    pub async fn call(
+        &self,
+        mut req: Request,
+        payload: Option<&Payload>,
+        mut sink: Option<&mut (dyn Write + Send)>,
+    ) -> Result<Response, CallError> {
+        let mut source = match payload {
+            Some(p) => Some(Source::open(p)?),
+            None => None,
+        };
+        req.content = source.as_ref().map(|s| s.meta.clone());
+        let (id, mut events) = self.open_call()?;
+        let _forget = Forget { client: self, id };
+        let body = serde_json::to_vec(&req).map_err(|e| CallError::Failed(e.to_string()))?;
+        self.send(FrameKind::Request, id, &body).await?;
+        if let Some(s) = &mut source
+            && s.meta.inline
+        {
+            s.portion(self, id, u64::MAX).await?;
+        }
+        let limit = (req.timeout > 0).then(|| Duration::from_secs(req.timeout) + TIMEOUT_GRACE);
+        let work = async {
+            let mut sum = Sha1::new();
+            loop {
+                let frame = match events.recv().await {
+                    Some(Event::Frame(f)) => f,
+                    Some(Event::Broken(e)) => return Err(e),
+                    None => return Err(self.why()),
+                };
+                match frame.kind {
+                    FrameKind::Response => {
+                        return serde_json::from_slice(&frame.payload)
+                            .map_err(|e| CallError::Failed(format!("the agent's answer cannot be understood: {e}")));
+                    }
+                    FrameKind::WantData => {
+                        let more = frame.payload.try_into().map(u64::from_be_bytes).unwrap_or(0);
+                        if let Some(s) = &mut source {
+                            s.portion(self, id, more).await?;
+                        }
+                    }
+                    FrameKind::Data => {
+                        sum.update(&frame.payload);
+                        if let Some(out) = &mut sink
+                            && let Err(e) = out.write_all(&frame.payload)
+                        {
+                            let _ = self.send(FrameKind::Cancel, id, &[]).await;
+                            return Err(CallError::Failed(e.to_string()));
+                        }
+                    }
+                    FrameKind::DataEnd => {
+                        if crate::agent::hex(&sum.finalize_reset()).as_bytes() != frame.payload {
+                            return Err(CallError::Failed("content was damaged on its way from the host".into()));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        };
+        match limit {
+            None => work.await,
+            Some(l) => match timeout(l, work).await {
+                Ok(r) => r,
+                Err(_) => {
+                    let _ = self.send(FrameKind::Cancel, id, &[]).await;
+                    Err(CallError::Timeout(req.timeout))
+                }
+            },
+        }
+    }
+
+    /// Stops everything that runs on this agent for us.
+    pub async fn cancel_all(&self) {
+        let ids: Vec<u64> = self.calls().open.keys().copied().collect();
+        for id in ids {
+            let _ = self.send(FrameKind::Cancel, id, &[]).await;
+        }
+    }
+}
+
+/// Takes a call off the list whatever way it ends.
+struct Forget<'a> {
+    client: &'a Client,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.client.calls().open.remove(&self.id);
+    }
+}
+
+/// Content on its way to the agent.
+struct Source {
+    meta: Content,
+    from: Box<dyn Read + Send>,
+    sum: Sha1,
+    done: bool,
+}
+
+impl Source {
+    /// Reads the content once for its size and checksum, which the agent needs first.
+    fn open(p: &Payload) -> Result<Source, CallError> {
+        let (size, sha1, from): (u64, String, Box<dyn Read + Send>) = match p {
+            Payload::Bytes(b) => {
+                (b.len() as u64, crate::agent::hex(&Sha1::digest(b)), Box::new(std::io::Cursor::new(b.clone())))
+            }
+            Payload::File(path) => {
+                let bad = |e: std::io::Error| CallError::Failed(format!("could not read {path}: {e}"));
+                let mut f = std::fs::File::open(path).map_err(bad)?;
+                let mut sum = Sha1::new();
+                let size = std::io::copy(&mut f, &mut sum).map_err(bad)?;
+                std::io::Seek::rewind(&mut f).map_err(bad)?;
+                (size, crate::agent::hex(&sum.finalize()), Box::new(f))
+            }
+        };
+        let meta = Content { size, sha1, inline: size <= INLINE };
+        Ok(Source { meta, from, sum: Sha1::new(), done: false })
+    }
+
+    /// Sends as much as was granted, and the end when it is reached.
+    async fn portion(&mut self, client: &Client, id: u64, mut grant: u64) -> Result<(), CallError> {
+        let mut part = vec![0u8; CHUNK.min(self.meta.size as usize).max(1)];
+        while !self.done && grant > 0 {
+            let room = part.len().min(usize::try_from(grant).unwrap_or(usize::MAX));
+            let n = match self.from.read(part.get_mut(..room).unwrap_or_default()) {
+                Ok(n) => n,
+                Err(e) => {
+                    self.done = true;
+                    return client.send(FrameKind::DataEnd, id, format!("!{e}").as_bytes()).await;
+                }
+            };
+            if n == 0 {
+                self.done = true;
+                let sum = crate::agent::hex(&self.sum.finalize_reset());
+                return client.send(FrameKind::DataEnd, id, sum.as_bytes()).await;
+            }
+            let bytes = part.get(..n).unwrap_or(&[]);
+            self.sum.update(bytes);
+            client.send(FrameKind::Data, id, bytes).await?;
+            grant -= n as u64;
+        }
+        Ok(())
+    }
+}
+
+fn lost(host: &str, stderr: &Tail) -> CallError {
+    let words = stderr.text();
+    match words.is_empty() {
+        true => CallError::ssh(format!("Shared connection to {host} closed.")),
+        false => CallError::ssh(words),
+    }
+}
+
+fn silent(host: &str, patience: Duration) -> CallError {
+    CallError::Unreachable(format!(
+        "Connection to {host} lost: no sign of life for {} seconds. The host may be frozen or the link cut.",
+        patience.as_secs()
+    ))
+}
+
+/// Reads frames for as long as there are any and hands them to their calls.
+async fn read_all(
+    client: Arc<Client>,
+    mut from: Reader,
+    early: Vec<u8>,
+    exit: oneshot::Receiver<Exit>,
+    greet: oneshot::Sender<()>,
+) {
+    let weak = Arc::downgrade(&client);
+    drop(client);
+    let mut greet = Some(greet);
+    let mut buf = FrameBuf::default();
+    buf.push(&early);
+    let mut part = vec![0u8; 64 << 10];
+    loop {
+        let Some(client) = weak.upgrade() else { return };
+        loop {
+            match buf.next_frame() {
+                Ok(Some(f)) => {
+                    if let Err(why) = deliver(&client, f, &mut greet).await {
+                        return client.break_off(CallError::Failed(format!("{}: {why}", client.host)));
+                    }
+                }
+                Ok(None) => break,
+                Err(e) => {
+                    let text = format!("the host sends what is no answer of an agent: {e}");
+                    return client.break_off(CallError::Unreachable(text));
+                }
+            }
+        }
+        drop(client);
+        let n = from.read(&mut part).await.unwrap_or(0);
+        let Some(client) = weak.upgrade() else { return };
+        if n == 0 {
+            let end = timeout(Duration::from_secs(2), exit).await;
+            // Last words on stderr may still be on their way to the tail.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let words = client.stderr.text();
+            let why = match end {
+                Ok(Ok(Exit::Code(c))) => ended(&format!("ended with code {c}"), &words),
+                Ok(Ok(Exit::Signal(s))) => ended(&format!("was killed by signal {s}"), &words),
+                _ => lost(&client.host, &client.stderr),
+            };
+            return client.break_off(why);
+        }
+        let now = client.born.elapsed().as_millis() as u64;
+        client.heard.store(now, Ordering::Relaxed);
+        client.pinged.store(false, Ordering::Relaxed);
+        buf.push(part.get(..n).unwrap_or(&[]));
+    }
+}
+
+fn ended(how: &str, words: &str) -> CallError {
+    let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+    CallError::Failed(format!("the agent on the host {how} in the middle of its work{words}"))
+}
+
+async fn deliver(client: &Client, f: Frame, greet: &mut Option<oneshot::Sender<()>>) -> Result<(), String> {
+    match f.kind {
+        FrameKind::Hello => {
+            let hello: Hello = serde_json::from_slice(&f.payload).map_err(|e| format!("a damaged greeting: {e}"))?;
+            if hello.version != crate::agent::VERSION {
+                return Err(format!(
+                    "the agent is of version {}, this is {}; the dirigo-agent beside dirigo must be of the same build",
+                    hello.version,
+                    crate::agent::VERSION
+                ));
+            }
+            let _ = client.hello.set(hello);
+            if let Some(g) = greet.take() {
+                let _ = g.send(());
+            }
+        }
+        FrameKind::Pong => {}
+        FrameKind::Request | FrameKind::Cancel | FrameKind::Ping => {
+            return Err("the agent sends what only a controller may send".into());
+        }
+        FrameKind::Response | FrameKind::Data | FrameKind::DataEnd | FrameKind::WantData => {
+            let tx = client.calls().open.get(&f.id).cloned();
+            match tx {
+                Some(tx) => drop(tx.send(Event::Frame(f)).await),
+                // An answer to a call that was given up is late, not wrong.
+                None if f.id < client.next.load(Ordering::Relaxed) => {}
+                None => return Err(format!("the agent answers request {}, which was never sent", f.id)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks for signs of life as long as the client lives, and gives up after its patience.
+async fn keep(client: std::sync::Weak<Client>) {
+    loop {
+        let Some(pause) = client.upgrade().map(|c| PING.min(c.patience / 3)) else { return };
+        tokio::time::sleep(pause).await;
+        let Some(c) = client.upgrade() else { return };
+        if !c.usable() {
+            return;
+        }
+        let heard = Duration::from_millis(c.heard.load(Ordering::Relaxed));
+        let quiet = c.born.elapsed().saturating_sub(heard);
+        if c.pinged.load(Ordering::Relaxed) && quiet > c.patience {
+            return c.break_off(silent(&c.host, c.patience));
+        }
+        if !c.pinged.swap(true, Ordering::Relaxed) && c.send(FrameKind::Ping, 0, &[]).await.is_err() {
+            return;
+        }
+    }
+}

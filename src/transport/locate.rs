@@ -1,0 +1,107 @@
+//! The agent's executable on this side: where it is, what it is, its checksum.
+
+use super::CallError;
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set by `dirigo`'s main: this executable answers `__agent` itself.
+static OWN_AGENT: AtomicBool = AtomicBool::new(false);
+
+/// To be called by `dirigo` before anything else: answers when it is started as its own helper (the agent,
+/// or the askpass program of ssh), and remembers that it can be.
+pub fn hidden_commands() {
+    super::askpass::askpass_if_called();
+    let mut args = std::env::args().skip(1);
+    if args.next().is_some_and(|a| a == "__agent") {
+        crate::agent::main(&args.collect::<Vec<_>>());
+    }
+    OWN_AGENT.store(true, Ordering::Relaxed);
+}
+
+/// The file that is started here and uploaded to hosts; it answers `__agent serve TOKEN`.
+#[derive(Clone, Debug)]
+pub struct AgentFile {
+    pub path: Utf8PathBuf,
+    pub size: u64,
+    /// SHA-256 in hex.
+    pub sha256: String,
+    /// As `uname -m` says it.
+    pub machine: &'static str,
+    /// Linked to shared libraries of this machine.
+    pub dynamic: bool,
+}
+
+/// Finds the agent: `DIRIGO_AGENT`, `dirigo-agent` beside this executable, or this executable itself.
+pub fn find() -> Result<Utf8PathBuf, CallError> {
+    if let Some(p) = std::env::var("DIRIGO_AGENT").ok().filter(|p| !p.is_empty()) {
+        return Ok(p.into());
+    }
+    let exe = std::env::current_exe().ok().and_then(|p| Utf8PathBuf::from_path_buf(p).ok());
+    let exe = exe.ok_or_else(|| CallError::Failed("this program's own file cannot be found".into()))?;
+    // The second folder is for tests, which live in target/*/deps.
+    let beside = exe.ancestors().skip(1).take(2).map(|d| d.join("dirigo-agent")).find(|p| p.is_file());
+    match beside {
+        Some(p) => Ok(p),
+        None if OWN_AGENT.load(Ordering::Relaxed) => Ok(exe),
+        None => Err(CallError::Failed(format!("there is no dirigo-agent beside {exe}; set DIRIGO_AGENT to its path"))),
+    }
+}
+
+impl AgentFile {
+    /// Reads the file once.
+    pub fn load(path: &Utf8Path) -> Result<AgentFile, CallError> {
+        let bad = |e: &dyn std::fmt::Display| CallError::Failed(format!("the agent {path} cannot be used: {e}"));
+        let mut f = std::fs::File::open(path).map_err(|e| bad(&e))?;
+        let mut head = vec![];
+        f.by_ref().take(4096).read_to_end(&mut head).map_err(|e| bad(&e))?;
+        let (machine, dynamic) = inspect(&head).ok_or_else(|| bad(&"it is no 64-bit Linux executable"))?;
+        let mut sum = Sha256::new_with_prefix(&head);
+        let rest = std::io::copy(&mut f, &mut sum).map_err(|e| bad(&e))?;
+        Ok(AgentFile {
+            path: path.into(),
+            size: head.len() as u64 + rest,
+            sha256: crate::agent::hex(&sum.finalize()),
+            machine,
+            dynamic,
+        })
+    }
+}
+
+/// Machine and whether an interpreter (the dynamic linker) is named, from an ELF file's first bytes.
+fn inspect(head: &[u8]) -> Option<(&'static str, bool)> {
+    let u16_at = |at: usize| head.get(at..at + 2)?.try_into().ok().map(u16::from_le_bytes);
+    let u32_at = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    if !head.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let machine = match u16_at(18)? {
+        62 => "x86_64",
+        183 => "aarch64",
+        243 => "riscv64",
+        21 => "ppc64le",
+        22 => "s390x",
+        _ => return None,
+    };
+    let table = usize::try_from(u32_at(32)?).ok()?;
+    let (size, count) = (usize::from(u16_at(54)?), usize::from(u16_at(56)?));
+    let interpreter = 3;
+    Some((machine, (0..count).any(|i| u32_at(table + i * size) == Some(interpreter))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_test_is_an_executable() {
+        let me = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
+        let a = AgentFile::load(&me).unwrap();
+        assert_eq!(a.machine, std::env::consts::ARCH);
+        assert_eq!(a.size, std::fs::metadata(&me).unwrap().len());
+        assert_eq!(a.dynamic, !cfg!(target_feature = "crt-static"));
+        assert!(inspect(b"#!/bin/sh\n").is_none());
+        assert!(inspect(b"\x7fELF\x02\x01").is_none());
+    }
+}

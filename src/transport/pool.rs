@@ -1,0 +1,276 @@
+//! All connections of a run.
+
+use super::bootstrap::{self, Start, StartError};
+use super::channel::{self, Channel, Tail};
+use super::client::Client;
+use super::locate::{self, AgentFile};
+use super::raw::{self, RawOutput};
+use super::{Become, CallError, ConnParams, Connection, ssh};
+use crate::proto::{Request, Response};
+use camino::Utf8PathBuf;
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Content that goes with a request: sent only when the module asks for it, in portions.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    Bytes(Arc<[u8]>),
+    File(Utf8PathBuf),
+}
+
+/// How a pool behaves.
+#[derive(Clone, Debug, Default)]
+pub struct PoolOptions {
+    /// May the user be asked at the terminal (host keys, key passphrases)?
+    pub interactive: bool,
+    /// The agent's executable; `None` to look for it.
+    pub agent: Option<Utf8PathBuf>,
+    /// How long a host may give no sign of life; `None` for four times its timeout, but at least 60 seconds.
+    pub patience: Option<Duration>,
+}
+
+type Key = (ConnParams, Option<Become>);
+
+/// The place of one connection; the lock is held while it is made, so that it is made once.
+#[derive(Default)]
+struct Slot(tokio::sync::Mutex<Option<Arc<Client>>>);
+
+struct Inner {
+    options: PoolOptions,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    agent_path: Result<Utf8PathBuf, CallError>,
+    agent_file: tokio::sync::OnceCell<AgentFile>,
+}
+
+/// Keeps every connection of a run and answers calls. Shared by all threads; not for use inside tokio tasks.
+pub struct Pool {
+    inner: Arc<Inner>,
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
+
+impl Pool {
+    /// Starts the runtime. Fails only if the machine has no threads to give.
+    pub fn new(options: PoolOptions) -> std::io::Result<Pool> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("transport").enable_all().build()?;
+        let agent_path = options.agent.clone().map_or_else(locate::find, Ok);
+        let inner = Inner { options, slots: Mutex::default(), agent_path, agent_file: Default::default() };
+        let handle = runtime.handle().clone();
+        Ok(Pool { inner: Arc::new(inner), runtime: Some(runtime), handle })
+    }
+
+    /// Runs a module on a host and waits for its answer. Content that the module sends back (fetch) goes to
+    /// `sink`. Connects first if need be.
+    pub fn call(
+        &self,
+        params: &ConnParams,
+        escalate: Option<&Become>,
+        request: Request,
+        payload: Option<Payload>,
+        sink: Option<&mut (dyn Write + Send)>,
+    ) -> Result<Response, CallError> {
+        self.handle.block_on(async {
+            let client = self.inner.client(params, escalate).await?;
+            client.call(request, payload.as_ref(), sink).await
+        })
+    }
+
+    /// Runs a shell command on the host without an agent, through the user's login shell.
+    pub fn raw(
+        &self,
+        params: &ConnParams,
+        escalate: Option<&Become>,
+        command: &str,
+        stdin: Option<&[u8]>,
+    ) -> Result<RawOutput, CallError> {
+        self.handle.block_on(async {
+            let token = token();
+            let line = escalate.map_or_else(|| command.to_string(), |b| raw::command(b, &token, command));
+            let ch = self.inner.open(params, &line).await?;
+            raw::run(ch, escalate.map(|b| (b, token.as_str())), stdin, params.timeout).await
+        })
+    }
+
+    /// Closes the connections of these parameters, the master too; the next call makes new ones.
+    pub fn reset(&self, params: &ConnParams) {
+        let gone: Vec<Arc<Slot>> = {
+            let mut slots = self.inner.slots();
+            let keys: Vec<Key> = slots.keys().filter(|(p, _)| p == params).cloned().collect();
+            keys.iter().filter_map(|k| slots.remove(k)).collect()
+        };
+        self.handle.block_on(async {
+            for slot in gone {
+                drop(slot.0.lock().await.take());
+            }
+            if params.connection == Connection::Ssh
+                && let Ok(path) = ssh::socket(params)
+            {
+                ssh::stop(&path).await;
+            }
+        });
+    }
+
+    /// Asks every agent to stop what runs for us; the calls answer as failed.
+    pub fn cancel_all(&self) {
+        let slots: Vec<Arc<Slot>> = self.inner.slots().values().cloned().collect();
+        self.handle.block_on(async {
+            for slot in slots {
+                // A slot whose connection is being made has nothing to cancel.
+                let client = slot.0.try_lock().ok().and_then(|c| c.clone());
+                if let Some(c) = client {
+                    c.cancel_all().await;
+                }
+            }
+        });
+    }
+
+    /// Says so if the agent is linked to shared libraries, which other hosts may not have.
+    pub fn agent_warning(&self) -> Option<String> {
+        let a = self.handle.block_on(self.inner.agent_file()).ok()?;
+        a.dynamic.then(|| {
+            format!(
+                "{} is linked dynamically and may not run on other hosts; build it as the documentation says",
+                a.path
+            )
+        })
+    }
+
+    /// Closes everything; agents end what they run for us and go.
+    pub fn shutdown(&self) {
+        let slots: Vec<(Key, Arc<Slot>)> = self.inner.slots().drain().collect();
+        self.handle.block_on(async {
+            for (key, slot) in slots {
+                let client = slot.0.lock().await.take();
+                if let Some(c) = client {
+                    c.break_off(CallError::Failed("the run has ended".into()));
+                }
+                if key.0.connection == Connection::Ssh
+                    && ssh::ends_with_run(&key.0)
+                    && let Ok(path) = ssh::socket(&key.0)
+                {
+                    ssh::stop(&path).await;
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shutdown();
+        if let Some(rt) = self.runtime.take() {
+            rt.shutdown_timeout(Duration::from_millis(200));
+        }
+    }
+}
+
+/// A word that nobody guesses, to know our own words by.
+fn token() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+impl Inner {
+    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn agent_file(&self) -> Result<&AgentFile, CallError> {
+        let path = self.agent_path.clone()?;
+        let load = || async {
+            let read = tokio::task::spawn_blocking(move || AgentFile::load(&path)).await;
+            read.unwrap_or_else(|e| Err(CallError::Failed(e.to_string())))
+        };
+        self.agent_file.get_or_try_init(load).await
+    }
+
+    /// The connection of these parameters, made if it is not there or broke.
+    async fn client(&self, params: &ConnParams, escalate: Option<&Become>) -> Result<Arc<Client>, CallError> {
+        let key = (params.clone(), escalate.cloned());
+        let slot = self.slots().entry(key).or_default().clone();
+        let mut place = slot.0.lock().await;
+        if let Some(c) = place.as_ref().filter(|c| c.usable()) {
+            return Ok(c.clone());
+        }
+        *place = None;
+        let client = self.connect(params, escalate).await?;
+        *place = Some(client.clone());
+        Ok(client)
+    }
+
+    fn patience(&self, params: &ConnParams) -> Duration {
+        let usual = Duration::from_secs((params.timeout * 4).max(60));
+        self.options.patience.unwrap_or(usual)
+    }
+
+    async fn connect(&self, params: &ConnParams, escalate: Option<&Become>) -> Result<Arc<Client>, CallError> {
+        let patience = self.patience(params);
+        if params.connection == Connection::Local && escalate.is_none() {
+            return self.connect_here(params, patience).await;
+        }
+        let agent = self.agent_file().await?;
+        let mut skip = vec![];
+        // doas asks nowhere else; the others are tried without a terminal first.
+        let mut terminal = escalate.is_some_and(|b| b.method == super::Method::Doas && b.password.is_some());
+        loop {
+            let token = token();
+            let start = Start { agent, token: &token, remote_tmp: &params.remote_tmp, escalate, skip: &skip, terminal };
+            let ch = self.open(params, &start.command()).await?;
+            match bootstrap::run(ch, &start, params.timeout).await {
+                Ok(s) => return Client::start(params.host.clone(), s.channel, s.early, s.stderr, patience).await,
+                Err(StartError::Place(dir)) if !skip.contains(&dir) => skip.push(dir),
+                Err(StartError::Place(dir)) => {
+                    return Err(CallError::Failed(format!("the agent could not be written to {dir} on the host")));
+                }
+                Err(StartError::Terminal) => terminal = true,
+                Err(StartError::Call(e)) => {
+                    if matches!(e, CallError::Unreachable(_)) {
+                        self.drop_master(params).await;
+                    }
+                    return Err(e);
+                }
+            }
+        }
+    }
+
+    /// The agent as a plain child of this process.
+    async fn connect_here(&self, params: &ConnParams, patience: Duration) -> Result<Arc<Client>, CallError> {
+        let token = token();
+        let path = self.agent_path.clone()?;
+        let mut ch = channel::local(path.as_str(), &["__agent".into(), "serve".into(), token.clone()])?;
+        let tail = Tail::default();
+        let early = bootstrap::await_hello(&mut ch, &token, &tail, patience).await?;
+        Client::start(params.host.clone(), ch, early, tail, patience).await
+    }
+
+    /// A shell command on the host, as its login user.
+    async fn open(&self, params: &ConnParams, command: &str) -> Result<Channel, CallError> {
+        if params.connection == Connection::Local {
+            return channel::local("/bin/sh", &["-c".into(), command.into()]);
+        }
+        let path = ssh::socket(params)?;
+        let program = self.agent_path.clone()?.into_std_path_buf();
+        let helper = ssh::Helper { program, interactive: self.options.interactive };
+        ssh::ensure_master(params, &path, &helper).await?;
+        match ssh::spawn(params, &path, command).await {
+            Ok(ch) => Ok(ch),
+            // A master that was left by another run may be dying just now, or its host was rebooted.
+            Err(_) => {
+                ssh::stop(&path).await;
+                ssh::ensure_master(params, &path, &helper).await?;
+                ssh::spawn(params, &path, command).await
+            }
+        }
+    }
+
+    /// After a broken connection, a master that looks alive may hang for minutes.
+    async fn drop_master(&self, params: &ConnParams) {
+        if params.connection == Connection::Ssh
+            && let Ok(path) = ssh::socket(params)
+        {
+            ssh::stop(&path).await;
+        }
+    }
+}
