@@ -36,7 +36,6 @@ fn start(job: AsyncJob, run: impl FnOnce() -> Map<String, Json>) -> io::Result<M
             unsafe {
                 libc::setsid();
                 libc::prctl(libc::PR_SET_PDEATHSIG, 0);
-                libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 0);
                 // The grandchild belongs to nobody who could take it along.
                 match libc::fork() {
                     0 => {}
@@ -81,8 +80,12 @@ fn start(job: AsyncJob, run: impl FnOnce() -> Map<String, Json>) -> io::Result<M
 /// Runs the module in a process group of its own and stops it at the limit.
 fn supervise(path: &Path, limit: Duration, run: impl FnOnce() -> Map<String, Json>) {
     let Ok((hear, mut tell)) = io::pipe() else { return };
-    // SAFETY: this process has one thread.
-    let child = unsafe { libc::fork() };
+    // SAFETY: a process with one thread. All that the module starts stays below this process, to be stopped
+    // with it.
+    let child = unsafe {
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+        libc::fork()
+    };
     if child == 0 {
         drop(hear);
         // SAFETY: own group, so that the module's processes can be stopped as one.
@@ -105,12 +108,9 @@ fn supervise(path: &Path, limit: Duration, run: impl FnOnce() -> Map<String, Jso
         (true, Ok(result)) => result,
         (true, Err(_)) => Json::Object(failure("MODULE FAILURE: the module crashed in an asynchronous job")),
         (false, _) => {
-            // SAFETY: signals to the group made above.
-            unsafe {
-                libc::kill(-child, libc::SIGTERM);
-                std::thread::sleep(Duration::from_millis(500));
-                libc::kill(-child, libc::SIGKILL);
-            }
+            super::tree::signal(std::process::id() as i32, false, libc::SIGTERM);
+            std::thread::sleep(Duration::from_millis(500));
+            super::tree::signal(std::process::id() as i32, false, libc::SIGKILL);
             json!({"msg": "Timeout exceeded", "failed": true, "child_pid": child})
         }
     };

@@ -12,6 +12,7 @@ mod content;
 mod escalate;
 mod job;
 mod supervise;
+mod tree;
 mod worker;
 
 pub use content::hex;

@@ -3,7 +3,7 @@
 //! the channel breaks.
 
 use super::worker::{self, failure};
-use super::{MAGIC, VERSION};
+use super::{MAGIC, VERSION, tree};
 use crate::proto::{Frame, FrameBuf, FrameKind, Hello, Response, encode};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
@@ -241,7 +241,7 @@ impl Supervisor {
                 && which(r)
             {
                 r.stopping = Some((answer(r), Instant::now() + GRACE));
-                signal_group(w.pid, libc::SIGTERM);
+                tree::signal(w.pid, true, libc::SIGTERM);
             }
         }
     }
@@ -259,7 +259,7 @@ impl Supervisor {
             if let Some(Running { stopping: Some((_, end)), .. }) = &w.running
                 && *end <= now
             {
-                signal_group(w.pid, libc::SIGKILL);
+                tree::signal(w.pid, true, libc::SIGKILL);
             }
         }
     }
@@ -306,7 +306,6 @@ impl Supervisor {
             // SAFETY: status outlives the call; the child is ours.
             unsafe { libc::waitpid(w.pid, &mut status, 0) };
             let Some(r) = w.running else { continue };
-            signal_group(w.pid, libc::SIGKILL);
             let answer = r.stopping.map(|(a, _)| a).unwrap_or_else(|| {
                 let how = match libc::WIFSIGNALED(status) {
                     true => format!("was killed by signal {}", libc::WTERMSIG(status)),
@@ -433,14 +432,9 @@ impl Supervisor {
             std::thread::sleep(Duration::from_millis(10));
         }
         for w in self.workers.iter().filter(|w| w.running.is_some()) {
-            signal_group(w.pid, libc::SIGKILL);
+            tree::signal(w.pid, true, libc::SIGKILL);
         }
     }
-}
-
-fn signal_group(pid: i32, signal: i32) {
-    // SAFETY: the group was made by a child of ours that has not been waited for.
-    unsafe { libc::kill(-pid, signal) };
 }
 
 /// Writes as much as goes without waiting.

@@ -183,17 +183,15 @@ fn reap() -> After {
 }
 
 /// SIGTERM is for the module's processes: the module sees them end and tidies up. SIGHUP comes when the
-/// supervisor dies: then the whole group goes.
+/// supervisor dies: then all that the module started goes, too.
 fn arrange_signals() {
     extern "C" fn ignore(_: libc::c_int) {}
     extern "C" fn orphaned(_: libc::c_int) {
-        // SAFETY: kill and _exit may be called in a signal handler.
-        unsafe {
-            if BUSY.load(Ordering::Relaxed) != 0 {
-                libc::kill(0, libc::SIGKILL);
-            }
-            libc::_exit(1);
+        if BUSY.load(Ordering::Relaxed) != 0 {
+            super::tree::kill_below_in_handler();
         }
+        // SAFETY: _exit may be called in a signal handler.
+        unsafe { libc::_exit(1) };
     }
     // Handlers, not SIG_IGN, because processes the module starts would inherit that.
     // SAFETY: setting handlers and process attributes at start, in a process with one thread.

@@ -268,42 +268,8 @@ pub fn ends_with_run(p: &ConnParams) -> bool {
 }
 
 /// Words as a POSIX shell would split them, without expansions.
-pub fn split(text: &str) -> Result<Vec<String>, CallError> {
-    let mut words = vec![];
-    let mut word: Option<String> = None;
-    let mut chars = text.chars();
-    let unfinished = || CallError::ssh(format!("a quote is not closed in the ssh arguments: {text}"));
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\n' => words.extend(word.take()),
-            '\'' => {
-                let w = word.get_or_insert_default();
-                loop {
-                    match chars.next().ok_or_else(unfinished)? {
-                        '\'' => break,
-                        c => w.push(c),
-                    }
-                }
-            }
-            '"' => {
-                let w = word.get_or_insert_default();
-                loop {
-                    match chars.next().ok_or_else(unfinished)? {
-                        '"' => break,
-                        '\\' => match chars.next().ok_or_else(unfinished)? {
-                            c @ ('"' | '\\' | '$' | '`') => w.push(c),
-                            c => w.extend(['\\', c]),
-                        },
-                        c => w.push(c),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_default().push(chars.next().ok_or_else(unfinished)?),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    Ok(words)
+fn split(text: &str) -> Result<Vec<String>, CallError> {
+    crate::modules::support::shlex::split(text).map_err(|e| CallError::ssh(format!("{e} in the ssh arguments: {text}")))
 }
 
 /// A lock between the runs of one user: two masters must not be started on one socket.

@@ -1,0 +1,176 @@
+//! The local connection: the agent as a child process.
+
+use super::*;
+use std::time::{Duration, Instant};
+
+fn here() -> ConnParams {
+    ConnParams::local("localhost")
+}
+
+#[test]
+fn ping_and_command() {
+    let pool = pool();
+    let r = call(&pool, &here(), None, request("ping", json!({}))).unwrap();
+    assert_eq!(r.result["ping"], "pong");
+    assert_eq!(output(&pool, &here(), None, "echo $((6 * 7))"), "42");
+}
+
+#[test]
+fn agent_stays_for_the_run_and_goes_with_it() {
+    let pool = pool();
+    let parent = || output(&pool, &here(), None, "cat /proc/$PPID/stat | cut -d' ' -f4");
+    let agent = parent();
+    assert_eq!(agent, parent());
+    drop(pool);
+    eventually("the agent is gone", || !std::path::Path::new(&format!("/proc/{agent}")).exists());
+}
+
+#[test]
+fn unknown_module_and_wrong_arguments_fail() {
+    let pool = pool();
+    let r = call(&pool, &here(), None, request("no_such_module", json!({}))).unwrap();
+    assert_eq!(r.result["failed"], true);
+    let r = call(&pool, &here(), None, request("ping", json!({"nonsense": 1}))).unwrap();
+    assert_eq!(r.result["failed"], true);
+}
+
+#[test]
+fn timeout_stops_the_module_and_its_processes() {
+    let pool = pool();
+    let start = Instant::now();
+    let r = call(&pool, &here(), None, Request { timeout: 1, ..shell("sleep 4711.5 & setsid sleep 4711.6") }).unwrap();
+    assert_eq!(r.result["msg"], "Timed out after 1 second(s).");
+    assert_eq!(r.result["timedout"]["period"], 1);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    eventually("the sleeps are gone", || !running("sleep 4711.5") && !running("sleep 4711.6"));
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+}
+
+#[test]
+fn modules_run_side_by_side() {
+    let pool = pool();
+    let start = Instant::now();
+    std::thread::scope(|s| {
+        for _ in 0..5 {
+            s.spawn(|| output(&pool, &here(), None, "sleep 0.5"));
+        }
+    });
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn closing_the_pool_kills_what_runs() {
+    let pool = pool();
+    std::thread::scope(|s| {
+        let running_call = s.spawn(|| call(&pool, &here(), None, shell("sleep 4712.5")));
+        eventually("the sleep runs", || running("sleep 4712.5"));
+        pool.shutdown();
+        assert!(running_call.join().unwrap().is_err());
+    });
+    eventually("the sleep is gone", || !running("sleep 4712.5"));
+}
+
+#[test]
+fn cancel_answers_and_kills() {
+    let pool = pool();
+    std::thread::scope(|s| {
+        let running_call = s.spawn(|| call(&pool, &here(), None, shell("sleep 4713.5")));
+        eventually("the sleep runs", || running("sleep 4713.5"));
+        pool.cancel_all();
+        let r = running_call.join().unwrap().unwrap();
+        assert_eq!(r.result["msg"], "cancelled");
+    });
+    eventually("the sleep is gone", || !running("sleep 4713.5"));
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+}
+
+#[test]
+fn killed_agent_is_a_failure_and_the_next_task_has_a_new_one() {
+    let pool = pool();
+    let r = call(&pool, &here(), None, shell("kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 4714.5"));
+    let e = r.unwrap_err();
+    assert!(matches!(&e, CallError::Failed(m) if m.contains("killed by signal 9")), "{e:?}");
+    eventually("nothing is left", || !running("sleep 4714.5"));
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+}
+
+#[test]
+fn killed_worker_is_a_failed_result() {
+    let pool = pool();
+    let r = call(&pool, &here(), None, shell("kill -9 $PPID; sleep 10")).unwrap();
+    let msg = r.result["msg"].as_str().unwrap();
+    assert!(msg.contains("MODULE FAILURE") && msg.contains("signal 9"), "{msg}");
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+}
+
+#[test]
+fn background_processes_outlive_their_task_and_other_tasks() {
+    let pool = pool();
+    let pid = output(&pool, &here(), None, "sleep 4715.5 >/dev/null 2>&1 & echo $!");
+    let alive = || std::path::Path::new(&format!("/proc/{pid}/cmdline")).exists();
+    let _ = call(&pool, &here(), None, Request { timeout: 1, ..shell("sleep 30") });
+    assert!(alive());
+    drop(pool);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(alive());
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.parse().unwrap()), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+}
+
+#[test]
+fn environment_reaches_processes_and_stays_with_its_task() {
+    let pool = pool();
+    let mut r = shell("echo $COLOUR");
+    r.env.insert("COLOUR".into(), "blue".into());
+    assert_eq!(call(&pool, &here(), None, r).unwrap().result["stdout"], "blue");
+    assert_eq!(output(&pool, &here(), None, "echo $COLOUR"), "");
+}
+
+#[test]
+fn processes_find_no_trace_of_the_channel() {
+    let pool = pool();
+    let fds = output(&pool, &here(), None, "ls -l /proc/self/fd /proc/$PPID/fd | grep -c 'pipe:.*pipe:' ; true");
+    assert_eq!(fds, "0");
+    // Writing where the agent's stdout was must not disturb the frames.
+    output(&pool, &here(), None, "echo noise > /proc/$PPID/fd/1; echo noise >&2");
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+}
+
+#[test]
+fn big_results_and_results_too_big() {
+    let pool = pool();
+    let r = call(&pool, &here(), None, shell("head -c 8000000 /dev/zero | tr '\\0' x")).unwrap();
+    assert_eq!(r.result["stdout"].as_str().map(str::len), Some(8_000_000));
+}
+
+#[test]
+fn async_job_is_written_as_ansible_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = |line: &str, limit| Request {
+        async_job: Some(dirigo::proto::AsyncJob {
+            jid: "j4711".into(),
+            limit,
+            dir: dir.path().join("jobs").display().to_string(),
+        }),
+        ..shell(line)
+    };
+    let read = |r: &Response| -> Json {
+        let text = std::fs::read(r.result["results_file"].as_str().unwrap()).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    let pool = pool();
+    let start = Instant::now();
+    let r = call(&pool, &here(), None, job("sleep 1; echo done", 60)).unwrap();
+    assert!(start.elapsed() < Duration::from_millis(900));
+    assert!(r.result["ansible_job_id"].as_str().unwrap().starts_with("j4711."));
+    assert_eq!((&r.result["started"], &r.result["finished"]), (&json!(1), &json!(0)));
+    assert_eq!(read(&r), json!({"started": 1, "finished": 0, "ansible_job_id": r.result["ansible_job_id"]}));
+    // The job outlives its agent.
+    drop(pool);
+    eventually("the job is done", || read(&r).get("stdout") == Some(&json!("done")));
+
+    let pool = super::pool();
+    let r = call(&pool, &here(), None, job("sleep 4716.5 & sleep 4716.6", 1)).unwrap();
+    eventually("the job is over its time", || read(&r).get("msg") == Some(&json!("Timeout exceeded")));
+    eventually("its processes are gone", || !running("sleep 4716."));
+}
