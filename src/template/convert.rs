@@ -56,7 +56,11 @@ pub fn from_mj(v: &Mj) -> Result<Value> {
         return Ok(Value::List(list.clone()));
     }
     Ok(match v.kind() {
-        ValueKind::Undefined => return Err(Error::undefined("value is undefined")),
+        ValueKind::Undefined => {
+            return Err(Error::template(
+                "Error rendering template: Type 'Undefined' is unsupported for variable storage.",
+            ));
+        }
         ValueKind::None => Value::Null,
         ValueKind::Bool => Value::Bool(v.is_true()),
         ValueKind::Number => number(v)?,
@@ -82,7 +86,10 @@ pub fn from_mj(v: &Mj) -> Result<Value> {
         }
         ValueKind::Invalid => return Err(error(invalid(v))),
         _ => {
-            return Err(Error::template(format!("Type '{}' is unsupported for variable storage.", type_name(v))));
+            return Err(Error::template(format!(
+                "Error rendering template: Type '{}' is unsupported for variable storage.",
+                type_name(v)
+            )));
         }
     })
 }
@@ -98,15 +105,38 @@ fn number(v: &Mj) -> Result<Value> {
 
 /// The error that an invalid value carries (a lazily rendered variable that failed).
 pub fn invalid(v: &Mj) -> minijinja::Error {
-    match v.get_attr("x") {
-        Err(e) => e,
-        Ok(_) => minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "invalid value"),
+    // Checked iteration is minijinja's only public way to the error inside an invalid value.
+    let carrier = Mj::from(vec![v.clone()]).try_iter().map(|it| it.checked().find_map(Result::err));
+    match carrier {
+        Ok(Some(e)) => e,
+        _ => minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "invalid value"),
     }
 }
 
 /// The value, or the error it carries. Filters call this on members they take out of lists and maps.
 pub fn check(v: Mj) -> Result<Mj, minijinja::Error> {
     if v.kind() == ValueKind::Invalid { Err(invalid(&v)) } else { Ok(v) }
+}
+
+/// True for a value that is not there: plain undefined, or a marker that carries the error.
+pub fn is_undefined(v: &Mj) -> bool {
+    match v.kind() {
+        ValueKind::Undefined => true,
+        ValueKind::Invalid => invalid(v).kind() == minijinja::ErrorKind::UndefinedError,
+        _ => false,
+    }
+}
+
+/// Appends a value as a template prints it: `None` and undefined as nothing, tuples as lists.
+pub fn write_out(v: &Mj, out: &mut String) -> Result<(), minijinja::Error> {
+    match v.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(()),
+        ValueKind::String => {
+            out.push_str(v.as_str().unwrap_or_default());
+            Ok(())
+        }
+        _ => write_value(v, out, 0, true),
+    }
 }
 
 /// Python's name of the value's type.
@@ -146,25 +176,29 @@ pub fn py_repr(v: &Mj) -> Result<String, minijinja::Error> {
 
 /// Appends Python's `repr()` of a value.
 pub fn write_repr(v: &Mj, out: &mut String, depth: usize) -> Result<(), minijinja::Error> {
+    write_value(v, out, depth, false)
+}
+
+fn write_value(v: &Mj, out: &mut String, depth: usize, stored: bool) -> Result<(), minijinja::Error> {
     if depth > 200 {
         return Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "value is nested too deeply"));
     }
     match v.kind() {
-        ValueKind::Undefined => return Err(undefined("value is undefined")),
+        ValueKind::Undefined => out.push_str("Undefined"),
         ValueKind::None => out.push_str("None"),
         ValueKind::Bool => out.push_str(if v.is_true() { "True" } else { "False" }),
         ValueKind::Number if v.is_integer() => out.push_str(&v.to_string()),
         ValueKind::Number => out.push_str(&py_float(f64::try_from(v.clone())?)),
         ValueKind::String => py_repr_str(v.as_str().unwrap_or_default(), out),
         ValueKind::Seq | ValueKind::Iterable => {
-            let tuple = v.is_tuple();
+            let tuple = v.is_tuple() && !stored;
             out.push(if tuple { '(' } else { '[' });
             let mut n = 0;
             for item in v.try_iter()? {
                 if n > 0 {
                     out.push_str(", ");
                 }
-                write_repr(&item, out, depth + 1)?;
+                write_value(&item, out, depth + 1, stored)?;
                 n += 1;
             }
             if tuple && n == 1 {
@@ -178,9 +212,9 @@ pub fn write_repr(v: &Mj, out: &mut String, depth: usize) -> Result<(), minijinj
                 if n > 0 {
                     out.push_str(", ");
                 }
-                write_repr(&key, out, depth + 1)?;
+                write_value(&key, out, depth + 1, stored)?;
                 out.push_str(": ");
-                write_repr(&v.get_item(&key)?, out, depth + 1)?;
+                write_value(&v.get_item(&key)?, out, depth + 1, stored)?;
             }
             out.push('}');
         }

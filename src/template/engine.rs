@@ -1,14 +1,20 @@
-//! The engine: compiles each template text once and renders it in a scope.
+//! The engine: renders values, expressions, conditions and template files in a scope.
 
-use super::convert::{error, from_mj, py_str, to_mj};
-use super::object::{ListObj, MapObj, Renderer, ScopeObj};
+use super::compile::{Compiled, FileSyntax, Memo, Mode, lower_template, private_syntax};
+use super::convert::{carry, check, error, fail, from_mj, py_str, to_mj, write_out};
+use super::lower::Known;
+use super::object::{ListObj, MapObj, Renderer, ScopeObj, take_changed};
 use super::scope::Scope;
-use super::{filters, globals, is_omit, tests};
-use crate::diag::{Error, Result, Span};
-use crate::value::{Map, Str, Value};
+use super::{filters, globals, helpers, is_omit, lookups, prepare, tests};
+use crate::diag::{Error, Kind, Result, Span};
+use crate::value::{Map, Str, Trust, Value};
 use minijinja::value::Value as Mj;
-use minijinja::{Environment, UndefinedBehavior};
-use std::sync::Arc;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, machinery};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+/// The longest text that a template may become, in bytes.
+const MAX_OUTPUT: usize = 256 << 20;
 
 /// How the engine is set up for a run.
 #[derive(Clone, Debug)]
@@ -65,30 +71,158 @@ pub struct Engine(Arc<Inner>);
 
 pub(super) struct Inner {
     env: Environment<'static>,
+    memo: Memo,
+    pub(super) known: Known,
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Engine {
     pub fn new(options: EngineOptions) -> Engine {
         let mut env = Environment::new();
-        env.set_undefined_behavior(UndefinedBehavior::Strict);
+        env.set_undefined_behavior(UndefinedBehavior::Lenient);
+        env.set_auto_escape_callback(|_| AutoEscape::None);
+        env.set_syntax(private_syntax());
         env.set_fuel(Some(options.fuel));
+        env.set_recursion_limit(160);
         filters::register(&mut env);
         tests::register(&mut env);
         globals::register(&mut env);
-        Engine(Arc::new(Inner { env }))
+        lookups::register(&mut env);
+        helpers::register(&mut env);
+        let known = Known { globals: env.globals().map(|(name, _)| name.to_string()).collect() };
+        Engine(Arc::new(Inner { env, memo: Memo::default(), known, warned: Mutex::default() }))
     }
 
     /// Renders every template within `v`. A lone `{{ expression }}` keeps its type; members that
     /// render to `omit` are left out; strings that come out are plain.
     pub fn render(&self, v: &Value, scope: &Scope) -> Result<Value> {
+        let out = self.0.render(v, &self.0.renderer(scope));
+        self.0.settle(scope);
+        out
+    }
+
+    /// Renders trusted template text to a string.
+    pub fn render_to_string(&self, text: &str, scope: &Scope) -> Result<String> {
+        let out = self.0.template(text, None, &self.0.renderer(scope)).and_then(|v| self.0.text(&v));
+        self.0.settle(scope);
+        out
+    }
+
+    /// Evaluates a bare expression from a trusted source (`when:`, `that:`, `until:` …).
+    pub fn eval(&self, expression: &str, scope: &Scope) -> Result<Value> {
+        let out = self.0.expression(expression, None, &self.0.renderer(scope)).and_then(|v| from_mj(&v));
+        self.0.settle(scope);
+        out.map(stored)
+    }
+
+    /// One entry of `when`, `failed_when`, `until` …: a boolean or an expression.
+    ///
+    /// Text in `{{ }}` is accepted with a warning, and so is a result that is not a boolean: it
+    /// counts by Python's truth, except that the words `true` and `false` mean themselves.
+    pub fn condition(&self, v: &Value, scope: &Scope) -> Result<bool> {
+        let out = self.0.condition(v, scope);
+        self.0.settle(scope);
+        out
+    }
+
+    /// Renders the text of a template file.
+    ///
+    /// A first line `#jinja2: name: value, …` overrides the options as it does in Ansible.
+    pub fn render_file(&self, text: &str, options: &FileOptions, scope: &Scope) -> Result<String> {
+        let scope = if options.extra.is_empty() { scope.clone() } else { scope.with_extra(options.extra.clone()) };
+        let out = self.0.file(text, options, &self.0.renderer(&scope));
+        self.0.settle(&scope);
+        out
+    }
+
+    /// The scope with some variables in front (`item`, `ansible_loop` …).
+    pub fn with_extra(&self, extra: Map, scope: &Scope) -> Scope {
+        scope.with_extra(extra)
+    }
+
+    /// Runs the lookup `name` on rendered terms; the list of what it found.
+    pub fn lookup(&self, name: &str, terms: Vec<Value>, kwargs: Map, scope: &Scope) -> Result<Vec<Value>> {
+        let out = lookups::run(&self.0.renderer(scope), name, terms, kwargs);
+        self.0.settle(scope);
+        out
+    }
+}
+
+/// A result as Ansible stores it: tuples become lists.
+fn stored(v: Value) -> Value {
+    match v {
+        Value::Tuple(l) | Value::List(l) if l.iter().any(has_tuple) => {
+            Value::list(l.iter().cloned().map(stored).collect())
+        }
+        Value::Tuple(l) => Value::List(l),
+        Value::Map(m) if m.values().any(has_tuple) => {
+            Value::map(m.iter().map(|(k, v)| (k.clone(), stored(v.clone()))).collect())
+        }
+        other => other,
+    }
+}
+
+fn has_tuple(v: &Value) -> bool {
+    match v {
+        Value::Tuple(_) => true,
+        Value::List(l) => l.iter().any(has_tuple),
+        Value::Map(m) => m.values().any(has_tuple),
+        _ => false,
+    }
+}
+
+/// Leaves out the members that are `omit`; not the value itself.
+fn without_omit(v: Value) -> Value {
+    fn holds(v: &Value) -> bool {
         match v {
-            Value::Str(s) if s.is_template() => self.render_str(s, scope),
+            Value::List(l) => l.iter().any(|v| is_omit(v) || holds(v)),
+            Value::Map(m) => m.values().any(|v| is_omit(v) || holds(v)),
+            _ => false,
+        }
+    }
+    if !holds(&v) {
+        return v;
+    }
+    match v {
+        Value::List(l) => Value::list(l.iter().filter(|v| !is_omit(v)).cloned().map(without_omit).collect()),
+        Value::Map(m) => Value::map(
+            m.iter().filter(|(_, v)| !is_omit(v)).map(|(k, v)| (k.clone(), without_omit(v.clone()))).collect(),
+        ),
+        other => other,
+    }
+}
+
+impl Inner {
+    pub(super) fn renderer(self: &Arc<Self>, scope: &Scope) -> Renderer {
+        Renderer { engine: self.clone(), scope: scope.clone() }
+    }
+
+    /// After a template changed a list or dict of its variables in place: the next one sees the
+    /// variables as they are.
+    fn settle(&self, scope: &Scope) {
+        if take_changed() {
+            scope.cache.lock().unwrap_or_else(|e| e.into_inner()).clear();
+        }
+    }
+
+    fn warn_once(&self, scope: &Scope, message: String) {
+        let mut warned = self.warned.lock().unwrap_or_else(|e| e.into_inner());
+        if !warned.contains(&message) {
+            scope.files.warn.say(&message);
+            warned.insert(message);
+        }
+    }
+
+    pub(super) fn render(self: &Arc<Self>, v: &Value, r: &Renderer) -> Result<Value> {
+        match v {
+            Value::Str(s) if s.is_template() => self.render_str(s, r),
+            Value::Str(s) if s.trust == Trust::Plain && s.origin.is_none() => Ok(v.clone()),
             Value::Str(s) => Ok(Value::plain(s.text.clone())),
-            Value::Vault(t) => scope.vars.decrypt(t).map(Value::plain),
+            Value::Vault(t) => r.scope.vars.decrypt(t).map(Value::plain),
             Value::List(l) | Value::Tuple(l) => {
                 let mut out = Vec::with_capacity(l.len());
                 for item in l.iter() {
-                    let item = self.render(item, scope)?;
+                    let item = self.render(item, r)?;
                     if !is_omit(&item) {
                         out.push(item);
                     }
@@ -98,7 +232,7 @@ impl Engine {
             Value::Map(m) => {
                 let mut out = Map::with_capacity(m.len());
                 for (k, item) in m.iter() {
-                    let item = self.render(item, scope)?;
+                    let item = self.render(item, r)?;
                     if !is_omit(&item) {
                         out.insert(k.clone(), item);
                     }
@@ -109,74 +243,65 @@ impl Engine {
         }
     }
 
-    fn render_str(&self, s: &Str, scope: &Scope) -> Result<Value> {
-        from_mj(&self.0.template(&s.text, s.origin, &self.0.renderer(scope))?)
+    fn render_str(self: &Arc<Self>, s: &Str, r: &Renderer) -> Result<Value> {
+        let made = self.template(&s.text, s.origin, r)?;
+        from_mj(&made).map(|v| without_omit(stored(v))).map_err(|e| e.at(s.origin))
     }
 
-    /// Renders trusted template text to a string.
-    pub fn render_to_string(&self, text: &str, scope: &Scope) -> Result<String> {
-        py_str(&self.0.template(text, None, &self.0.renderer(scope))?).map_err(error)
+    fn text(&self, v: &Mj) -> Result<String> {
+        let mut out = String::new();
+        write_out(v, &mut out).map_err(error)?;
+        Ok(out)
     }
 
-    /// Evaluates a bare expression from a trusted source (`when:`, `that:`, `until:` …).
-    pub fn eval(&self, expression: &str, scope: &Scope) -> Result<Value> {
-        from_mj(&self.0.expression(expression, None, &self.0.renderer(scope))?)
+    /// Runs instructions in a scope: what is left on the stack, and the output.
+    fn run(
+        self: &Arc<Self>,
+        c: &Compiled,
+        env: &Environment<'static>,
+        r: &Renderer,
+    ) -> Result<(Option<Mj>, String), minijinja::Error> {
+        let root = Mj::from_object(ScopeObj { r: r.clone(), root: true });
+        let mut text = String::new();
+        let value = {
+            let mut out = machinery::make_string_output(&mut text);
+            machinery::eval(env, &c.instructions, root, &c.blocks, &mut out, AutoEscape::None)?.0
+        };
+        if text.len() > MAX_OUTPUT {
+            return Err(fail("the template's result is too large"));
+        }
+        Ok((value, text))
     }
 
-    /// One entry of `when`, `failed_when`, `until` …: a boolean or an expression.
-    pub fn condition(&self, v: &Value, scope: &Scope) -> Result<bool> {
-        match v {
-            Value::Bool(b) => Ok(*b),
-            Value::Str(s) => Ok(self.eval(&s.text, scope)?.truthy()),
-            other => Ok(other.truthy()),
+    fn run_error(&self, e: minijinja::Error, origin: Option<Span>) -> Error {
+        run_error(e).at(origin)
+    }
+
+    /// A template string: its value, with the type of a single printed value kept.
+    pub(super) fn template(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
+        let c = self.memo.get(text, &Mode::Inline, "<template>", &self.known).map_err(|e| e.at(origin))?;
+        if c.lone {
+            let (value, _) = self.run(&c, &self.env, r).map_err(|e| self.run_error(e, origin))?;
+            return Ok(keep_newlines(text, check(value.unwrap_or_default()).map_err(|e| self.run_error(e, origin))?));
+        }
+        let (done, nodes) = helpers::with_nodes(|| {
+            if c.uses_files { self.run(&c, &self.file_env(r, None), r) } else { self.run(&c, &self.env, r) }
+        });
+        let (_, out) = done.map_err(|e| self.run_error(e, origin))?;
+        match nodes.last {
+            Some(only) if nodes.count == 1 && self.text(&only).is_ok_and(|t| t == out) => Ok(keep_newlines(text, only)),
+            None if nodes.none && out.is_empty() => Ok(Mj::from(())),
+            _ => Ok(keep_newlines(text, Mj::from(out))),
         }
     }
 
-    /// Renders the text of a template file.
-    pub fn render_file(&self, text: &str, options: &FileOptions, scope: &Scope) -> Result<String> {
-        let scope = self.with_extra(options.extra.clone(), scope);
-        self.render_to_string(text, &scope)
+    pub(super) fn expression(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
+        let c = self.memo.get(text, &Mode::Expression, "<expression>", &self.known).map_err(|e| e.at(origin))?;
+        let (value, _) = self.run(&c, &self.env, r).map_err(|e| self.run_error(e, origin))?;
+        check(value.unwrap_or_default()).map_err(|e| self.run_error(e, origin))
     }
 
-    /// The scope with some variables in front (`item`, `ansible_loop` …).
-    pub fn with_extra(&self, extra: Map, scope: &Scope) -> Scope {
-        scope.with_extra(extra)
-    }
-
-    /// Runs the lookup `name`; the list of what it found.
-    pub fn lookup(&self, name: &str, terms: Vec<Value>, kwargs: Map, scope: &Scope) -> Result<Vec<Value>> {
-        let _ = (terms, kwargs, scope);
-        Err(Error::template(format!("lookup plugin '{name}' not found")))
-    }
-}
-
-impl Inner {
-    pub(super) fn renderer(self: &Arc<Self>, scope: &Scope) -> Renderer {
-        Renderer { engine: self.clone(), scope: scope.clone() }
-    }
-
-    fn template(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
-        let inner = text.trim();
-        if let Some(expr) = inner.strip_prefix("{{").and_then(|t| t.strip_suffix("}}"))
-            && !expr.contains("{{")
-            && !expr.contains("}}")
-        {
-            return self.expression(expr, origin, r);
-        }
-        let root = Mj::from_object(ScopeObj::of(self, &r.scope));
-        self.env.render_str(text, root).map(Mj::from).map_err(|e| error(e).at(origin))
-    }
-
-    fn expression(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
-        let root = Mj::from_object(ScopeObj::of(self, &r.scope));
-        self.env.compile_expression(text).and_then(|e| e.eval(root)).map_err(|e| error(e).at(origin))
-    }
-
-    /// A variable's value, rendered where it is a template; maps and lists stay lazy.
-    pub(super) fn lazy_variable(self: &Arc<Self>, _name: &str, v: &Value, r: &Renderer) -> Result<Mj> {
-        self.lazy_value(v, r)
-    }
-
+    /// A value of a variable or a member of one, rendered where it is a template; maps and lists stay lazy.
     pub(super) fn lazy_value(self: &Arc<Self>, v: &Value, r: &Renderer) -> Result<Mj> {
         Ok(match v {
             Value::Str(s) if s.is_template() => self.template(&s.text, s.origin, r)?,
@@ -186,4 +311,223 @@ impl Inner {
             other => to_mj(other),
         })
     }
+
+    fn condition(self: &Arc<Self>, v: &Value, scope: &Scope) -> Result<bool> {
+        let r = self.renderer(scope);
+        let (text, origin) = match v {
+            Value::Bool(b) => return Ok(*b),
+            Value::Str(s) if s.trust == Trust::Plain => {
+                return Err(Error::template("Conditional expressions must be text of the playbook, not data")
+                    .at(s.origin)
+                    .help("text that came from a host or a lookup is never evaluated"));
+            }
+            Value::Str(s) => (s.text.trim(), s.origin),
+            other => {
+                return self.verdict(&to_mj(other), other.type_name(), scope);
+            }
+        };
+        if text.is_empty() {
+            self.warn_once(scope, "Empty conditional expression was evaluated as True.".into());
+            return Ok(true);
+        }
+        let framed =
+            (text.starts_with("{{") && text.ends_with("}}")) || (text.starts_with("{%") && text.ends_with("%}"));
+        let result = if framed {
+            self.warn_once(
+                scope,
+                "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.".into(),
+            );
+            self.template(text, origin, &r)
+        } else {
+            self.expression(text, origin, &r)
+        };
+        let result = result.map_err(|e| match e.message().starts_with("Syntax error") {
+            true => e,
+            false => e.context("Error while evaluating conditional"),
+        })?;
+        let kind = super::convert::type_name(&result);
+        self.verdict(&result, kind, scope)
+    }
+
+    fn verdict(&self, v: &Mj, kind: &str, scope: &Scope) -> Result<bool> {
+        if v.kind() == minijinja::value::ValueKind::Bool {
+            return Ok(v.is_true());
+        }
+        let truth = match v.as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("false") => false,
+            _ => v.is_true(),
+        };
+        let word = if truth { "True" } else { "False" };
+        self.warn_once(
+            scope,
+            format!(
+                "Conditional result ({word}) was derived from value of type '{kind}'. Conditionals must have a boolean result."
+            ),
+        );
+        Ok(truth)
+    }
+
+    // ---- template files ----
+
+    pub(super) fn file(self: &Arc<Self>, text: &str, options: &FileOptions, r: &Renderer) -> Result<String> {
+        let (text, options) = header(text, options)?;
+        let syntax = Arc::new(FileSyntax {
+            trim_blocks: options.trim_blocks,
+            lstrip_blocks: options.lstrip_blocks,
+            block: (options.block_start_string.clone(), options.block_end_string.clone()),
+            variable: (options.variable_start_string.clone(), options.variable_end_string.clone()),
+            comment: (options.comment_start_string.clone(), options.comment_end_string.clone()),
+        });
+        let mode = Mode::File(syntax.clone());
+        let c = self
+            .memo
+            .get(text, &mode, &options.name, &self.known)
+            .map_err(|e| in_file(e, None, &options.name, text))?;
+        let done = if c.uses_files {
+            self.run(&c, &self.file_env(r, Some((&options, syntax))), r)
+        } else {
+            self.run(&c, &self.env, r)
+        };
+        let (_, mut out) = done.map_err(|e| {
+            let line = (e.name() == Some(options.name.as_str())).then(|| e.line()).flatten();
+            in_file(run_error(e), line, &options.name, text)
+        })?;
+        out.extend(std::iter::repeat_n('\n', prepare::trailing_newlines(&text.replace("\r\n", "\n"), &out)));
+        Ok(match options.newline_sequence.as_str() {
+            "\n" => out,
+            other => out.replace('\n', other),
+        })
+    }
+
+    /// The environment with a loader for the files that `include`, `import` and `extends` name.
+    fn file_env(self: &Arc<Self>, r: &Renderer, file: Option<(&FileOptions, Arc<FileSyntax>)>) -> Environment<'static> {
+        let mut env = self.env.clone();
+        let mode = match &file {
+            Some((_, syntax)) => Mode::File(syntax.clone()),
+            None => Mode::File(Arc::new(FileSyntax {
+                trim_blocks: true,
+                lstrip_blocks: false,
+                block: ("{%".into(), "%}".into()),
+                variable: ("{{".into(), "}}".into()),
+                comment: ("{#".into(), "#}".into()),
+            })),
+        };
+        let mut dirs = r.scope.files.folders("templates");
+        if let Some((options, _)) = &file
+            && let Some(dir) = camino::Utf8Path::new(&options.name).parent()
+        {
+            dirs.push(dir.to_owned());
+        }
+        let files = r.scope.files.clone();
+        let engine = Arc::downgrade(self);
+        env.set_loader(move |name| {
+            let Some(engine) = engine.upgrade() else { return Ok(None) };
+            let inside = |p: &camino::Utf8Path| p.components().all(|c| c.as_str() != "..");
+            let path = if camino::Utf8Path::new(name).is_absolute() {
+                Some(camino::Utf8PathBuf::from(name)).filter(|p| p.is_file())
+            } else if inside(camino::Utf8Path::new(name)) {
+                dirs.iter().map(|d| d.join(name)).find(|p| p.is_file())
+            } else {
+                None
+            };
+            let Some(path) = path else { return Ok(None) };
+            let text = files.read_text(&path).map_err(carry)?;
+            let lowered = lower_template(&text, &mode, path.as_str(), &engine.known)
+                .map_err(|e| carry(in_file(e, None, path.as_str(), &text)))?;
+            Ok(Some(lowered.text))
+        });
+        env
+    }
+}
+
+/// An engine error in Ansible's words.
+fn run_error(e: minijinja::Error) -> Error {
+    let kind = e.kind();
+    let ours = error(e);
+    if ours.kind() == Kind::Template {
+        use minijinja::ErrorKind as K;
+        return match kind {
+            K::OutOfFuel => ours
+                .context("Error rendering template")
+                .help("the template runs too long; is there a loop without end?"),
+            K::InvalidOperation | K::CannotUnpack | K::TooManyArguments | K::MissingArgument | K::UnknownMethod
+                if !framed(ours.message()) =>
+            {
+                ours.context("Error rendering template")
+            }
+            _ => ours,
+        };
+    }
+    ours
+}
+
+/// Whether a message already says whose error it is.
+fn framed(message: &str) -> bool {
+    ["Error rendering", "The ", "Syntax error", "Recursive loop", "Error while"].iter().any(|p| message.starts_with(p))
+}
+
+/// Puts back the newlines at the end of a template whose result is text.
+fn keep_newlines(text: &str, v: Mj) -> Mj {
+    if !text.ends_with('\n') {
+        return v;
+    }
+    match v.as_str() {
+        Some(s) => match prepare::trailing_newlines(text, s) {
+            0 => v,
+            n => Mj::from(format!("{s}{}", "\n".repeat(n))),
+        },
+        None => v,
+    }
+}
+
+/// Points an error at a line of a template file.
+fn in_file(e: Error, line: Option<usize>, name: &str, text: &str) -> Error {
+    if e.span().is_some() {
+        return e;
+    }
+    let start: usize = match line {
+        Some(n) => text.split_inclusive('\n').take(n.saturating_sub(1)).map(str::len).sum(),
+        None => 0,
+    };
+    let len = text.get(start..).and_then(|t| t.lines().next()).map_or(0, str::len);
+    let id = crate::diag::add_source(name, text);
+    e.at(Span::new(id, start, start + len))
+}
+
+/// The `#jinja2:` header line: the text after it, and the options it sets.
+fn header<'t>(text: &'t str, options: &FileOptions) -> Result<(&'t str, FileOptions)> {
+    let mut options = options.clone();
+    let Some(rest) = text.strip_prefix("#jinja2:") else { return Ok((text, options)) };
+    let (line, body) = rest.split_once('\n').unwrap_or((rest, ""));
+    for pair in line.split(',') {
+        let Some((key, value)) = pair.split_once(':') else {
+            return Err(Error::template(format!("failed to parse jinja2 override '{}'", pair.trim())));
+        };
+        let (key, value) = (key.trim(), value.trim());
+        let text = value.trim_matches(['\'', '"']).to_string();
+        let flag = || matches!(value, "True" | "true" | "1");
+        match key {
+            "trim_blocks" => options.trim_blocks = flag(),
+            "lstrip_blocks" => options.lstrip_blocks = flag(),
+            "newline_sequence" => options.newline_sequence = text.replace("\\n", "\n").replace("\\r", "\r"),
+            "block_start_string" => options.block_start_string = text,
+            "block_end_string" => options.block_end_string = text,
+            "variable_start_string" => options.variable_start_string = text,
+            "variable_end_string" => options.variable_end_string = text,
+            "comment_start_string" => options.comment_start_string = text,
+            "comment_end_string" => options.comment_end_string = text,
+            "keep_trailing_newline" => {}
+            other => {
+                return Err(Error::template(format!("jinja2 override '{other}' is not supported"))
+                    .help("supported: trim_blocks, lstrip_blocks, newline_sequence and the delimiter strings"));
+            }
+        }
+    }
+    Ok((body, options))
+}
+
+/// Python's `str()` of a value of the engine, for messages.
+#[allow(dead_code)]
+pub(super) fn shown(v: &Mj) -> String {
+    py_str(v).unwrap_or_else(|_| v.to_string())
 }

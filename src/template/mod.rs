@@ -1,13 +1,22 @@
 //! Templates: minijinja with Ansible's semantics. Lazy variables, undefined rules, native types,
 //! Python-style output, trust by origin.
 
+mod compile;
 pub mod convert;
 mod engine;
 pub mod filters;
+mod format;
 pub mod globals;
+mod helpers;
 mod lookups;
+mod lower;
+mod methods;
 mod object;
+pub mod ops;
+mod prepare;
 mod scope;
+#[cfg(test)]
+mod table;
 pub mod tests;
 
 pub use engine::{Engine, EngineOptions, FileOptions};

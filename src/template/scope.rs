@@ -71,6 +71,10 @@ impl FileScope {
         if expanded.is_absolute() {
             return vec![expanded];
         }
+        self.folders(kind).into_iter().map(|dir| dir.join(&expanded)).collect()
+    }
+    /// The folders where files of this kind may stand, best first.
+    pub fn folders(&self, kind: &str) -> Vec<Utf8PathBuf> {
         let mut out: Vec<Utf8PathBuf> = Vec::new();
         let mut push = |p: Utf8PathBuf| {
             if !out.contains(&p) {
@@ -79,11 +83,29 @@ impl FileScope {
         };
         for dir in self.search.iter().chain(std::iter::once(&self.playbook_dir)) {
             if !kind.is_empty() && dir.file_name() != Some(kind) {
-                push(dir.join(kind).join(&expanded));
+                push(dir.join(kind));
             }
-            push(dir.join(&expanded));
+            push(dir.clone());
         }
         out
+    }
+    /// The bytes of a file on the controller, decrypted if it is vaulted.
+    pub fn read(&self, path: &Utf8Path) -> Result<Vec<u8>> {
+        let bytes =
+            std::fs::read(path).map_err(|e| crate::diag::Error::template(format!("cannot read '{path}': {e}")))?;
+        match (std::str::from_utf8(&bytes), &self.vault) {
+            (Ok(text), Some(vault)) if text.starts_with("$ANSIBLE_VAULT;") => vault.open(text),
+            (Ok(text), None) if text.starts_with("$ANSIBLE_VAULT;") => Err(crate::diag::Error::new(
+                crate::diag::Kind::Vault,
+                "Attempting to decrypt but no vault secrets found.",
+            )),
+            _ => Ok(bytes),
+        }
+    }
+    /// The text of a file on the controller, decrypted if it is vaulted.
+    pub fn read_text(&self, path: &Utf8Path) -> Result<String> {
+        String::from_utf8(self.read(path)?)
+            .map_err(|_| crate::diag::Error::template(format!("'{path}' is not valid UTF-8")))
     }
     /// The first of [`Self::candidates`] that exists.
     pub fn find(&self, kind: &str, name: &str) -> Option<Utf8PathBuf> {
