@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "args: $#: $*"; echo "$E"; pwd | sed "s,.*/,,"; echo err >&2
