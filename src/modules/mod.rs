@@ -3,11 +3,15 @@
 
 mod command;
 mod facts;
+mod getent;
 mod ping;
+mod service;
+mod service_facts;
 mod setup;
 mod shell;
 pub mod spec;
 pub mod support;
+mod systemd;
 mod validate;
 
 pub use spec::{Arg, Args, Rule, Spec, Type};
@@ -187,7 +191,19 @@ pub trait ContentSource {
 /// Every module of the agent, one line each.
 pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
-    ALL.get_or_init(|| vec![setup::module(), command::module(), ping::module(), shell::module()])
+    ALL.get_or_init(|| {
+        vec![
+            getent::module(),
+            service_facts::module(),
+            service::module(),
+            systemd::module(),
+            systemd::module_service(),
+            setup::module(),
+            command::module(),
+            ping::module(),
+            shell::module(),
+        ]
+    })
 }
 
 /// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.

@@ -237,6 +237,27 @@ pub fn gather(
     Ok((env.known, env.warnings))
 }
 
+fn one(ctx: &Ctx, collectors: &[fn(&mut Env) -> Facts], fact: &str) -> String {
+    let ctx = Ctx { env: ctx.env.clone(), ..Ctx::bare() };
+    let timeout = Duration::from_secs(10);
+    let mut env = Env { ctx, fact_path: String::new(), timeout, known: Facts::new(), warnings: vec![] };
+    for run in collectors {
+        let found = run(&mut env);
+        env.known.extend(found);
+    }
+    env.known.get(fact).and_then(Json::as_str).unwrap_or("").to_string()
+}
+
+/// The fact `service_mgr` alone.
+pub(crate) fn service_manager(ctx: &Ctx) -> String {
+    one(ctx, &[system::service_mgr], "service_mgr")
+}
+
+/// The fact `pkg_mgr` alone.
+pub(crate) fn package_manager(ctx: &Ctx) -> String {
+    one(ctx, &[distribution::distribution, system::pkg_mgr], "pkg_mgr")
+}
+
 /// A small file's text without the white space around it.
 pub(crate) fn read(path: impl AsRef<std::path::Path>) -> Option<String> {
     let bytes = std::fs::read(path).ok()?;
