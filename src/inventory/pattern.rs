@@ -1,0 +1,279 @@
+//! Host patterns: `a:b`, `a,b`, `&x`, `!x`, globs, `~regex`, `group[0]`, `group[1:3]`, `--limit` with `@file`.
+
+use super::hostname::parse_address;
+use super::{Inventory, LOCALHOST};
+use crate::diag::{Error, Result};
+use fancy_regex::Regex;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The hosts a pattern chose, in inventory order, and the warnings on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selected {
+    pub hosts: Vec<Arc<str>>,
+    /// `Could not match supplied host pattern, ignoring: x`
+    pub warnings: Vec<String>,
+}
+
+/// Splits `a:b,c` into its patterns. Commas win over colons; colons inside brackets, and the one of an
+/// address with a port or of an IPv6 address, do not split.
+pub fn split(pattern: &str) -> Vec<String> {
+    if pattern.contains(',') {
+        return pattern.split(',').map(|p| p.trim().to_string()).filter(|p| !p.is_empty()).collect();
+    }
+    let pattern = pattern.trim();
+    if !pattern.contains(':') || parse_address(pattern, true).is_some() {
+        return if pattern.is_empty() { Vec::new() } else { vec![pattern.to_string()] };
+    }
+    let mut out = vec![String::new()];
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        let tail = rest.as_str();
+        match (c, tail.find(']')) {
+            ('[', Some(end)) => {
+                if let Some(last) = out.last_mut() {
+                    last.push('[');
+                    last.push_str(tail.get(..=end).unwrap_or(""));
+                }
+                rest = tail.get(end + 1..).unwrap_or("").chars();
+            }
+            (':' | '[' | ']', _) => out.push(String::new()),
+            (c, _) if c.is_whitespace() => out.push(String::new()),
+            (c, _) => {
+                if let Some(last) = out.last_mut() {
+                    last.push(c);
+                }
+            }
+        }
+    }
+    out.retain(|p| !p.is_empty());
+    out
+}
+
+/// Unions first, then intersections, then exclusions; only the latter two means "of all".
+fn ordered(patterns: &[String]) -> Vec<&str> {
+    let of = |f: fn(&str) -> bool| patterns.iter().map(String::as_str).filter(move |p| f(p)).collect::<Vec<_>>();
+    let mut out = of(|p| !p.starts_with(['&', '!']));
+    if out.is_empty() {
+        out.push("all");
+    }
+    out.extend(of(|p| p.starts_with('&')));
+    out.extend(of(|p| p.starts_with('!')));
+    out
+}
+
+/// A place in a list of hosts: `[n]`, `[a:b]`, `[a:]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Subscript {
+    One(i64),
+    Range(i64, Option<i64>),
+}
+
+/// `group[1:2]` is the pattern `group` and a subscript; globs such as `h[ab]` have none.
+fn subscript(pattern: &str) -> (&str, Option<Subscript>) {
+    let none = (pattern, None);
+    if pattern.starts_with('~') {
+        return none;
+    }
+    let Some((expr, inner)) = pattern.strip_suffix(']').and_then(|p| p.rsplit_once('[')) else { return none };
+    if expr.is_empty() {
+        return none;
+    }
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    if digits(inner.strip_prefix('-').unwrap_or(inner)) {
+        return match inner.parse() {
+            Ok(n) => (expr, Some(Subscript::One(n))),
+            Err(_) => none,
+        };
+    }
+    match inner.split_once([':', '-']) {
+        Some((a, b)) if digits(a) && (b.is_empty() || digits(b)) => match (a.parse(), b.parse()) {
+            (Ok(a), Ok(b)) => (expr, Some(Subscript::Range(a, Some(b)))),
+            (Ok(a), Err(_)) if b.is_empty() => (expr, Some(Subscript::Range(a, None))),
+            _ => none,
+        },
+        _ => none,
+    }
+}
+
+fn take(hosts: Vec<Arc<str>>, s: Subscript, pattern: &str) -> Result<Vec<Arc<str>>> {
+    let len = hosts.len() as i64;
+    match s {
+        _ if hosts.is_empty() => Ok(hosts),
+        Subscript::One(n) => {
+            let at = if n < 0 { len + n } else { n };
+            match usize::try_from(at).ok().and_then(|i| hosts.get(i)) {
+                Some(h) => Ok(vec![h.clone()]),
+                None => Err(Error::general(format!(
+                    "The host pattern '{pattern}' asks for a host that is not there: the pattern before the brackets matches {len} hosts."
+                ))),
+            }
+        }
+        Subscript::Range(a, b) => {
+            let end = b.unwrap_or(len - 1);
+            Ok(hosts
+                .into_iter()
+                .enumerate()
+                .filter(|(i, _)| (a..=end).contains(&(*i as i64)))
+                .map(|(_, h)| h)
+                .collect())
+        }
+    }
+}
+
+/// How names are compared with a pattern.
+enum Matcher {
+    Exact(String),
+    Glob(globset::GlobMatcher),
+    Regex(Box<Regex>),
+}
+
+impl Matcher {
+    fn new(pattern: &str) -> Result<Matcher> {
+        let wrong = |e: String| {
+            Error::general(format!("Invalid host list pattern: {pattern}")).help(format!("It does not compile: {e}"))
+        };
+        if let Some(r) = pattern.strip_prefix('~') {
+            let anchored = format!("^(?:{r})");
+            return Regex::new(&anchored).map(|r| Matcher::Regex(Box::new(r))).map_err(|e| wrong(e.to_string()));
+        }
+        if !pattern.contains(['*', '?', '[']) {
+            return Ok(Matcher::Exact(pattern.to_string()));
+        }
+        // Python's fnmatch knows neither braces nor escapes, and `*` crosses every character.
+        let mut plain = String::new();
+        for c in pattern.chars() {
+            if matches!(c, '{' | '}' | '\\' | ',') {
+                plain.push('\\');
+            }
+            plain.push(c);
+        }
+        match globset::GlobBuilder::new(&plain).literal_separator(false).backslash_escape(true).build() {
+            Ok(g) => Ok(Matcher::Glob(g.compile_matcher())),
+            // An unclosed bracket is an ordinary character.
+            Err(_) => Ok(Matcher::Exact(pattern.to_string())),
+        }
+    }
+    fn fits(&self, name: &str) -> bool {
+        match self {
+            Matcher::Exact(p) => p == name,
+            Matcher::Glob(g) => g.is_match(name),
+            Matcher::Regex(r) => r.is_match(name).unwrap_or(false),
+        }
+    }
+}
+
+impl Inventory {
+    /// The hosts that a pattern chooses, `--limit` applied. `localhost` and its addresses are answered even
+    /// when the inventory does not define them (see [`Inventory::host`]). Errors: a pattern that does not
+    /// compile, a subscript out of range.
+    pub fn select(&self, pattern: &str) -> Result<Selected> {
+        self.select_all(&[pattern])
+    }
+
+    /// As [`Inventory::select`] for a list of patterns (`hosts:` as a YAML list).
+    pub fn select_all<S: AsRef<str>>(&self, patterns: &[S]) -> Result<Selected> {
+        let mut out = self.select_unlimited(patterns)?;
+        if let Some(limit) = &self.subset {
+            let chosen = self.evaluate(limit)?;
+            let keep: HashSet<Arc<str>> = chosen.hosts.into_iter().collect();
+            out.hosts.retain(|h| keep.contains(h));
+            out.warnings.extend(chosen.warnings);
+        }
+        Ok(out)
+    }
+
+    /// As [`Inventory::select_all`] without `--limit`.
+    pub fn select_unlimited<S: AsRef<str>>(&self, patterns: &[S]) -> Result<Selected> {
+        let parts: Vec<String> = patterns.iter().flat_map(|p| split(p.as_ref())).collect();
+        if parts.is_empty() {
+            return Ok(Selected::default());
+        }
+        self.evaluate(&parts)
+    }
+
+    /// Sets what `--limit` says. `@file` stands for the lines of a file.
+    pub fn set_limit(&mut self, limit: Option<&str>) -> Result<()> {
+        let Some(limit) = limit.filter(|l| !l.trim().is_empty()) else {
+            self.subset = None;
+            return Ok(());
+        };
+        let mut out = Vec::new();
+        for part in split(limit) {
+            let Some(file) = part.strip_prefix('@') else {
+                out.push(part);
+                continue;
+            };
+            let text = match std::fs::read_to_string(file) {
+                Ok(t) => t,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(Error::general(format!("Unable to find limit file {file}")));
+                }
+                Err(e) => return Err(Error::general(format!("Unable to read limit file {file}: {e}"))),
+            };
+            out.extend(
+                text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_string),
+            );
+        }
+        self.subset = Some(out);
+        Ok(())
+    }
+
+    fn evaluate(&self, patterns: &[String]) -> Result<Selected> {
+        let mut hosts: indexmap::IndexSet<Arc<str>> = indexmap::IndexSet::new();
+        let mut warnings = Vec::new();
+        for p in ordered(patterns) {
+            if let Some(h) = self.hosts.get(p) {
+                hosts.insert(h.name.clone());
+                continue;
+            }
+            let body = p.strip_prefix(['&', '!']).unwrap_or(p);
+            let (expr, sub) = subscript(body);
+            let mut found = self.matches(expr, &mut warnings)?;
+            if let Some(s) = sub {
+                found = take(found, s, p)?;
+            }
+            if p.starts_with('&') {
+                let keep: HashSet<Arc<str>> = found.into_iter().collect();
+                hosts.retain(|h| keep.contains(h));
+            } else if p.starts_with('!') {
+                let gone: HashSet<Arc<str>> = found.into_iter().collect();
+                hosts.retain(|h| !gone.contains(h));
+            } else {
+                hosts.extend(found);
+            }
+        }
+        Ok(Selected { hosts: hosts.into_iter().collect(), warnings })
+    }
+
+    /// Groups first; hosts if no group fits or the pattern is a glob or regex.
+    fn matches(&self, expr: &str, warnings: &mut Vec<String>) -> Result<Vec<Arc<str>>> {
+        let mut out: Vec<Arc<str>> = Vec::new();
+        let m = Matcher::new(expr)?;
+        let mut groups = 0;
+        let fitting: Vec<&Arc<str>> = match &m {
+            Matcher::Exact(name) => self.groups.get_key_value(name.as_str()).map(|(k, _)| k).into_iter().collect(),
+            m => self.groups.keys().filter(|g| m.fits(g)).collect(),
+        };
+        for g in fitting {
+            groups += 1;
+            out.extend(self.hosts_in(g));
+        }
+        if groups == 0 || expr.starts_with('~') || expr.contains(['.', '?', '*', '[']) {
+            match &m {
+                Matcher::Exact(name) => out.extend(self.hosts.get(name.as_str()).map(|h| h.name.clone())),
+                m => out.extend(self.hosts.keys().filter(|h| m.fits(h)).cloned()),
+            }
+        }
+        if out.is_empty()
+            && LOCALHOST.contains(&expr)
+            && let Some(h) = self.host(expr)
+        {
+            out.push(h.name);
+        }
+        if out.is_empty() && groups == 0 && expr != "all" {
+            warnings.push(format!("Could not match supplied host pattern, ignoring: {expr}"));
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,115 @@
+//! Executable inventories: `--list`, and `--host NAME` where `_meta` is missing.
+
+use super::Inventory;
+use crate::diag::{Error, Result};
+use crate::value::Value;
+use camino::Utf8Path;
+use indexmap::IndexSet;
+use std::process::{Command, Stdio};
+
+fn run(path: &Utf8Path, args: &[&str]) -> Result<String> {
+    let out = Command::new(path).args(args).stdin(Stdio::null()).output().map_err(|e| {
+        Error::parse(format!("problem running {path} {} ({e})", args.join(" ")))
+            .help("An inventory that is a script must be executable and start with #! and its interpreter.")
+    })?;
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    if !out.status.success() {
+        return Err(Error::parse(format!("Inventory script ({path}) had an execution error: {stderr}")));
+    }
+    if !stderr.trim().is_empty() {
+        eprint!("{stderr}");
+    }
+    String::from_utf8(out.stdout)
+        .map_err(|_| Error::parse(format!("Inventory {path} contained characters that cannot be interpreted as UTF-8")))
+}
+
+/// What the script says; its strings may be templates, as Ansible treats inventory scripts.
+fn parse(path: &Utf8Path, text: &str) -> Result<Value> {
+    let json: serde_json::Value = serde_json::from_str(text)
+        .map_err(|e| Error::parse(format!("failed to parse executable inventory script results from {path}: {e}")))?;
+    Ok(Value::from_json(json).into_trusted())
+}
+
+/// Runs the script and reads its answer.
+pub(super) fn read(path: &Utf8Path, inv: &mut Inventory) -> Result<()> {
+    let data = parse(path, &run(path, &["--list"])?)?;
+    let Some(groups) = data.as_map() else {
+        return Err(Error::parse(format!(
+            "failed to parse executable inventory script results from {path}: needs to be a json dict"
+        )));
+    };
+    let mut hosts: IndexSet<String> = IndexSet::new();
+    let mut meta = None;
+    for (name, data) in groups {
+        let name = name.to_text();
+        if &*name == "_meta" {
+            meta = data.get("hostvars").cloned();
+            continue;
+        }
+        group(&name, data, inv, &mut hosts)?;
+    }
+    for host in hosts {
+        let vars = match &meta {
+            Some(m) => m.get(&host).cloned().unwrap_or_default(),
+            None => {
+                let text = run(path, &["--host", &host])?;
+                if text.trim().is_empty() { Value::Null } else { parse(path, &text)? }
+            }
+        };
+        match vars.as_map() {
+            Some(m) => {
+                for (k, v) in m {
+                    inv.set_variable(&host, &k.to_text(), v.clone())?;
+                }
+            }
+            None if vars.is_null() => {}
+            None => return Err(Error::parse(format!("The variables of host {host} from {path} are not a dictionary"))),
+        }
+    }
+    Ok(())
+}
+
+fn group(name: &str, data: &Value, inv: &mut Inventory, hosts: &mut IndexSet<String>) -> Result<()> {
+    inv.add_group(name);
+    let put = |inv: &mut Inventory, hosts: &mut IndexSet<String>, host: &Value| {
+        let host = host.to_str();
+        inv.add_host(&host, Some(name), None);
+        hosts.insert(host);
+    };
+    let Some(map) = data.as_map() else {
+        let Some(list) = data.as_list() else {
+            return Err(bad(name, "the host list", data));
+        };
+        list.iter().for_each(|h| put(inv, hosts, h));
+        return Ok(());
+    };
+    if !["hosts", "vars", "children"].iter().any(|k| map.contains_key(*k)) {
+        // Short form: the group is a host, the data its variables.
+        put(inv, hosts, &Value::plain(name));
+        for (k, v) in map {
+            inv.set_variable(name, &k.to_text(), v.clone())?;
+        }
+        return Ok(());
+    }
+    if let Some(h) = map.get("hosts") {
+        let list = h.as_list().ok_or_else(|| bad(name, "the host list", data))?;
+        list.iter().for_each(|h| put(inv, hosts, h));
+    }
+    if let Some(v) = map.get("vars") {
+        for (k, v) in v.as_map().ok_or_else(|| bad(name, "variables", data))? {
+            inv.set_variable(name, &k.to_text(), v.clone())?;
+        }
+    }
+    if let Some(children) = map.get("children") {
+        for c in children.as_list().ok_or_else(|| bad(name, "the children", data))? {
+            let c = c.to_str();
+            inv.add_group(&c);
+            inv.add_child(name, &c)?;
+        }
+    }
+    Ok(())
+}
+
+fn bad(name: &str, what: &str, data: &Value) -> Error {
+    Error::parse(format!("You defined a group '{name}' with bad data for {what}:\n {}", data.repr()))
+}
