@@ -1,6 +1,9 @@
 //! The transport and the agent as a whole: real processes, and a real sshd where there is one.
 
+mod escalate;
 mod local;
+mod ssh;
+mod sshd;
 
 use dirigo::proto::{Request, Response};
 use dirigo::transport::{Become, CallError, ConnParams, Pool, PoolOptions};
@@ -12,8 +15,18 @@ pub fn pool() -> Pool {
 }
 
 pub fn pool_with(options: PoolOptions) -> Pool {
-    let agent = Some(env!("CARGO_BIN_EXE_dirigo-agent").into());
+    let agent = options.agent.clone().or(Some(env!("CARGO_BIN_EXE_dirigo-agent").into()));
     Pool::new(PoolOptions { agent, ..options }).unwrap()
+}
+
+/// A pool whose agent no host has: its own checksum, and so its own name in every cache.
+pub fn pool_with_new_agent(dir: &std::path::Path) -> Pool {
+    use std::io::Write;
+    let copy = dir.join("new-agent");
+    std::fs::copy(env!("CARGO_BIN_EXE_dirigo-agent"), &copy).unwrap();
+    let mut f = std::fs::OpenOptions::new().append(true).open(&copy).unwrap();
+    write!(f, "{:?}", std::time::SystemTime::now()).unwrap();
+    pool_with(PoolOptions { agent: Some(copy.to_str().unwrap().into()), ..PoolOptions::default() })
 }
 
 /// A request for a module with these arguments.
