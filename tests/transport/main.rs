@@ -1,6 +1,7 @@
 //! The transport and the agent as a whole: real processes, and a real sshd where there is one.
 
 mod escalate;
+mod lab;
 mod local;
 mod ssh;
 mod sshd;
