@@ -135,3 +135,68 @@ pub fn hex(bytes: &[u8]) -> String {
         s
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::CHUNK;
+    use std::os::unix::net::UnixStream;
+
+    /// Reads content that the closure sends as the controller would.
+    fn receive(meta: Content, send: impl FnOnce(Link) + Send) -> io::Result<Vec<u8>> {
+        let (a, b) = UnixStream::pair().unwrap();
+        let mine = Link::new(a);
+        std::thread::scope(|s| {
+            s.spawn(move || send(Link::new(b)));
+            let mut source = Incoming::new(&mine, 5, meta);
+            let mut all = vec![];
+            source.reader()?.read_to_end(&mut all)?;
+            assert!(source.reader().is_err());
+            Ok(all)
+        })
+    }
+
+    fn meta(bytes: &[u8], inline: bool) -> Content {
+        Content { size: bytes.len() as u64, sha1: hex(&Sha1::digest(bytes)), inline }
+    }
+
+    #[test]
+    fn streams_in_portions_and_checks() {
+        let bytes: Vec<u8> = (0..10_000_000u32).map(|i| (i / 7) as u8).collect();
+        let got = receive(meta(&bytes, false), |peer| {
+            let mut granted = 0;
+            let mut sent = 0;
+            for chunk in bytes.chunks(CHUNK) {
+                while sent + chunk.len() > granted {
+                    let f = peer.recv().unwrap().unwrap();
+                    assert_eq!((f.kind, f.id), (FrameKind::WantData, 5));
+                    granted += u64::from_be_bytes(f.payload.try_into().unwrap()) as usize;
+                    assert!(granted - sent <= WINDOW as usize);
+                }
+                peer.send(FrameKind::Data, 5, chunk).unwrap();
+                sent += chunk.len();
+            }
+            // What belongs to others is passed over.
+            peer.send(FrameKind::Data, 4, b"late").unwrap();
+            peer.send(FrameKind::DataEnd, 5, hex(&Sha1::digest(&bytes)).as_bytes()).unwrap();
+        });
+        assert!(got.unwrap() == bytes);
+    }
+
+    #[test]
+    fn what_is_not_as_announced_is_refused() {
+        let announced = meta(b"hello", true);
+        let bad: [&[&[u8]]; 3] = [&[b"hallo"], &[b"hell"], &[b"hello", b"!"]];
+        for parts in bad {
+            let r = receive(announced.clone(), |peer| {
+                for p in parts {
+                    peer.send(FrameKind::Data, 5, p).unwrap();
+                }
+                let _ = peer.send(FrameKind::DataEnd, 5, announced.sha1.as_bytes());
+            });
+            assert_eq!(r.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        let r = receive(announced, |peer| peer.send(FrameKind::DataEnd, 5, b"!could not read").unwrap());
+        assert_eq!(r.unwrap_err().to_string(), "could not read");
+    }
+}

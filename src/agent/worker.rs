@@ -19,6 +19,10 @@ pub struct Link {
 }
 
 impl Link {
+    pub fn new(sock: UnixStream) -> Link {
+        Link { sock, buf: RefCell::default() }
+    }
+
     /// The next frame; `None` when the supervisor is gone.
     pub fn recv(&self) -> io::Result<Option<Frame>> {
         let mut buf = self.buf.borrow_mut();
@@ -62,7 +66,7 @@ pub fn run(sock: UnixStream) -> ! {
     SOCKET.store(sock.as_raw_fd(), Ordering::Relaxed);
     arrange_signals();
     answer_for_panics();
-    let link = Link { sock, buf: RefCell::default() };
+    let link = Link::new(sock);
     while let Ok(Some(frame)) = link.recv() {
         if frame.kind != FrameKind::Request {
             continue; // Content that nobody read.

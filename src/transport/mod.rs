@@ -10,6 +10,8 @@ mod askpass;
 mod bootstrap;
 mod channel;
 mod client;
+#[cfg(test)]
+mod client_tests;
 mod escalation;
 mod locate;
 mod params;
