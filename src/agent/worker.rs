@@ -214,7 +214,9 @@ fn arrange_signals() {
 fn answer_for_panics() {
     std::panic::set_hook(Box::new(|info| {
         let id = CURRENT.load(Ordering::Relaxed);
-        let text = info.payload_as_str().unwrap_or("no message");
+        let words = info.payload();
+        let text = words.downcast_ref::<&str>().copied().or(words.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("no message");
         let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
         let result = failure(format!("MODULE FAILURE: the module crashed{place}: {text}"));
         if id != 0

@@ -193,9 +193,8 @@ impl Client {
                     }
                     FrameKind::Data => {
                         sum.update(&frame.payload);
-                        if let Some(out) = &mut sink
-                            && let Err(e) = out.write_all(&frame.payload)
-                        {
+                        let taken = sink.as_mut().map_or(Ok(()), |out| out.write_all(&frame.payload));
+                        if let Err(e) = taken {
                             let _ = self.send(FrameKind::Cancel, id, &[]).await;
                             return Err(CallError::Failed(e.to_string()));
                         }

@@ -65,7 +65,7 @@ async fn read_bounded(
     from: &mut (dyn tokio::io::AsyncRead + Send + Unpin),
     mut all: Vec<u8>,
 ) -> Result<Vec<u8>, CallError> {
-    from.take(MAX_OUTPUT as u64 + 1).read_to_end(&mut all).await.map_err(|e| CallError::ssh(e))?;
+    from.take(MAX_OUTPUT as u64 + 1).read_to_end(&mut all).await.map_err(CallError::ssh)?;
     if all.len() > MAX_OUTPUT {
         return Err(CallError::Failed(format!("the command writes more than {MAX_OUTPUT} bytes")));
     }

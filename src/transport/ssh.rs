@@ -3,6 +3,7 @@
 
 use super::channel::{Channel, Exit};
 use super::{CallError, ConnParams, askpass};
+use nix::fcntl::{Flock, FlockArg};
 use openssh::{Error as SshError, Session, Stdio};
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -274,7 +275,7 @@ fn split(text: &str) -> Result<Vec<String>, CallError> {
 
 /// A lock between the runs of one user: two masters must not be started on one socket.
 struct Lock {
-    _file: File,
+    _file: Flock<File>,
     path: PathBuf,
 }
 
@@ -283,12 +284,12 @@ impl Lock {
         let end = Instant::now() + patience;
         loop {
             let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-            match file.try_lock() {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 // Whoever had it before may have removed the file: then the lock is on nothing.
-                Ok(()) if fs::metadata(path).is_ok_and(|m| file.metadata().is_ok_and(|f| f.ino() == m.ino())) => {
+                Ok(file) if fs::metadata(path).is_ok_and(|m| file.metadata().is_ok_and(|f| f.ino() == m.ino())) => {
                     return Ok(Lock { _file: file, path: path.into() });
                 }
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(_) if Instant::now() > end => return Err(io::Error::other("locked by another run")),
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
