@@ -6,6 +6,7 @@ use crate::vault::Secrets;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 /// Ansible's list of endings that a directory of inventories passes over.
 pub const IGNORED_EXTENSIONS: [&str; 12] =
@@ -13,9 +14,9 @@ pub const IGNORED_EXTENSIONS: [&str; 12] =
 
 /// How sources are read. The defaults are Ansible's.
 #[derive(Clone, Debug)]
-pub struct LoadOptions<'a> {
+pub struct LoadOptions {
     /// For vaulted inventory files.
-    pub secrets: &'a Secrets,
+    pub secrets: Arc<Secrets>,
     /// Endings that a directory passes over (`inventory_ignore_extensions`).
     pub ignore_extensions: Vec<String>,
     /// Regular expressions of names that a directory passes over (`inventory_ignore_patterns`).
@@ -28,10 +29,10 @@ pub struct LoadOptions<'a> {
     pub unparsed_warning: bool,
 }
 
-impl<'a> LoadOptions<'a> {
-    pub fn new(secrets: &'a Secrets) -> Self {
+impl Default for LoadOptions {
+    fn default() -> Self {
         LoadOptions {
-            secrets,
+            secrets: Arc::default(),
             ignore_extensions: IGNORED_EXTENSIONS.iter().map(|s| s.to_string()).collect(),
             ignore_patterns: Vec::new(),
             any_unparsed_is_failed: false,
@@ -43,7 +44,7 @@ impl<'a> LoadOptions<'a> {
 
 struct Loader<'a> {
     inv: Inventory,
-    opts: &'a LoadOptions<'a>,
+    opts: &'a LoadOptions,
     warnings: Vec<Error>,
     ignored: Vec<fancy_regex::Regex>,
 }
@@ -52,7 +53,7 @@ impl Inventory {
     /// Reads all sources in order. A source is a path, or a list of hosts with a comma in it (`a,b`, `a,`).
     /// What cannot be read is a warning, as in Ansible, unless the options make it an error. Warnings come
     /// in the order in which they arose.
-    pub fn load(sources: &[String], opts: &LoadOptions<'_>) -> Result<(Inventory, Vec<Error>)> {
+    pub fn load(sources: &[String], opts: &LoadOptions) -> Result<(Inventory, Vec<Error>)> {
         let mut ignored = Vec::new();
         for p in &opts.ignore_patterns {
             ignored.push(

@@ -8,6 +8,7 @@ mod ini;
 pub mod literal;
 pub mod load;
 pub mod pattern;
+mod runtime;
 mod script;
 mod shlex;
 #[cfg(test)]
@@ -20,10 +21,9 @@ use crate::value::{Key, Map, Value};
 use camino::Utf8PathBuf;
 use indexmap::{IndexMap, IndexSet};
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use load::LoadOptions;
-pub use pattern::Selected;
 pub use vars_files::load_vars_dir;
 
 /// Names that mean the controller when the inventory does not define them.
@@ -64,12 +64,30 @@ pub struct Inventory {
     pub groups: IndexMap<Arc<str>, Group>,
     /// The first of the names that mean the controller, if the inventory defines one.
     localhost: Option<Arc<str>>,
-    /// What `--limit` leaves; None is everything.
-    subset: Option<Vec<String>>,
+    /// Patterns that matched nothing, until they are taken.
+    warnings: Warnings,
+    /// What `add_host` and `group_by` did, to be done again after the sources are read anew.
+    runtime: Vec<Runtime>,
     /// The source being read, for the hosts it defines.
     current: Option<Utf8PathBuf>,
     /// Every source that was given, absolute where it is a path (`ansible_inventory_sources`).
     pub sources: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    fn push(&self, w: String) {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).push(w);
+    }
+}
+
+/// A change of the inventory by a task.
+#[derive(Clone, Debug)]
+enum Runtime {
+    Host { name: String, groups: Vec<String>, vars: Map },
+    Group { host: String, group: String, parents: Vec<String> },
 }
 
 impl Default for Inventory {
@@ -85,7 +103,8 @@ impl Inventory {
             hosts: IndexMap::new(),
             groups: IndexMap::new(),
             localhost: None,
-            subset: None,
+            warnings: Warnings::default(),
+            runtime: Vec::new(),
             current: None,
             sources: Vec::new(),
         };
@@ -311,6 +330,16 @@ impl Inventory {
         let mut out: Vec<_> = self.group_set(host).into_iter().filter(|g| &**g != "all").collect();
         out.sort();
         out
+    }
+
+    /// Every group with its hosts (the magic variable `groups`).
+    pub fn group_members(&self) -> Vec<(Arc<str>, Vec<Arc<str>>)> {
+        self.groups.keys().map(|g| (g.clone(), self.hosts_in(g))).collect()
+    }
+
+    /// The warnings about patterns since the last call.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.0.lock().unwrap_or_else(|e| e.into_inner()))
     }
 
     /// The host of this name; for `localhost` and its addresses, when the inventory has none of them, the

@@ -7,14 +7,6 @@ use fancy_regex::Regex;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The hosts a pattern chose, in inventory order, and the warnings on the way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selected {
-    pub hosts: Vec<Arc<str>>,
-    /// `Could not match supplied host pattern, ignoring: x`
-    pub warnings: Vec<String>,
-}
-
 /// Splits `a:b,c` into its patterns. Commas win over colons; colons inside brackets, and the one of an
 /// address with a port or of an IPv6 address, do not split.
 pub fn split(pattern: &str) -> Vec<String> {
@@ -164,64 +156,46 @@ impl Matcher {
 }
 
 impl Inventory {
-    /// The hosts that a pattern chooses, `--limit` applied. `localhost` and its addresses are answered even
-    /// when the inventory does not define them (see [`Inventory::host`]). Errors: a pattern that does not
-    /// compile, a subscript out of range.
-    pub fn select(&self, pattern: &str) -> Result<Selected> {
+    /// The hosts that a pattern chooses, in inventory order. `localhost` and its addresses are answered even
+    /// when the inventory does not define them (see [`Inventory::host`]). What matched nothing is a warning
+    /// ([`Inventory::take_warnings`]). Errors: a pattern that does not compile, a subscript out of range.
+    pub fn select(&self, pattern: &str) -> Result<Vec<Arc<str>>> {
         self.select_all(&[pattern])
     }
 
     /// As [`Inventory::select`] for a list of patterns (`hosts:` as a YAML list).
-    pub fn select_all<S: AsRef<str>>(&self, patterns: &[S]) -> Result<Selected> {
-        let mut out = self.select_unlimited(patterns)?;
-        if let Some(limit) = &self.subset {
-            let chosen = self.evaluate(limit)?;
-            let keep: HashSet<Arc<str>> = chosen.hosts.into_iter().collect();
-            out.hosts.retain(|h| keep.contains(h));
-            out.warnings.extend(chosen.warnings);
-        }
-        Ok(out)
-    }
-
-    /// As [`Inventory::select_all`] without `--limit`.
-    pub fn select_unlimited<S: AsRef<str>>(&self, patterns: &[S]) -> Result<Selected> {
+    pub fn select_all<S: AsRef<str>>(&self, patterns: &[S]) -> Result<Vec<Arc<str>>> {
         let parts: Vec<String> = patterns.iter().flat_map(|p| split(p.as_ref())).collect();
         if parts.is_empty() {
-            return Ok(Selected::default());
+            return Ok(Vec::new());
         }
         self.evaluate(&parts)
     }
 
-    /// Sets what `--limit` says. `@file` stands for the lines of a file.
-    pub fn set_limit(&mut self, limit: Option<&str>) -> Result<()> {
-        let Some(limit) = limit.filter(|l| !l.trim().is_empty()) else {
-            self.subset = None;
-            return Ok(());
-        };
-        let mut out = Vec::new();
+    /// The hosts that `--limit` leaves: a pattern in which `@file` stands for the lines of a file.
+    pub fn select_limit(&self, limit: &str) -> Result<Vec<Arc<str>>> {
+        let mut parts = Vec::new();
         for part in split(limit) {
             let Some(file) = part.strip_prefix('@') else {
-                out.push(part);
+                parts.push(part);
                 continue;
             };
-            let text = match std::fs::read_to_string(file) {
+            let text = match std::fs::read_to_string(super::load::absolute(file)) {
                 Ok(t) => t,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                     return Err(Error::general(format!("Unable to find limit file {file}")));
                 }
                 Err(e) => return Err(Error::general(format!("Unable to read limit file {file}: {e}"))),
             };
-            out.extend(
+            parts.extend(
                 text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_string),
             );
         }
-        self.subset = Some(out);
-        Ok(())
+        if parts.is_empty() { Ok(Vec::new()) } else { self.evaluate(&parts) }
     }
 
-    fn evaluate(&self, patterns: &[String]) -> Result<Selected> {
+    fn evaluate(&self, patterns: &[String]) -> Result<Vec<Arc<str>>> {
         let mut hosts: indexmap::IndexSet<Arc<str>> = indexmap::IndexSet::new();
-        let mut warnings = Vec::new();
         for p in ordered(patterns) {
             if let Some(h) = self.hosts.get(p) {
                 hosts.insert(h.name.clone());
@@ -229,7 +203,7 @@ impl Inventory {
             }
             let body = p.strip_prefix(['&', '!']).unwrap_or(p);
             let (expr, sub) = subscript(body);
-            let mut found = self.matches(expr, &mut warnings)?;
+            let mut found = self.matches(expr)?;
             if let Some(s) = sub {
                 found = take(found, s, p)?;
             }
@@ -243,11 +217,11 @@ impl Inventory {
                 hosts.extend(found);
             }
         }
-        Ok(Selected { hosts: hosts.into_iter().collect(), warnings })
+        Ok(hosts.into_iter().collect())
     }
 
     /// Groups first; hosts if no group fits or the pattern is a glob or regex.
-    fn matches(&self, expr: &str, warnings: &mut Vec<String>) -> Result<Vec<Arc<str>>> {
+    fn matches(&self, expr: &str) -> Result<Vec<Arc<str>>> {
         let mut out: Vec<Arc<str>> = Vec::new();
         let m = Matcher::new(expr)?;
         let mut groups = 0;
@@ -272,7 +246,7 @@ impl Inventory {
             out.push(h.name);
         }
         if out.is_empty() && groups == 0 && expr != "all" {
-            warnings.push(format!("Could not match supplied host pattern, ignoring: {expr}"));
+            self.warnings.push(format!("Could not match supplied host pattern, ignoring: {expr}"));
         }
         Ok(out)
     }
