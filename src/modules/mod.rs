@@ -4,6 +4,7 @@
 mod command;
 mod facts;
 mod getent;
+mod group;
 mod ping;
 mod service;
 mod service_facts;
@@ -12,6 +13,7 @@ mod shell;
 pub mod spec;
 pub mod support;
 mod systemd;
+mod user;
 mod validate;
 
 pub use spec::{Arg, Args, Rule, Spec, Type};
@@ -193,6 +195,8 @@ pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
+            group::module(),
+            user::module(),
             getent::module(),
             service_facts::module(),
             service::module(),

@@ -62,6 +62,7 @@ pub struct Cmd {
     env: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
     limit: Option<Duration>,
+    user: Option<(u32, u32)>,
 }
 
 /// What a process left behind. `rc` is negative for a death by signal, as Python has it.
@@ -134,6 +135,11 @@ impl Cmd {
         self.stdin = Some(data.into());
         self
     }
+    /// Runs as this user and group, without supplementary groups (root only).
+    pub fn user(mut self, uid: u32, gid: u32) -> Cmd {
+        self.user = Some((uid, gid));
+        self
+    }
     /// Ends the process group after this time.
     pub fn limit(mut self, d: Duration) -> Cmd {
         self.limit = Some(d);
@@ -163,6 +169,9 @@ impl Cmd {
         c.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         if let Some(d) = &self.cwd {
             c.current_dir(d);
+        }
+        if let Some((uid, gid)) = self.user {
+            c.uid(uid).gid(gid);
         }
         for (k, v) in env.iter().chain(&self.env) {
             if !k.is_empty() && !k.contains(['=', '\0']) && !v.contains('\0') {

@@ -3,5 +3,6 @@
 pub mod accounts;
 pub mod exec;
 pub mod glob;
+pub mod homedir;
 pub mod pytime;
 pub mod shlex;
