@@ -27,6 +27,8 @@ pub(super) enum Mode {
     Inline,
     /// A bare expression.
     Expression,
+    /// A condition.
+    Condition,
     /// A template file with its own delimiters and whitespace rules.
     File(Arc<FileSyntax>),
 }
@@ -88,9 +90,9 @@ impl Memo {
 
 fn compile(text: &str, mode: &Mode, name: &str, known: &Known) -> Result<Compiled> {
     let lowered = match mode {
-        Mode::Expression => {
+        Mode::Expression | Mode::Condition => {
             let ast = parse_expr(text).map_err(|e| syntax_error("expression", text, e))?;
-            Lowered { text: lower::expression(&ast, known)?, lone: true }
+            Lowered { text: lower::expression(&ast, known, *mode == Mode::Condition)?, lone: true }
         }
         _ => lower_template(text, mode, name, known)?,
     };

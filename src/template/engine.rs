@@ -1,7 +1,7 @@
 //! The engine: renders values, expressions, conditions and template files in a scope.
 
 use super::compile::{Compiled, FileSyntax, Memo, Mode, lower_template, private_syntax};
-use super::convert::{carry, check, error, fail, from_mj, py_str, to_mj, write_out};
+use super::convert::{carry, check, error, fail, from_mj, to_mj, write_out};
 use super::lower::Known;
 use super::object::{ListObj, MapObj, Renderer, ScopeObj, take_changed};
 use super::scope::Scope;
@@ -110,7 +110,8 @@ impl Engine {
 
     /// Evaluates a bare expression from a trusted source (`when:`, `that:`, `until:` …).
     pub fn eval(&self, expression: &str, scope: &Scope) -> Result<Value> {
-        let out = self.0.expression(expression, None, &self.0.renderer(scope)).and_then(|v| from_mj(&v));
+        let out =
+            self.0.expression(expression, &Mode::Expression, None, &self.0.renderer(scope)).and_then(|v| from_mj(&v));
         self.0.settle(scope);
         out.map(stored)
     }
@@ -138,6 +139,16 @@ impl Engine {
     /// The scope with some variables in front (`item`, `ansible_loop` …).
     pub fn with_extra(&self, extra: Map, scope: &Scope) -> Scope {
         scope.with_extra(extra)
+    }
+
+    /// The items of `with_<name>: value`, the value rendered: one that is not a list counts as a list of one.
+    pub fn with_loop(&self, name: &str, value: Value, scope: &Scope) -> Result<Vec<Value>> {
+        self.lookup(name, lookups::with_terms(value), Map::new(), scope)
+    }
+
+    /// True if there is a lookup of this name.
+    pub fn has_lookup(&self, name: &str) -> bool {
+        lookups::known(name)
     }
 
     /// Runs the lookup `name` on rendered terms; the list of what it found.
@@ -243,6 +254,11 @@ impl Inner {
         }
     }
 
+    /// Applies a filter outside of any template.
+    pub(super) fn apply_filter(&self, name: &str, args: &[Mj]) -> Result<Mj, minijinja::Error> {
+        self.env.empty_state().apply_filter(name, args)
+    }
+
     fn render_str(self: &Arc<Self>, s: &Str, r: &Renderer) -> Result<Value> {
         let made = self.template(&s.text, s.origin, r)?;
         from_mj(&made).map(|v| without_omit(stored(v))).map_err(|e| e.at(s.origin))
@@ -295,8 +311,14 @@ impl Inner {
         }
     }
 
-    pub(super) fn expression(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
-        let c = self.memo.get(text, &Mode::Expression, "<expression>", &self.known).map_err(|e| e.at(origin))?;
+    pub(super) fn expression(
+        self: &Arc<Self>,
+        text: &str,
+        mode: &Mode,
+        origin: Option<Span>,
+        r: &Renderer,
+    ) -> Result<Mj> {
+        let c = self.memo.get(text, mode, "<expression>", &self.known).map_err(|e| e.at(origin))?;
         let (value, _) = self.run(&c, &self.env, r).map_err(|e| self.run_error(e, origin))?;
         check(value.unwrap_or_default()).map_err(|e| self.run_error(e, origin))
     }
@@ -339,7 +361,7 @@ impl Inner {
             );
             self.template(text, origin, &r)
         } else {
-            self.expression(text, origin, &r)
+            self.expression(text, &Mode::Condition, origin, &r)
         };
         let result = result.map_err(|e| match e.message().starts_with("Syntax error") {
             true => e,
@@ -413,6 +435,7 @@ impl Inner {
             })),
         };
         let mut dirs = r.scope.files.folders("templates");
+        dirs.extend(r.scope.files.template_dir.clone());
         if let Some((options, _)) = &file
             && let Some(dir) = camino::Utf8Path::new(&options.name).parent()
         {
@@ -524,10 +547,4 @@ fn header<'t>(text: &'t str, options: &FileOptions) -> Result<(&'t str, FileOpti
         }
     }
     Ok((body, options))
-}
-
-/// Python's `str()` of a value of the engine, for messages.
-#[allow(dead_code)]
-pub(super) fn shown(v: &Mj) -> String {
-    py_str(v).unwrap_or_else(|_| v.to_string())
 }

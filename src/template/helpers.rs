@@ -143,6 +143,9 @@ fn plugin_error(kind: &str, name: &str, e: Error) -> Result<Mj, Error> {
         return Err(e);
     }
     let ours = super::convert::error(e);
+    if ours.message().starts_with("The filter plugin") || ours.message().starts_with("The test plugin") {
+        return Err(carry(ours));
+    }
     let message = format!("The {kind} plugin '{}' failed: {}", full_name(name), ours.message());
     Err(carry(OurError::template(message).at(ours.span())))
 }
@@ -317,6 +320,13 @@ pub(super) fn register(env: &mut Environment<'static>) {
     env.add_filter("__d_id", |v: Mj| v);
     env.add_filter("__d_n", node);
     env.add_filter("__d_ck", check);
+    env.add_filter("__d_tpl", |state: &State, text: &str| -> Result<Mj, Error> {
+        let scope = state.lookup("__d_scope");
+        match scope.as_ref().and_then(|s| s.downcast_object_ref::<ScopeObj>()) {
+            Some(s) => s.r.engine.template(text, None, &s.r).map_err(carry),
+            None => Ok(Mj::from(text)),
+        }
+    });
     env.add_filter("__d_m", mutable);
     env.add_filter("__d_v", |state: &State, name: &str| -> Result<Mj, Error> {
         match state.lookup(name) {

@@ -51,6 +51,8 @@ pub(super) struct Lower<'k> {
     /// The template calls list or dict methods that change their object.
     mutates: bool,
     macro_count: usize,
+    /// Constants that hold templates are rendered.
+    embedded: bool,
 }
 
 const MUTATORS: &[&str] =
@@ -77,9 +79,11 @@ pub(super) fn template(stmt: &ast::Stmt<'_>, known: &Known, file: bool) -> Resul
     Ok(Lowered { text: low.out, lone: false })
 }
 
-/// Lowers a bare expression.
-pub(super) fn expression(e: &ast::Expr<'_>, known: &Known) -> Result<String> {
+/// Lowers a bare expression. In a condition, constants that hold templates are rendered, as Ansible
+/// does with a warning (`'{{ x }}' == 'y'`).
+pub(super) fn expression(e: &ast::Expr<'_>, known: &Known, condition: bool) -> Result<String> {
     let mut low = Lower::new(known);
+    low.embedded = condition;
     low.mutates = mutates_expr(e);
     low.hard(e)?;
     Ok(low.out)
@@ -103,6 +107,7 @@ impl<'k> Lower<'k> {
             direct: false,
             mutates: false,
             macro_count: 0,
+            embedded: false,
         }
     }
 

@@ -21,10 +21,12 @@ pub struct FileScope {
     pub role_path: Option<Utf8PathBuf>,
     /// True in check mode.
     pub check_mode: bool,
-    /// The inventory files given with `-i` (magic variable `inventory_dir` comes from the vars).
+    /// The folder that the running action looks into first (`templates` for template, `vars` for
+    /// include_vars); empty for `files`.
+    pub kind: &'static str,
+    /// Settings by their name in ansible.cfg's documentation (`DEFAULT_FORKS`), for the lookup `config`.
     pub config: Arc<Map>,
-    /// Extra variables of a template file (`ansible_managed`, `template_path` …) are given to
-    /// [`super::Engine::render_file`]; this is the folder of the template file being rendered.
+    /// The folder of the template file being rendered; `include` looks there last.
     pub template_dir: Option<Utf8PathBuf>,
     /// Where template errors and warnings of lookups (`errors='warn'`) go.
     pub warn: Warn,
@@ -106,6 +108,10 @@ impl FileScope {
     pub fn read_text(&self, path: &Utf8Path) -> Result<String> {
         String::from_utf8(self.read(path)?)
             .map_err(|_| crate::diag::Error::template(format!("'{path}' is not valid UTF-8")))
+    }
+    /// The running action's folder, or another.
+    pub(super) fn kind_or(&self, other: &'static str) -> &'static str {
+        if self.kind.is_empty() { other } else { self.kind }
     }
     /// The first of [`Self::candidates`] that exists.
     pub fn find(&self, kind: &str, name: &str) -> Option<Utf8PathBuf> {

@@ -28,7 +28,13 @@ fn short(name: &str) -> &str {
 impl Lower<'_> {
     fn constant(&mut self, v: &Mj) {
         match v.kind() {
-            ValueKind::String => write_str(v.as_str().unwrap_or_default(), &mut self.out),
+            ValueKind::String => {
+                let text = v.as_str().unwrap_or_default();
+                write_str(text, &mut self.out);
+                if self.embedded && crate::value::has_delimiter(text) {
+                    self.out.push_str("|__d_tpl");
+                }
+            }
             ValueKind::None => self.out.push_str("none"),
             ValueKind::Bool => self.out.push_str(if v.is_true() { "true" } else { "false" }),
             ValueKind::Number if !v.is_integer() => {
@@ -407,8 +413,13 @@ impl Lower<'_> {
                 self.out.insert_str(self.out.len() - 1, "|__d_call");
             }
         }
+        // Constants with templates in them are rendered where Ansible does: as arguments of lookups.
+        let embedded = matches!(&c.expr, Expr::Var(v) if matches!(v.id, "lookup" | "query" | "q"));
+        let before = std::mem::replace(&mut self.embedded, embedded);
         self.out.push('(');
-        self.arg_list(&c.args, false)?;
+        let done = self.arg_list(&c.args, false);
+        self.embedded = before;
+        done?;
         self.out.push(')');
         Ok(())
     }

@@ -1,0 +1,217 @@
+//! Lookups of files: `file`, `fileglob`, `first_found`, `template`, `unvault`.
+
+use super::{Call, find, text_of};
+use crate::diag::{Error, Result};
+use crate::template::engine::FileOptions;
+use crate::value::{Key, Map, Value};
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// The text of each file, trailing white space removed.
+pub(super) fn file(call: &Call<'_>) -> Result<Vec<Value>> {
+    let (rstrip, lstrip) = (call.flag("rstrip", true)?, call.flag("lstrip", false)?);
+    let mut out = Vec::new();
+    for term in call.texts()? {
+        let Some(path) = find(call, "files", &term) else {
+            return Err(Error::template(format!("Unable to access the file '{term}': File not found."))
+                .help(searched(call, "files", &term)));
+        };
+        let text = call.r.scope.files.read_text(&path)?;
+        let text = if lstrip { text.trim_start() } else { &text };
+        out.push(Value::plain(if rstrip { text.trim_end() } else { text }));
+    }
+    Ok(out)
+}
+
+fn searched(call: &Call<'_>, kind: &str, name: &str) -> String {
+    let paths: Vec<String> = call.r.scope.files.candidates(kind, name).into_iter().map(String::from).collect();
+    format!("searched: {}", paths.join(", "))
+}
+
+/// The text of each file, decrypted, nothing removed.
+pub(super) fn unvault(call: &Call<'_>) -> Result<Vec<Value>> {
+    let mut out = Vec::new();
+    for term in call.texts()? {
+        let path = find(call, "files", &term)
+            .ok_or_else(|| Error::template(format!("Unable to find file matching \"{term}\"")))?;
+        out.push(Value::plain(String::from_utf8_lossy(&call.r.scope.files.read(&path)?).into_owned()));
+    }
+    Ok(out)
+}
+
+/// The paths of the regular files that match each pattern, in the first folder that has any.
+pub(super) fn fileglob(call: &Call<'_>) -> Result<Vec<Value>> {
+    let mut out = Vec::new();
+    for term in call.texts()? {
+        let expanded = crate::template::expand_user(&term);
+        let places = if expanded.is_absolute() {
+            vec![expanded]
+        } else {
+            call.r.scope.files.folders("files").into_iter().map(|d| d.join(&expanded)).collect()
+        };
+        for place in places {
+            let found = glob(&place)?;
+            if !found.is_empty() {
+                out.extend(found.into_iter().map(|p| Value::plain(p.into_string())));
+                break;
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The regular files that a path with wildcards names, sorted.
+fn glob(pattern: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut places = vec![Utf8PathBuf::new()];
+    for part in pattern.components() {
+        let part = part.as_str();
+        if !part.contains(['*', '?', '[']) {
+            places = places.into_iter().map(|p| p.join(part)).collect();
+            continue;
+        }
+        let matcher = globset::GlobBuilder::new(part)
+            .literal_separator(true)
+            .build()
+            .map_err(|e| Error::template(format!("bad pattern '{part}': {e}")))?
+            .compile_matcher();
+        let mut next = Vec::new();
+        for place in &places {
+            let dir = if place.as_str().is_empty() { Utf8Path::new(".") } else { place };
+            let Ok(entries) = dir.read_dir_utf8() else { continue };
+            for entry in entries.flatten() {
+                let name = entry.file_name();
+                if matcher.is_match(name) && (part.starts_with('.') || !name.starts_with('.')) {
+                    next.push(place.join(name));
+                }
+            }
+        }
+        places = next;
+    }
+    places.retain(|p| p.is_file());
+    places.sort();
+    Ok(places)
+}
+
+/// The first file that exists, of names and folders given in several ways.
+pub(super) fn first_found(call: &Call<'_>) -> Result<Vec<Value>> {
+    let mut skip = call.flag("skip", false)?;
+    let mut names = Vec::new();
+    if call.option("files").is_some() {
+        candidates(&call.options, &mut names)?;
+    }
+    for term in &call.terms {
+        collect(term, call, &mut names, &mut skip)?;
+    }
+    let kind = call.r.scope.files.kind_or("files");
+    for name in &names {
+        let places = call.r.scope.files.candidates(kind, name);
+        if let Some(found) = places.into_iter().find(|p| p.exists()) {
+            return Ok(vec![Value::plain(found.into_string())]);
+        }
+    }
+    if skip {
+        return Ok(Vec::new());
+    }
+    Err(Error::template("No file was found when using first_found.")
+        .help(format!("looked for: {}; say `skip: true` to go without", names.join(", "))))
+}
+
+fn collect(term: &Value, call: &Call<'_>, names: &mut Vec<String>, skip: &mut bool) -> Result<()> {
+    match term {
+        Value::Map(m) => {
+            let mut all = call.options.clone();
+            all.extend(m.iter().map(|(k, v)| (k.clone(), v.clone())));
+            if let Some(s) = m.get("skip").and_then(Value::to_bool_loose) {
+                *skip = s;
+            }
+            candidates(&all, names)
+        }
+        Value::List(l) | Value::Tuple(l) => l.iter().try_for_each(|t| collect(t, call, names, skip)),
+        other => {
+            let name = text_of(other)?;
+            match call.options.get("paths") {
+                Some(paths) if call.option("files").is_none() => {
+                    for dir in words(paths, &[',', ':', ';'])? {
+                        names.push(Utf8Path::new(&dir).join(&name).into_string());
+                    }
+                }
+                _ => names.push(name),
+            }
+            Ok(())
+        }
+    }
+}
+
+/// `files` in `paths`: every folder with every file.
+fn candidates(options: &Map, names: &mut Vec<String>) -> Result<()> {
+    let files = options.get("files").map(|f| words(f, &[',', ';'])).transpose()?.unwrap_or_default();
+    let paths = options.get("paths").map(|p| words(p, &[',', ':', ';'])).transpose()?.unwrap_or_default();
+    if paths.is_empty() {
+        names.extend(files);
+        return Ok(());
+    }
+    for dir in &paths {
+        for file in &files {
+            names.push(Utf8Path::new(dir).join(file).into_string());
+        }
+        if files.is_empty() {
+            names.push(dir.clone());
+        }
+    }
+    Ok(())
+}
+
+fn words(v: &Value, separators: &[char]) -> Result<Vec<String>> {
+    match v {
+        Value::List(l) | Value::Tuple(l) => {
+            let mut out = Vec::new();
+            for item in l.iter() {
+                out.extend(words(item, separators)?);
+            }
+            Ok(out)
+        }
+        Value::Null => Ok(Vec::new()),
+        other => {
+            Ok(text_of(other)?.split(separators).map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect())
+        }
+    }
+}
+
+/// Each template file, rendered.
+pub(super) fn template(call: &Call<'_>) -> Result<Vec<Value>> {
+    let mut out = Vec::new();
+    for term in call.texts()? {
+        let path = find(call, "templates", &term).ok_or_else(|| {
+            Error::template(format!("the template file {term} could not be found for the lookup")).help(searched(
+                call,
+                "templates",
+                &term,
+            ))
+        })?;
+        let text = call.r.scope.files.read_text(&path)?;
+        let mut options = FileOptions { name: path.to_string(), ..FileOptions::default() };
+        for (name, slot) in [
+            ("variable_start_string", &mut options.variable_start_string),
+            ("variable_end_string", &mut options.variable_end_string),
+            ("block_start_string", &mut options.block_start_string),
+            ("block_end_string", &mut options.block_end_string),
+            ("comment_start_string", &mut options.comment_start_string),
+            ("comment_end_string", &mut options.comment_end_string),
+        ] {
+            if let Some(v) = call.text(name) {
+                *slot = v;
+            }
+        }
+        options.trim_blocks = call.flag("trim_blocks", true)?;
+        options.lstrip_blocks = call.flag("lstrip_blocks", false)?;
+        let mut extra = Map::new();
+        extra.insert(Key::from("template_path"), Value::plain(term.clone()));
+        extra.insert(Key::from("template_fullpath"), Value::plain(path.to_string()));
+        if let Some(Value::Map(vars)) = call.option("template_vars") {
+            extra.extend(vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        let scope = call.r.scope.with_extra(extra);
+        let engine = &call.r.engine;
+        out.push(Value::plain(engine.file(&text, &options, &engine.renderer(&scope))?));
+    }
+    Ok(out)
+}
