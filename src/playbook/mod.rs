@@ -1,1 +1,22 @@
-//! Plays, blocks, tasks and roles: from nodes to typed values, every keyword checked.
+//! Plays, blocks, tasks and roles: from nodes to typed values. Every keyword is checked here, static
+//! imports are expanded, and what a task inherits is in place; only templates wait for the run.
+
+mod argspec;
+mod block;
+mod keywords;
+mod kv;
+mod loader;
+mod play;
+mod role;
+mod task;
+mod types;
+
+pub use argspec::spec_of;
+pub use block::nearest;
+pub use keywords::{Inherit, Keywords, is_identifier};
+pub use kv::{RAW_PARAM, parse_kv, split_args};
+pub use loader::{Loader, LoaderOptions, Place, PlayScope, StaticRender};
+pub use play::load_playbook;
+pub use role::{apply_to, clean, load_for_task};
+pub use task::short_name;
+pub use types::{ArgumentSpec, Block, Item, Loop, LoopControl, Play, Playbook, Prompt, Role, Task};

@@ -1,0 +1,242 @@
+//! Task lists and blocks; static imports are expanded here.
+
+use super::keywords::{Inherit, Keywords, list_of, tags_of, vars_of};
+use super::loader::{Loader, Place};
+use super::{Block, Item, Task, role, task};
+use crate::diag::{Error, Result};
+use crate::value::{Key, Map, Value};
+use crate::yaml::Node;
+use std::sync::Arc;
+
+const BLOCK_ONLY: [&str; 3] = ["block", "rescue", "always"];
+
+/// Loads a list of tasks and blocks.
+pub fn load_items(loader: &Loader, node: &Node, place: &Place) -> Result<Vec<Item>> {
+    if node.is_null() {
+        return Ok(vec![]);
+    }
+    let Some(list) = node.as_seq() else {
+        return Err(Error::parse("A malformed block was encountered while loading tasks: a list of tasks is wanted")
+            .at(node.span)
+            .label(format!("this is a {}", node.type_name())));
+    };
+    let mut out = Vec::with_capacity(list.len());
+    for entry in list {
+        let Some(map) = entry.as_map() else {
+            return Err(entry
+                .error(format!("task/handler entries must be dictionaries (got a {})", entry.type_name()))
+                .help("a task looks like\n- name: what it does\n  module:\n    argument: value"));
+        };
+        if map.iter().any(|(k, _)| k.as_str().is_some_and(|k| BLOCK_ONLY.contains(&k))) {
+            out.push(Item::Block(Arc::new(load_block(loader, entry, place)?)));
+        } else {
+            let t = task::load(loader, entry, place)?;
+            load_static(loader, t, entry, place, &mut out)?;
+        }
+    }
+    Ok(out)
+}
+
+fn load_block(loader: &Loader, node: &Node, place: &Place) -> Result<Block> {
+    let mut own = Own::default();
+    let mut name = None;
+    for (k, v) in node.as_map().unwrap_or_default() {
+        let key = k.as_str().unwrap_or_default();
+        match key {
+            "name" => name = Some(v.to_value()),
+            "block" | "rescue" | "always" => {}
+            _ if own.take(key, v)? => {}
+            _ => return Err(unknown(k, "Block", &own_names(&["block", "rescue", "always", "name"]))),
+        }
+    }
+    if node.get("block").is_none() {
+        let which = if node.get("rescue").is_some() { "rescue" } else { "always" };
+        return Err(node.error(format!("'{which}' keyword cannot be used without 'block'")));
+    }
+    let inherit = Arc::new(own.child_of(&place.inherit));
+    let inner = Place { inherit: inherit.clone(), ..place.clone() };
+    let part = |what: &str| -> Result<Vec<Item>> {
+        match node.get(what) {
+            Some(n) => load_items(loader, n, &inner),
+            None => Ok(vec![]),
+        }
+    };
+    Ok(Block { span: node.span, name, block: part("block")?, rescue: part("rescue")?, always: part("always")?, inherit })
+}
+
+/// Puts a task in the list, or what it imports.
+fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut Vec<Item>) -> Result<()> {
+    match t.short.as_str() {
+        "import_tasks" => {
+            if let Some(l) = &t.loop_ {
+                return Err(Error::parse("You cannot use loops on 'import_tasks' statements. You should use 'include_tasks' instead.").at(l.span));
+            }
+            let Some(file) = t.args.get("_raw_params").or_else(|| t.args.get("file")) else {
+                return Err(node.error("No file specified for import_tasks"));
+            };
+            let name = loader.static_name(file, place, "import path", &t.vars)?;
+            let Some(path) = loader.find_include(&name, place, if place.inherit.handlers { "handlers" } else { "tasks" })
+            else {
+                return Err(Error::parse(format!("Could not find or access '{name}' on the Ansible Controller."))
+                    .at(origin(file).unwrap_or(node.span))
+                    .help("looked beside this file, in the role's tasks and in the playbook's directory"));
+            };
+            if place.importing.contains(&path) {
+                return Err(node.error(format!("import_tasks '{name}' imports itself")));
+            }
+            let inner = Place { inherit: t.inherit.clone(), ..place.clone() };
+            out.push(group(&t, loader.load_task_file(&path, &inner)?));
+        }
+        "import_role" => {
+            if let Some(l) = &t.loop_ {
+                return Err(Error::parse("You cannot use loops on 'import_role' statements. You should use 'include_role' instead.").at(l.span));
+            }
+            let mut args = Map::new();
+            for (k, v) in &t.args {
+                let v = if v.needs_render() {
+                    Value::plain(loader.static_name(v, place, "import_role", &t.vars)?)
+                } else {
+                    v.clone()
+                };
+                args.insert(k.clone(), v);
+            }
+            let inner = Place { inherit: t.inherit.clone(), ..place.clone() };
+            let (items, handlers) = role::load_for_task(loader, &args, node.span, &inner, true)?;
+            out.push(group(&t, items));
+            super::loader::lock(&place.scope.role_handlers).extend(handlers);
+        }
+        _ => out.push(Item::Task(Arc::new(t))),
+    }
+    Ok(())
+}
+
+/// Imported tasks as one block without rescue: they inherit already.
+fn group(t: &Task, items: Vec<Item>) -> Item {
+    Item::Block(Arc::new(Block {
+        span: t.span,
+        name: None,
+        block: items,
+        rescue: vec![],
+        always: vec![],
+        inherit: t.inherit.clone(),
+    }))
+}
+
+pub(crate) fn origin(v: &Value) -> Option<crate::diag::Span> {
+    match v {
+        Value::Str(s) => s.origin,
+        _ => None,
+    }
+}
+
+/// The keywords an element has of its own, before it inherits.
+#[derive(Default, Debug)]
+pub(crate) struct Own {
+    pub kw: Keywords,
+    pub when: Vec<Value>,
+    pub tags: Vec<Value>,
+    pub environment: Option<Value>,
+    pub module_defaults: Option<Value>,
+    pub vars: Map,
+    pub collections: Option<Vec<String>>,
+    pub notify: Vec<Value>,
+}
+
+impl Own {
+    /// Takes a keyword that blocks, roles and tasks share; false if it is none.
+    pub fn take(&mut self, key: &str, v: &Node) -> Result<bool> {
+        match key {
+            "when" => self.when = conditions(v)?,
+            "tags" => self.tags = tags_of(v)?,
+            "environment" => self.environment = Some(environment(v)?),
+            "module_defaults" => self.module_defaults = Some(module_defaults(v)?),
+            "vars" => self.vars = vars_of(v)?,
+            "notify" => self.notify = list_of(v),
+            "collections" => self.collections = Some(list_of(v).iter().map(Value::to_str).collect()),
+            "user" => drop(self.kw.set("remote_user", v)?),
+            "debugger" => {
+                return Err(v
+                    .error("the 'debugger' keyword is not supported")
+                    .help("remove it; to see what a task did, run with -vv, or step through with --step"));
+            }
+            _ => return self.kw.set(key, v),
+        }
+        Ok(true)
+    }
+
+    /// What children see: the parent's values with these on top.
+    pub fn child_of(self, parent: &Inherit) -> Inherit {
+        let mut i = parent.clone();
+        let mut kw = self.kw;
+        kw.inherit(&parent.kw);
+        i.kw = kw;
+        i.when.extend(self.when);
+        i.tags.extend(self.tags);
+        i.environment.extend(self.environment);
+        i.module_defaults.extend(self.module_defaults);
+        if !self.vars.is_empty() {
+            i.vars.push(Arc::new(self.vars));
+        }
+        i.notify.extend(self.notify);
+        if let Some(c) = self.collections {
+            i.collections = c;
+        }
+        i
+    }
+}
+
+/// `environment:` a mapping, a list of mappings, or a template.
+pub(crate) fn environment(v: &Node) -> Result<Value> {
+    let ok = v.is_null()
+        || v.as_map().is_some()
+        || v.as_seq().is_some_and(|s| s.iter().all(|n| n.as_map().is_some() || n.to_value().needs_render()))
+        || v.to_value().needs_render();
+    if ok {
+        return Ok(v.to_value());
+    }
+    Err(v.error("environment must be a dictionary, received ".to_string() + v.type_name()))
+}
+
+pub(crate) fn module_defaults(v: &Node) -> Result<Value> {
+    if v.is_null() || v.as_map().is_some() || v.as_seq().is_some() || v.to_value().needs_render() {
+        return Ok(v.to_value());
+    }
+    Err(v.error(format!("the field 'module_defaults' should be a dictionary or list of dictionaries, but was a {}", v.type_name())))
+}
+
+/// `when:` and its like: one condition or a list of them.
+pub(crate) fn conditions(v: &Node) -> Result<Vec<Value>> {
+    if v.as_map().is_some() {
+        return Err(v
+            .error("a conditional must be a boolean or an expression, not a dictionary")
+            .help("an expression with ': ' or '{{' at its start must be quoted"));
+    }
+    Ok(list_of(v))
+}
+
+pub(crate) fn own_names(more: &[&'static str]) -> Vec<&'static str> {
+    let mut n: Vec<&'static str> = Keywords::NAMES.to_vec();
+    n.extend(["when", "tags", "environment", "module_defaults", "vars", "notify", "collections"]);
+    n.extend(more);
+    n
+}
+
+/// "'x' is not a valid attribute for a Play", with the nearest valid name.
+pub(crate) fn unknown(key: &Node, what: &str, valid: &[&str]) -> Error {
+    let name = Key::from_value(&key.to_plain_value()).map(|k| k.to_string()).unwrap_or_default();
+    let e = key.error(format!("'{name}' is not a valid attribute for a {what}")).label("this keyword is not known here");
+    match nearest(&name, valid) {
+        Some(n) => e.help(format!("did you mean '{n}'?")),
+        None => e,
+    }
+}
+
+/// The name that differs least, if it differs little.
+pub fn nearest<'a>(name: &str, valid: &[&'a str]) -> Option<&'a str> {
+    valid
+        .iter()
+        .map(|v| (similar::TextDiff::from_chars(name, *v).ratio(), *v))
+        .filter(|(r, _)| *r > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, v)| v)
+}

@@ -1,0 +1,216 @@
+//! The keywords that plays, roles, blocks and tasks share, and how a child inherits them.
+//!
+//! Names and inheritance after <https://docs.ansible.com/ansible/latest/reference_appendices/playbooks_keywords.html>.
+
+use crate::diag::{Error, Result};
+use crate::value::{Map, Value};
+use crate::yaml::{Node, NodeKind};
+use std::sync::Arc;
+
+/// What a keyword's value must be, when it is not a template.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Want {
+    Bool,
+    Int,
+    Float,
+    Str,
+    Any,
+}
+
+macro_rules! keywords {
+    ($($field:ident, $name:literal, $want:ident;)*) => {
+        /// Keywords with one value; a child's own value wins over its parents'.
+        #[derive(Clone, Debug, Default)]
+        pub struct Keywords { $(pub $field: Option<Value>,)* }
+
+        impl Keywords {
+            /// Sets the keyword `name`; false if it is none of these.
+            pub fn set(&mut self, name: &str, node: &Node) -> Result<bool> {
+                match name {
+                    $($name => { self.$field = Some(check(name, node, Want::$want)?); })*
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+            /// Takes from `parent` what is not set here.
+            pub fn inherit(&mut self, parent: &Keywords) {
+                $(if self.$field.is_none() { self.$field.clone_from(&parent.$field); })*
+            }
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+        }
+    };
+}
+
+keywords! {
+    any_errors_fatal, "any_errors_fatal", Bool;
+    become_, "become", Bool;
+    become_exe, "become_exe", Str;
+    become_flags, "become_flags", Str;
+    become_method, "become_method", Str;
+    become_user, "become_user", Str;
+    check_mode, "check_mode", Bool;
+    connection, "connection", Str;
+    debugger, "debugger", Str;
+    delegate_facts, "delegate_facts", Bool;
+    delegate_to, "delegate_to", Str;
+    diff, "diff", Bool;
+    ignore_errors, "ignore_errors", Bool;
+    ignore_unreachable, "ignore_unreachable", Bool;
+    no_log, "no_log", Bool;
+    port, "port", Int;
+    remote_user, "remote_user", Str;
+    run_once, "run_once", Bool;
+    throttle, "throttle", Int;
+    timeout, "timeout", Int;
+}
+
+/// Checks a literal value against what a keyword wants; templates are checked when rendered.
+pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
+    let v = node.to_value();
+    if v.needs_render() {
+        return Ok(v);
+    }
+    let bad = |what: &str| {
+        node.error(format!("the field '{name}' has an invalid value ({}), and could not be converted to {what}.", v.to_str()))
+            .label(format!("this is a {}", v.type_name()))
+    };
+    match want {
+        Want::Any => Ok(v),
+        Want::Bool => match v.to_bool_loose() {
+            Some(b) => Ok(Value::Bool(b)),
+            None if v.is_null() => Ok(v),
+            None => Err(bad("a bool")),
+        },
+        Want::Int => match &v {
+            Value::Int(_) => Ok(v),
+            Value::Str(s) if s.text.trim().parse::<i64>().is_ok() => {
+                Ok(Value::Int(s.text.trim().parse().unwrap_or_default()))
+            }
+            Value::Null => Ok(v),
+            _ => Err(bad("an int")),
+        },
+        Want::Float => match &v {
+            Value::Int(_) | Value::Float(_) => Ok(v),
+            Value::Str(s) if s.text.trim().trim_end_matches('%').parse::<f64>().is_ok() => Ok(v),
+            Value::Null => Ok(v),
+            _ => Err(bad("a float")),
+        },
+        Want::Str => match &v {
+            Value::List(_) | Value::Map(_) => Err(bad("a string")
+                .help(format!("'{name}' takes one text, not a {}", v.type_name()))),
+            Value::Null | Value::Str(_) => Ok(v),
+            other => Ok(Value::trusted(other.to_str(), Some(node.span))),
+        },
+    }
+}
+
+/// Everything that a block, role or include hands down to its children.
+#[derive(Clone, Debug, Default)]
+pub struct Inherit {
+    pub kw: Keywords,
+    /// Conditions of all parents, outermost first.
+    pub when: Vec<Value>,
+    pub tags: Vec<Value>,
+    /// `environment:` of all parents, outermost first.
+    pub environment: Vec<Value>,
+    /// `module_defaults:` of all parents, outermost first.
+    pub module_defaults: Vec<Value>,
+    /// `vars:` of enclosing blocks and static includes, outermost first.
+    pub vars: Vec<Arc<Map>>,
+    /// Parameters given to `include_*` and `import_*` (stronger than facts), outermost first.
+    pub include_vars: Vec<Arc<Map>>,
+    pub collections: Vec<String>,
+    pub role: Option<Arc<super::Role>>,
+    /// `notify:` of enclosing blocks.
+    pub notify: Vec<Value>,
+    /// True inside handlers.
+    pub handlers: bool,
+}
+
+/// A list keyword: one value or a list of values.
+pub fn list_of(node: &Node) -> Vec<Value> {
+    match &node.kind {
+        NodeKind::Seq(s) => s.iter().map(Node::to_value).collect(),
+        NodeKind::Null => vec![],
+        _ => vec![node.to_value()],
+    }
+}
+
+/// Tags: a text with commas, a number, or a list of them.
+pub fn tags_of(node: &Node) -> Result<Vec<Value>> {
+    let mut out = vec![];
+    let items: Vec<&Node> = match &node.kind {
+        NodeKind::Seq(s) => s.iter().collect(),
+        NodeKind::Null => vec![],
+        _ => vec![node],
+    };
+    for n in items {
+        match &n.kind {
+            NodeKind::Str(s) if crate::value::has_delimiter(s) => out.push(n.to_value()),
+            NodeKind::Str(s) | NodeKind::Unsafe(s) => {
+                out.extend(s.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Value::plain));
+            }
+            NodeKind::Int(_) | NodeKind::Bool(_) | NodeKind::Float(_) => out.push(Value::plain(n.to_value().to_str())),
+            _ => {
+                return Err(n.error("tags must be specified as a list").help("write tags: [one, two] or tags: one,two"));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// `vars:` as a mapping (or, as old playbooks have it, a list of mappings).
+pub fn vars_of(node: &Node) -> Result<Map> {
+    match &node.kind {
+        NodeKind::Null => Ok(Map::new()),
+        NodeKind::Map(entries) => {
+            for (k, _) in entries {
+                check_var_name(k)?;
+            }
+            Ok(node.to_value().as_map().cloned().unwrap_or_default())
+        }
+        NodeKind::Seq(items) => {
+            let mut all = Map::new();
+            for n in items {
+                if n.as_map().is_none() {
+                    return Err(vars_error(n));
+                }
+                all.extend(vars_of(n)?);
+            }
+            Ok(all)
+        }
+        _ => Err(vars_error(node)),
+    }
+}
+
+fn vars_error(node: &Node) -> Error {
+    node.error("Vars in a Play, Block or Task must be specified as a dictionary.").label(format!("this is a {}", node.type_name()))
+}
+
+/// Refuses names that templates could never reach.
+pub fn check_var_name(k: &Node) -> Result<()> {
+    let name = match k.as_str() {
+        Some(s) => s.to_string(),
+        None => k.to_value().to_str(),
+    };
+    if is_identifier(&name) {
+        Ok(())
+    } else {
+        Err(k
+            .error(format!("Invalid variable name in vars specified: '{name}' is not a valid variable name."))
+            .help("a name begins with a letter or underscore and holds letters, digits and underscores only"))
+    }
+}
+
+/// True for a name that a variable may have.
+pub fn is_identifier(name: &str) -> bool {
+    const RESERVED: [&str; 33] = [
+        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+        "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
+        "not", "or", "pass", "raise", "return", "while", "yield",
+    ];
+    let mut c = name.chars();
+    c.next().is_some_and(|f| f.is_ascii_alphabetic() || f == '_')
+        && c.all(|x| x.is_ascii_alphanumeric() || x == '_')
+        && !RESERVED.contains(&name)
+}

@@ -1,0 +1,154 @@
+//! Free-form arguments: `command: echo hi chdir=/tmp`, `copy: src=a dest=b`.
+
+use crate::diag::{Error, Result, Span};
+use crate::value::{Key, Map, Value};
+
+/// Actions whose free text is kept whole as `_raw_params`.
+pub const RAW_PARAM: &[&str] = &[
+    "add_host", "command", "expect", "group_by", "import_role", "import_tasks", "include", "include_role",
+    "include_tasks", "include_vars", "meta", "raw", "script", "set_fact", "shell", "import_playbook",
+];
+
+/// The options that may stand within the free text of command-like modules.
+const COMMAND_OPTIONS: &[&str] =
+    &["creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"];
+
+/// Splits text at spaces, but not inside quotes or template delimiters. Quotes are kept.
+pub fn split_args(text: &str) -> Result<Vec<String>> {
+    let mut out: Vec<String> = vec![];
+    let mut cur = String::new();
+    let mut quote: Option<char> = None;
+    let mut depth = 0usize;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if quote.is_some() || matches!(chars.peek(), Some('\'' | '"' | '\\' | ' ')) => {
+                cur.push(c);
+                if let Some(n) = chars.next() {
+                    cur.push(n);
+                }
+            }
+            '{' if matches!(chars.peek(), Some('{' | '%' | '#')) => {
+                depth += 1;
+                cur.push(c);
+                cur.extend(chars.next());
+            }
+            '}' | '%' | '#' if depth > 0 && chars.peek() == Some(&'}') => {
+                depth -= 1;
+                cur.push(c);
+                cur.extend(chars.next());
+            }
+            '\'' | '"' if depth == 0 => {
+                match quote {
+                    Some(q) if q == c => quote = None,
+                    None => quote = Some(c),
+                    Some(_) => {}
+                }
+                cur.push(c);
+            }
+            c if c.is_whitespace() && quote.is_none() && depth == 0 => {
+                if c == '\n' {
+                    cur.push('\n');
+                }
+                if !cur.is_empty() {
+                    out.push(std::mem::take(&mut cur));
+                }
+            }
+            c => cur.push(c),
+        }
+    }
+    if quote.is_some() || depth > 0 {
+        return Err(Error::parse(format!(
+            "failed at splitting arguments, either an unbalanced jinja2 block or quotes: {text}"
+        )));
+    }
+    if !cur.is_empty() {
+        out.push(cur);
+    }
+    Ok(out)
+}
+
+/// Takes one pair of enclosing quotes off.
+pub fn unquote(s: &str) -> &str {
+    let b = s.as_bytes();
+    if b.len() > 1 && b[0] == b[b.len() - 1] && (b[0] == b'"' || b[0] == b'\'') && !s[..s.len() - 1].ends_with('\\') {
+        &s[1..s.len() - 1]
+    } else {
+        s
+    }
+}
+
+/// Reads `k=v k2="v 2" rest`. With `raw`, what is no option becomes `_raw_params`;
+/// with `command`, only the options of command-like modules are taken out of the text.
+pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Result<Map> {
+    let mut out = Map::new();
+    let mut rest: Vec<String> = vec![];
+    for word in split_args(text).map_err(|e| e.at(span))? {
+        let trimmed = word.trim_end_matches('\n');
+        match find_equals(trimmed) {
+            Some(i) if is_option(&trimmed[..i]) && !(command && !COMMAND_OPTIONS.contains(&&trimmed[..i])) => {
+                let (k, v) = (trimmed[..i].trim(), unquote(trimmed[i + 1..].trim()));
+                out.insert(Key::from(k), Value::trusted(v, span));
+            }
+            _ if raw => rest.push(word),
+            _ => {
+                return Err(Error::parse(format!(
+                    "this task has extra params, which is only allowed in the following modules: {}",
+                    RAW_PARAM.join(", ")
+                ))
+                .at(span)
+                .help(format!("'{trimmed}' is no key=value pair")));
+            }
+        }
+    }
+    if !rest.is_empty() {
+        let mut joined = String::new();
+        for (i, w) in rest.iter().enumerate() {
+            if i > 0 && !joined.ends_with('\n') {
+                joined.push(' ');
+            }
+            joined.push_str(w);
+        }
+        out.insert("_raw_params".into(), Value::trusted(joined, span));
+    }
+    Ok(out)
+}
+
+fn is_option(k: &str) -> bool {
+    !k.is_empty() && k.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@'))
+}
+
+/// Position of the first `=` that is not escaped.
+fn find_equals(s: &str) -> Option<usize> {
+    let b = s.as_bytes();
+    (1..b.len()).find(|i| b[*i] == b'=' && b[i - 1] != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kv(t: &str, raw: bool, command: bool) -> Vec<(String, String)> {
+        parse_kv(t, raw, command, None)
+            .expect("parses")
+            .into_iter()
+            .map(|(k, v)| (k.to_string(), v.to_str()))
+            .collect()
+    }
+    fn own(v: &[(&str, &str)]) -> Vec<(String, String)> {
+        v.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+    }
+
+    #[test]
+    fn pairs_and_raw() {
+        assert_eq!(kv("a=1 b=\"x y\" c={{ d | default('e f') }}", false, false), own(&[("a", "1"), ("b", "x y"), ("c", "{{ d | default('e f') }}")]));
+        assert_eq!(kv("echo a=b chdir=/tmp", true, true), own(&[("chdir", "/tmp"), ("_raw_params", "echo a=b")]));
+        assert_eq!(kv("echo 'it is' \"so  far\"", true, true), own(&[("_raw_params", "echo 'it is' \"so  far\"")]));
+    }
+
+    #[test]
+    fn unbalanced_is_refused() {
+        assert!(parse_kv("msg='abc", false, false, None).is_err());
+        assert!(parse_kv("just words", false, false, None).is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! Reads playbook files: the door of this room. Keeps every parsed document, and what the static
+//! parts (imports, roles) need to know of their surroundings.
+
+use super::keywords::Inherit;
+use super::{Item, Role, block};
+use crate::diag::{Error, Result};
+use crate::value::{Map, Value};
+use crate::yaml::{self, Node, NodeKind};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Renders what must be known while loading (names of imported files and roles) with the variables
+/// known then: extra vars, the play's vars, and those of the enclosing imports.
+pub type StaticRender = dyn Fn(&Value, &[&Map]) -> Result<Value> + Send + Sync;
+
+/// What the loader needs of its surroundings.
+pub struct LoaderOptions {
+    pub roles_path: Vec<Utf8PathBuf>,
+    pub collections_path: Vec<Utf8PathBuf>,
+    /// Decrypts a vaulted file's text.
+    pub decrypt: Box<dyn Fn(&str) -> Result<String> + Send + Sync>,
+    pub render: Box<StaticRender>,
+    /// Whether an action or module of this name (short or full) exists.
+    pub known_action: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// Loads playbooks, task files and roles; shared by all threads of a run.
+pub struct Loader {
+    pub options: LoaderOptions,
+    documents: Mutex<HashMap<Utf8PathBuf, Arc<Node>>>,
+    warnings: Mutex<Vec<Error>>,
+    next_id: AtomicUsize,
+}
+
+/// The play in which something is loaded: its directory, variables, and the roles used so far.
+pub struct PlayScope {
+    pub playbook_dir: Utf8PathBuf,
+    /// Variables usable in static names, weakest first.
+    pub vars: Vec<Map>,
+    /// Uses of roles with equal parameters share one.
+    pub roles: Mutex<HashMap<String, Arc<Role>>>,
+    /// Roles in order of loading whose variables the whole play sees.
+    pub exposed: Mutex<Vec<Arc<Role>>>,
+    /// Handlers that imported roles bring.
+    pub role_handlers: Mutex<Vec<Item>>,
+}
+
+impl PlayScope {
+    pub fn new(playbook_dir: Utf8PathBuf, vars: Vec<Map>) -> PlayScope {
+        PlayScope {
+            playbook_dir,
+            vars,
+            roles: Mutex::default(),
+            exposed: Mutex::default(),
+            role_handlers: Mutex::default(),
+        }
+    }
+}
+
+/// Where a list of tasks stands: its file and what it inherits.
+#[derive(Clone)]
+pub struct Place<'a> {
+    pub scope: &'a PlayScope,
+    pub file: Utf8PathBuf,
+    pub inherit: Arc<Inherit>,
+    /// Files that are being imported, outermost first, to refuse circles.
+    pub importing: Vec<Utf8PathBuf>,
+}
+
+pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Loader {
+    pub fn new(options: LoaderOptions) -> Loader {
+        Loader { options, documents: Mutex::default(), warnings: Mutex::default(), next_id: AtomicUsize::new(1) }
+    }
+
+    pub(crate) fn next_id(&self) -> usize {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A warning met while loading; shown once.
+    pub fn warn(&self, e: Error) {
+        lock(&self.warnings).push(e);
+    }
+    /// The warnings met so far, taken out.
+    pub fn take_warnings(&self) -> Vec<Error> {
+        std::mem::take(&mut *lock(&self.warnings))
+    }
+
+    /// The parsed content of a YAML (or JSON, or vaulted) file; `None` if the file is empty.
+    pub fn read(&self, path: &Utf8Path) -> Result<Arc<Node>> {
+        if let Some(n) = lock(&self.documents).get(path) {
+            return Ok(n.clone());
+        }
+        let text = self.read_text(path)?;
+        let doc = yaml::parse_str(path.as_str(), &text)?;
+        lock(&self.warnings).extend(doc.warnings);
+        let node = Arc::new(doc.root);
+        lock(&self.documents).insert(path.to_owned(), node.clone());
+        Ok(node)
+    }
+
+    /// A file's text, decrypted if it is vaulted.
+    pub fn read_text(&self, path: &Utf8Path) -> Result<String> {
+        let bytes = std::fs::read(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::parse(format!("Unable to retrieve file contents\nCould not find or access '{path}'"))
+                    .help("the file is looked for on the machine that runs this command")
+            }
+            _ => Error::parse(format!("an error occurred while trying to read the file '{path}': {e}")),
+        })?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| Error::parse(format!("'{path}' is not valid UTF-8 (byte {})", e.utf8_error().valid_up_to())))?;
+        let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
+        if text.starts_with("$ANSIBLE_VAULT;") {
+            return (self.options.decrypt)(&text).map_err(|e| e.context(path));
+        }
+        Ok(text)
+    }
+
+    /// Loads the tasks of a file at run time (`include_tasks`).
+    pub fn load_task_file(&self, path: &Utf8Path, place: &Place) -> Result<Vec<Item>> {
+        let node = self.read(path)?;
+        match &node.kind {
+            NodeKind::Null => Ok(vec![]),
+            NodeKind::Seq(_) => {
+                let mut importing = place.importing.clone();
+                if importing.iter().filter(|p| *p == path).count() > 0 && !place.inherit.handlers {
+                    return Err(node.error(format!("included task file '{path}' imports itself")));
+                }
+                importing.push(path.to_owned());
+                let place = Place { file: path.to_owned(), importing, ..place.clone() };
+                block::load_items(self, &node, &place)
+            }
+            _ => Err(node.error(format!("included task files must contain a list of tasks: '{path}'")).label(format!(
+                "this is a {}",
+                node.type_name()
+            ))),
+        }
+    }
+
+    /// Renders a name that must be known while loading.
+    pub(crate) fn static_name(&self, v: &Value, place: &Place, what: &str, own: &Map) -> Result<String> {
+        let v = if v.needs_render() {
+            let mut layers: Vec<&Map> = place.scope.vars.iter().collect();
+            if let Some(r) = &place.inherit.role {
+                layers.insert(0, &r.defaults);
+                layers.push(&r.vars);
+                layers.push(&r.params);
+            }
+            layers.extend(place.inherit.vars.iter().map(|m| &**m));
+            layers.extend(place.inherit.include_vars.iter().map(|m| &**m));
+            layers.push(own);
+            (self.options.render)(v, &layers).map_err(|e| {
+                e.context(format!("Error when evaluating variable in {what}"))
+                    .help("when using static imports, ensure that all variables used in their names are defined in vars/vars_files or extra vars passed in from the command line; group or host vars are not known yet")
+                    .with_kind(crate::diag::Kind::Parse)
+            })?
+        } else {
+            v.clone()
+        };
+        Ok(v.to_str())
+    }
+
+    /// Finds a file named by an include: beside the including file, in the role, in the playbook's directory.
+    pub fn find_include(&self, name: &str, place: &Place, sub: &str) -> Option<Utf8PathBuf> {
+        let path = Utf8Path::new(name);
+        if path.is_absolute() {
+            return path.exists().then(|| path.to_owned());
+        }
+        let here = place.file.parent().unwrap_or(Utf8Path::new(""));
+        let mut candidates = vec![here.join(name)];
+        if let Some(r) = &place.inherit.role {
+            for r in r.chain() {
+                candidates.push(r.path.join(sub).join(name));
+                candidates.push(r.path.join(name));
+            }
+        }
+        candidates.push(place.scope.playbook_dir.join(sub).join(name));
+        candidates.push(place.scope.playbook_dir.join(name));
+        candidates.into_iter().find(|p| p.is_file())
+    }
+}

@@ -1,0 +1,325 @@
+//! Playbook files and their plays.
+
+use super::block::{conditions, environment, load_items, module_defaults, own_names, unknown};
+use super::keywords::{Inherit, Keywords, Want, check, list_of, tags_of, vars_of};
+use super::loader::{Loader, Place, PlayScope, lock};
+use super::role::{clean, collect_handlers, load_list};
+use super::{Item, Play, Playbook, Prompt};
+use crate::diag::{Error, Result};
+use crate::value::{Map, Value};
+use crate::yaml::{Node, NodeKind};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::sync::Arc;
+
+/// What an `import_playbook` hands to the plays it brings.
+#[derive(Clone, Default)]
+struct Outer {
+    when: Vec<Value>,
+    tags: Vec<Value>,
+    vars: Map,
+    files: Vec<Utf8PathBuf>,
+}
+
+/// Loads a playbook with everything it imports. `extra` are the `-e` variables.
+pub fn load_playbook(loader: &Loader, path: &Utf8Path, extra: &Map) -> Result<Playbook> {
+    if !path.exists() {
+        return Err(Error::general(format!("the playbook: {path} could not be found")).help("paths are taken from the current directory"));
+    }
+    if !path.is_file() && path.is_dir() {
+        return Err(Error::general(format!("the playbook: {path} does not appear to be a file")));
+    }
+    let mut plays = vec![];
+    load_file(loader, path, extra, &Outer::default(), &mut plays)?;
+    Ok(Playbook { path: path.to_owned(), plays })
+}
+
+fn absolute(path: &Utf8Path) -> Utf8PathBuf {
+    let p = if path.is_absolute() {
+        path.to_owned()
+    } else {
+        let cwd = std::env::current_dir().ok().and_then(|p| Utf8PathBuf::from_path_buf(p).ok()).unwrap_or_default();
+        cwd.join(path)
+    };
+    clean(&p)
+}
+
+fn load_file(loader: &Loader, path: &Utf8Path, extra: &Map, outer: &Outer, plays: &mut Vec<Arc<Play>>) -> Result<()> {
+    let full = absolute(path);
+    let dir = full.parent().map(Utf8Path::to_owned).unwrap_or_default();
+    let node = loader.read(&full)?;
+    let Some(list) = node.as_seq() else {
+        return Err(if node.is_null() {
+            Error::parse("A playbook must be a list of plays, got an empty file instead").at(node.span)
+        } else {
+            node.error(format!("A playbook must be a list of plays, got a {} instead", node.type_name()))
+                .help("begin each play with '- hosts: …'")
+        });
+    };
+    if list.is_empty() {
+        return Err(node.error("A playbook must contain at least one play"));
+    }
+    let mut outer = outer.clone();
+    outer.files.push(full.clone());
+    for entry in list {
+        let Some(map) = entry.as_map() else {
+            return Err(entry.error(format!("playbook entries must be either valid plays or 'import_playbook' statements (this is a {})", entry.type_name())));
+        };
+        const IMPORT: [&str; 4] = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
+        match map.iter().find(|(k, _)| k.as_str().is_some_and(|k| IMPORT.contains(&k))) {
+            Some((_, target)) => import(loader, entry, target, &dir, extra, &outer, plays)?,
+            None => plays.push(Arc::new(load_play(loader, entry, &full, &dir, extra, &outer)?)),
+        }
+    }
+    Ok(())
+}
+
+fn import(loader: &Loader, entry: &Node, target: &Node, dir: &Utf8Path, extra: &Map, outer: &Outer, plays: &mut Vec<Arc<Play>>) -> Result<()> {
+    let mut inner = outer.clone();
+    for (k, v) in entry.as_map().unwrap_or_default() {
+        match k.as_str().unwrap_or_default() {
+            "when" => inner.when.extend(conditions(v)?),
+            "tags" => inner.tags.extend(tags_of(v)?),
+            "vars" => inner.vars.extend(vars_of(v)?),
+            "name" | "import_playbook" | "include" | "ansible.builtin.import_playbook" | "ansible.legacy.import_playbook" => {}
+            _ => return Err(unknown(k, "PlaybookInclude", &["import_playbook", "name", "when", "tags", "vars"])),
+        }
+    }
+    let Some(text) = target.as_str() else {
+        return Err(target.error("playbook import parameter must be a string indicating a file path"));
+    };
+    let name = if crate::value::has_delimiter(text) {
+        (loader.options.render)(&target.to_value(), &[&inner.vars, extra])
+            .map_err(|e| e.with_kind(crate::diag::Kind::Parse).at(target.span))?
+            .to_str()
+    } else {
+        text.split_whitespace().next().unwrap_or(text).to_string()
+    };
+    let path = clean(&dir.join(&name));
+    let path = collection_playbook(loader, dir, &name).unwrap_or(path);
+    if inner.files.contains(&path) {
+        return Err(target.error(format!("import_playbook '{name}' imports itself")));
+    }
+    if !path.is_file() {
+        return Err(target
+            .error(format!("Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."))
+            .help("the path is taken from the directory of the importing playbook"));
+    }
+    load_file(loader, &path, extra, &inner, plays)
+}
+
+/// `ns.collection.playbook` in a collection.
+fn collection_playbook(loader: &Loader, dir: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
+    let mut p = name.splitn(3, '.');
+    let (ns, coll, book) = (p.next()?, p.next()?, p.next()?);
+    if name.contains('/') || matches!(book, "yml" | "yaml") {
+        return None;
+    }
+    std::iter::once(dir.join("collections"))
+        .chain(loader.options.collections_path.iter().cloned())
+        .flat_map(|root| {
+            let d = root.join("ansible_collections").join(ns).join(coll).join("playbooks");
+            [d.join(format!("{book}.yml")), d.join(format!("{book}.yaml")), d.join(book)]
+        })
+        .find(|f| f.is_file())
+}
+
+const PLAY_ONLY: &[&str] = &[
+    "hosts", "name", "gather_facts", "gather_subset", "gather_timeout", "fact_path", "vars_files", "vars_prompt", "serial",
+    "strategy", "order", "max_fail_percentage", "force_handlers", "pre_tasks", "roles", "tasks", "post_tasks", "handlers",
+];
+
+fn load_play(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extra: &Map, outer: &Outer) -> Result<Play> {
+    let mut p = Play {
+        span: node.span,
+        name: None,
+        hosts: Value::Null,
+        playbook_dir: dir.to_owned(),
+        kw: Keywords::default(),
+        tags: outer.tags.clone(),
+        environment: vec![],
+        module_defaults: vec![],
+        collections: vec![],
+        when: outer.when.clone(),
+        vars: Map::new(),
+        import_vars: outer.vars.clone(),
+        vars_files: vec![],
+        vars_prompt: vec![],
+        gather_facts: None,
+        gather_subset: None,
+        gather_timeout: None,
+        fact_path: None,
+        serial: vec![],
+        strategy: None,
+        order: None,
+        max_fail_percentage: None,
+        force_handlers: None,
+        pre_tasks: vec![],
+        roles: vec![],
+        tasks: vec![],
+        post_tasks: vec![],
+        handlers: vec![],
+        role_list: vec![],
+    };
+    let mut hosts = None;
+    for (k, v) in node.as_map().unwrap_or_default() {
+        match k.as_str().unwrap_or_default() {
+            "name" => p.name = Some(check("name", v, Want::Str)?).filter(|v| !v.is_null()),
+            "hosts" => hosts = Some(v),
+            "vars" => p.vars = vars_of(v)?,
+            "vars_files" => p.vars_files = vars_files(v)?,
+            "vars_prompt" => p.vars_prompt = prompts(v)?,
+            "gather_facts" => p.gather_facts = Some(check("gather_facts", v, Want::Bool)?),
+            "gather_subset" => p.gather_subset = Some(v.to_value()),
+            "gather_timeout" => p.gather_timeout = Some(check("gather_timeout", v, Want::Int)?),
+            "fact_path" => p.fact_path = Some(v.to_value()),
+            "serial" => p.serial = serial(v)?,
+            "strategy" => p.strategy = Some(check("strategy", v, Want::Str)?),
+            "order" => p.order = Some(check("order", v, Want::Str)?),
+            "max_fail_percentage" => p.max_fail_percentage = Some(check("max_fail_percentage", v, Want::Float)?),
+            "force_handlers" => p.force_handlers = Some(check("force_handlers", v, Want::Bool)?),
+            "tags" => p.tags.extend(tags_of(v)?),
+            "environment" => p.environment.push(environment(v)?),
+            "module_defaults" => p.module_defaults.push(module_defaults(v)?),
+            "collections" => p.collections = list_of(v).iter().map(Value::to_str).collect(),
+            "user" => {
+                if node.get("remote_user").is_some() {
+                    return Err(k.error("both 'user' and 'remote_user' are set for this play. The use of 'user' is deprecated, and should be removed"));
+                }
+                drop(p.kw.set("remote_user", v)?);
+            }
+            "debugger" => {
+                return Err(v.error("the 'debugger' keyword is not supported").help("remove it; to see what a task did, run with -vv"));
+            }
+            "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" => {}
+            "delegate_to" | "delegate_facts" | "when" | "notify" => return Err(unknown(k, "Play", PLAY_ONLY)),
+            key if p.kw.set(key, v)? => {}
+            _ => {
+                let mut names = own_names(PLAY_ONLY);
+                names.retain(|n| !matches!(*n, "when" | "delegate_to" | "delegate_facts" | "notify"));
+                return Err(unknown(k, "Play", &names));
+            }
+        }
+    }
+    p.hosts = hosts_of(node, hosts)?;
+    load_sections(loader, node, file, dir, extra, &mut p)?;
+    Ok(p)
+}
+
+fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
+    let Some(h) = hosts else {
+        return Err(node.error("the field 'hosts' is required but was not set").help("begin the play with hosts: PATTERN"));
+    };
+    match &h.kind {
+        NodeKind::Null => Err(h.error("Hosts list cannot be empty. Please check your playbook")),
+        NodeKind::Seq(s) if s.is_empty() => Err(h.error("Hosts list cannot be empty. Please check your playbook")),
+        NodeKind::Seq(s) => {
+            for e in s {
+                match &e.kind {
+                    NodeKind::Null => return Err(e.error("Hosts list cannot contain values of 'None'. Please check your playbook")),
+                    NodeKind::Str(_) | NodeKind::Int(_) => {}
+                    _ => return Err(e.error(format!("Hosts list contains an invalid host value: '{}'", e.to_value().to_str()))),
+                }
+            }
+            Ok(h.to_value())
+        }
+        NodeKind::Str(s) if s.is_empty() => Err(h.error("Hosts list cannot be empty. Please check your playbook")),
+        NodeKind::Str(_) => Ok(h.to_value()),
+        _ => Err(h.error("Hosts list must be a sequence or string. Please check your playbook.")),
+    }
+}
+
+fn load_sections(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extra: &Map, p: &mut Play) -> Result<()> {
+    let scope = PlayScope::new(dir.to_owned(), vec![p.import_vars.clone(), p.vars.clone(), extra.clone()]);
+    let inherit = Inherit {
+        kw: p.kw.clone(),
+        tags: p.tags.clone(),
+        environment: p.environment.clone(),
+        module_defaults: p.module_defaults.clone(),
+        collections: p.collections.clone(),
+        when: p.when.clone(),
+        ..Inherit::default()
+    };
+    let handlers_inherit = Arc::new(Inherit { handlers: true, ..inherit.clone() });
+    let place = Place { scope: &scope, file: file.to_owned(), inherit: Arc::new(inherit), importing: vec![] };
+    let tasks = |what: &str| -> Result<Vec<Item>> {
+        node.get(what).map(|n| load_items(loader, n, &place)).unwrap_or(Ok(vec![]))
+    };
+    p.pre_tasks = tasks("pre_tasks")?;
+    if let Some(n) = node.get("roles") {
+        (p.roles, p.role_list) = load_list(loader, n, &place)?;
+    }
+    p.tasks = tasks("tasks")?;
+    p.post_tasks = tasks("post_tasks")?;
+    let mut handlers = vec![];
+    for r in &p.role_list {
+        collect_handlers(r, &mut handlers);
+    }
+    handlers.append(&mut lock(&scope.role_handlers));
+    if let Some(n) = node.get("handlers") {
+        let inner = Place { inherit: handlers_inherit, ..place.clone() };
+        handlers.extend(load_items(loader, n, &inner)?);
+    }
+    p.handlers = handlers;
+    p.role_list = std::mem::take(&mut *lock(&scope.exposed));
+    Ok(())
+}
+
+fn serial(v: &Node) -> Result<Vec<Value>> {
+    let list = list_of(v);
+    for s in &list {
+        let ok = match s {
+            Value::Int(_) => true,
+            Value::Str(t) => t.is_template() || t.text.trim_end_matches('%').trim().parse::<f64>().is_ok(),
+            _ => false,
+        };
+        if !ok {
+            return Err(v.error(format!("the field 'serial' has an invalid value ({}), and could not be converted to a number or percentage.", s.to_str())));
+        }
+    }
+    Ok(list)
+}
+
+/// Each entry is a file, or a list of which the first that exists is taken.
+fn vars_files(v: &Node) -> Result<Vec<Vec<Value>>> {
+    let list = match &v.kind {
+        NodeKind::Null => return Ok(vec![]),
+        NodeKind::Seq(s) => s.iter().map(list_of).collect(),
+        NodeKind::Str(_) => vec![vec![v.to_value()]],
+        _ => return Err(v.error(format!("vars_files must be a list of files, not a {}", v.type_name()))),
+    };
+    Ok(list)
+}
+
+fn prompts(v: &Node) -> Result<Vec<Prompt>> {
+    let list: Vec<&Node> = match &v.kind {
+        NodeKind::Seq(s) => s.iter().collect(),
+        NodeKind::Null => vec![],
+        _ => vec![v],
+    };
+    let mut out = vec![];
+    for n in list {
+        let Some(map) = n.as_map() else { return Err(n.error("Invalid vars_prompt data structure, missing 'name' key")) };
+        const KNOWN: &[&str] = &["name", "prompt", "default", "private", "confirm", "encrypt", "salt_size", "salt", "unsafe"];
+        if let Some((k, _)) = map.iter().find(|(k, _)| !k.as_str().is_some_and(|k| KNOWN.contains(&k))) {
+            return Err(k.error(format!(
+                "Invalid vars_prompt data structure, found unsupported key '{}'",
+                k.to_value().to_str()
+            )));
+        }
+        let text = |k: &str| n.get(k).filter(|v| !v.is_null()).map(Node::to_value);
+        let flag = |k: &str, d: bool| n.get(k).and_then(|v| v.to_value().to_bool_loose()).unwrap_or(d);
+        let Some(name) = text("name") else { return Err(n.error("Invalid vars_prompt data structure, missing 'name' key")) };
+        out.push(Prompt {
+            name: name.to_str(),
+            prompt: text("prompt"),
+            default: text("default"),
+            private: flag("private", true),
+            confirm: flag("confirm", false),
+            encrypt: text("encrypt").map(|v| v.to_str()),
+            salt: text("salt").map(|v| v.to_str()),
+            salt_size: text("salt_size").and_then(|v| v.to_str().parse().ok()),
+            unsafe_: flag("unsafe", false),
+        });
+    }
+    Ok(out)
+}

@@ -1,0 +1,504 @@
+//! Roles: where they are found, their files, dependencies and argument specifications.
+//!
+//! Layout after <https://docs.ansible.com/ansible/latest/playbook_guide/playbooks_reuse_roles.html>.
+
+use super::block::{Own, load_items, unknown};
+use super::keywords::{Inherit, Keywords, vars_of};
+use super::loader::{Loader, Place, lock};
+use super::{ArgumentSpec, Block, Item, Role, Task, argspec};
+use crate::diag::{Error, Result, Span};
+use crate::value::{Key, Map, Value};
+use crate::yaml::{Node, NodeKind};
+use camino::{Utf8Path, Utf8PathBuf};
+use indexmap::IndexMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// How a role is asked for, apart from its name.
+#[derive(Clone, Debug, Default)]
+pub struct RoleFrom {
+    pub tasks: Option<String>,
+    pub vars: Option<String>,
+    pub defaults: Option<String>,
+    pub handlers: Option<String>,
+    pub allow_duplicates: Option<bool>,
+    pub public: Option<bool>,
+    pub validate: Option<bool>,
+}
+
+/// Loads the `roles:` of a play or the `dependencies:` of a role: what runs, in order.
+pub fn load_list(loader: &Loader, node: &Node, place: &Place) -> Result<(Vec<Item>, Vec<Arc<Role>>)> {
+    let list = match &node.kind {
+        NodeKind::Null => return Ok((vec![], vec![])),
+        NodeKind::Seq(s) => s,
+        _ => return Err(node.error(format!("A malformed role declaration was encountered: a list of roles is wanted, not a {}", node.type_name()))),
+    };
+    let (mut items, mut roles) = (vec![], vec![]);
+    for entry in list {
+        let (i, r) = load_use(loader, entry, place)?;
+        items.extend(i);
+        roles.push(r);
+    }
+    Ok((items, roles))
+}
+
+fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, Arc<Role>)> {
+    let mut own = Own::default();
+    let mut params = Map::new();
+    let mut name: Option<(Value, Span)> = None;
+    match &entry.kind {
+        NodeKind::Str(_) | NodeKind::Int(_) => name = Some((entry.to_value(), entry.span)),
+        NodeKind::Map(m) => {
+            for (k, v) in m {
+                let key = k.as_str().unwrap_or_default();
+                match key {
+                    "role" => name = Some((v.to_value(), v.span)),
+                    "name" if entry.get("role").is_none() => name = Some((v.to_value(), v.span)),
+                    "src" | "scm" | "version" if entry.get("role").is_none() && entry.get("name").is_none() => {
+                        if key == "src" {
+                            name = Some((v.to_value(), v.span));
+                        }
+                    }
+                    _ if own.take(key, v)? => {}
+                    _ => {
+                        let key = Key::from_value(&k.to_plain_value()).unwrap_or(Key::Null);
+                        params.insert(key, v.to_value());
+                    }
+                }
+            }
+        }
+        _ => return Err(entry.error(format!("role definitions must be a name or a dictionary, not a {}", entry.type_name()))),
+    }
+    let Some((name, span)) = name else {
+        return Err(entry.error("role definitions must contain a role name").help("- role: NAME"));
+    };
+    let use_vars = std::mem::take(&mut own.vars);
+    let name = loader.static_name(&name, place, "role name", &use_vars)?;
+    let inherit = own.child_of(&place.inherit);
+    let from = RoleFrom { public: Some(true), ..RoleFrom::default() };
+    let loaded = load(loader, &name, span, Use { params, vars: use_vars, from, inherit }, place)?;
+    let role = loaded.role.clone();
+    lock(&place.scope.exposed).push(role.clone());
+    Ok((loaded.into_items(), role))
+}
+
+/// Loads the role that an `import_role` or `include_role` names: its tasks and its handlers.
+pub fn load_for_task(loader: &Loader, args: &Map, span: Span, place: &Place, is_import: bool) -> Result<(Vec<Item>, Vec<Item>)> {
+    let text = |k: &str| args.get(k).filter(|v| !v.is_null()).map(Value::to_str);
+    let flag = |k: &str| args.get(k).and_then(Value::to_bool_loose);
+    let action = if is_import { "import_role" } else { "include_role" };
+    const KNOWN: [&str; 10] = [
+        "name", "role", "tasks_from", "vars_from", "defaults_from", "handlers_from", "allow_duplicates", "public", "apply",
+        "rolespec_validate",
+    ];
+    for k in args.keys() {
+        let k = k.to_string();
+        if !KNOWN.contains(&k.as_str()) || (is_import && k == "apply") {
+            return Err(Error::parse(format!("Invalid options for {action}: {k}")).at(span).help(format!("known are {}", KNOWN.join(", "))));
+        }
+    }
+    let Some(name) = text("name").or_else(|| text("role")) else {
+        return Err(Error::parse(format!("'name' is a required field for {action}.")).at(span));
+    };
+    let from = RoleFrom {
+        tasks: text("tasks_from"),
+        vars: text("vars_from"),
+        defaults: text("defaults_from"),
+        handlers: text("handlers_from"),
+        allow_duplicates: flag("allow_duplicates").or(Some(true)),
+        public: flag("public").or(Some(is_import)),
+        validate: flag("rolespec_validate"),
+    };
+    let mut inherit = (*place.inherit).clone();
+    let parent_role = inherit.role.clone();
+    if let Some(Value::Map(apply)) = args.get("apply") {
+        apply_to(&mut inherit, apply);
+    }
+    let public = from.public.unwrap_or(is_import);
+    let loaded = load(loader, &name, span, Use { params: Map::new(), vars: Map::new(), from, inherit }, place)?;
+    let _ = parent_role;
+    if public {
+        lock(&place.scope.exposed).push(loaded.role.clone());
+    }
+    let mut handlers = vec![];
+    collect_handlers(&loaded.role, &mut handlers);
+    Ok((loaded.into_items(), handlers))
+}
+
+/// Adds what `apply:` of a dynamic include hands to the included tasks.
+pub fn apply_to(inherit: &mut Inherit, apply: &Map) {
+    let list = |v: &Value| v.as_list().map(<[Value]>::to_vec).unwrap_or_else(|| vec![v.clone()]);
+    let mut kw = Keywords::default();
+    for (k, v) in apply {
+        match k.to_string().as_str() {
+            "tags" => inherit.tags.extend(list(v).iter().flat_map(|t| {
+                t.to_str().split(',').map(|x| Value::plain(x.trim())).collect::<Vec<_>>()
+            })),
+            "when" => inherit.when.extend(list(v)),
+            "environment" => inherit.environment.push(v.clone()),
+            "module_defaults" => inherit.module_defaults.push(v.clone()),
+            "notify" => inherit.notify.extend(list(v)),
+            "vars" => {
+                if let Value::Map(m) = v {
+                    inherit.vars.push(m.clone());
+                }
+            }
+            name => {
+                let _ = kw.set(name, &Node { kind: node_kind(v), span: Span::new(u32::MAX, 0, 0) });
+            }
+        }
+    }
+    kw.inherit(&inherit.kw);
+    inherit.kw = kw;
+}
+
+fn node_kind(v: &Value) -> NodeKind {
+    match v {
+        Value::Bool(b) => NodeKind::Bool(*b),
+        Value::Int(i) => NodeKind::Int(*i),
+        Value::Float(f) => NodeKind::Float(*f),
+        Value::Str(s) => NodeKind::Str(s.text.clone()),
+        _ => NodeKind::Null,
+    }
+}
+
+/// The handlers of a role and of those it depends on, dependencies first.
+pub fn collect_handlers(role: &Arc<Role>, out: &mut Vec<Item>) {
+    for d in &role.dependencies {
+        collect_handlers(d, out);
+    }
+    if let Some(h) = role.handlers.get() {
+        out.extend(h.iter().cloned());
+    }
+}
+
+struct Use {
+    params: Map,
+    vars: Map,
+    from: RoleFrom,
+    inherit: Inherit,
+}
+
+struct Loaded {
+    role: Arc<Role>,
+    dependencies: Vec<Item>,
+    tasks: Vec<Item>,
+    inherit: Arc<Inherit>,
+    span: Span,
+}
+
+impl Loaded {
+    /// Dependencies, then the role's own tasks as one block, then its end.
+    fn into_items(self) -> Vec<Item> {
+        let mut items = self.dependencies;
+        let mut block = self.tasks;
+        block.push(Item::RoleEnd(self.role));
+        items.push(Item::Block(Arc::new(Block {
+            span: self.span,
+            name: None,
+            block,
+            rescue: vec![],
+            always: vec![],
+            inherit: self.inherit,
+        })));
+        items
+    }
+}
+
+fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> Result<Loaded> {
+    let path = find(loader, name, span, place)?;
+    let parent = place.inherit.role.clone();
+    if let Some(p) = &parent
+        && p.chain().iter().any(|r| r.path == path)
+        && !u.inherit.handlers
+        && place.importing.last().is_some_and(|l| l.file_name() == Some("meta"))
+    {
+        let chain: Vec<String> = p.chain().iter().rev().map(|r| r.name.clone()).collect();
+        return Err(Error::parse(format!("A recursion loop was detected with the roles specified. Make sure child roles do not have dependencies on parent roles: {} -> {name}", chain.join(" -> "))).at(span));
+    }
+    let meta = match find_main(&path.join("meta"), "main") {
+        Some(f) => loader.read(&f)?,
+        None => Arc::new(Node { kind: NodeKind::Null, span }),
+    };
+    if meta.as_map().is_none() && !meta.is_null() {
+        return Err(meta.error(format!("the 'meta/main.yml' for role {name} is not a dictionary")));
+    }
+    let meta_flag = |k: &str| meta.get(k).and_then(|n| n.to_value().to_bool_loose());
+    let vars_part = |sub: &str, from: &Option<String>| load_role_vars(loader, &path, sub, from.as_deref(), span);
+    let mut vars = vars_part("vars", &u.from.vars)?;
+    vars.extend(std::mem::take(&mut u.vars));
+    let collection = collection_of(name);
+    if let Some(n) = meta.get("collections") {
+        u.inherit.collections = super::keywords::list_of(n).iter().map(Value::to_str).collect();
+    }
+    let own_specs = argspec::load(loader, &path, &meta)?;
+    let mut role = Role {
+        id: loader.next_id(),
+        name: name.to_string(),
+        path: path.clone(),
+        defaults: vars_part("defaults", &u.from.defaults)?,
+        vars,
+        params: u.params,
+        allow_duplicates: u.from.allow_duplicates.or_else(|| meta_flag("allow_duplicates")).unwrap_or(false),
+        public: u.from.public.unwrap_or(true),
+        argument_specs: own_specs,
+        parent,
+        dependencies: vec![],
+        handlers: OnceLock::new(),
+        completed: Mutex::default(),
+        collection,
+    };
+    // dependencies see the role as their parent, so that circles and parameters show
+    let mut dependencies = vec![];
+    if let Some(deps) = meta.get("dependencies") {
+        let shell = Arc::new(Role {
+            params: role.params.clone(),
+            argument_specs: IndexMap::new(),
+            handlers: OnceLock::new(),
+            completed: Mutex::default(),
+            dependencies: vec![],
+            name: role.name.clone(),
+            path: path.clone(),
+            defaults: role.defaults.clone(),
+            vars: role.vars.clone(),
+            parent: role.parent.clone(),
+            collection: role.collection.clone(),
+            ..role
+        });
+        let mut inherit = u.inherit.clone();
+        inherit.role = Some(shell);
+        let mut importing = place.importing.clone();
+        importing.push(path.join("meta"));
+        let inner = Place { file: path.join("meta/main.yml"), inherit: Arc::new(inherit), importing, scope: place.scope };
+        let (items, roles) = load_list(loader, deps, &inner)?;
+        dependencies = items;
+        role.dependencies = roles;
+    }
+    // equal uses are one role, so that it runs once for each host
+    let key = format!("{path}|{:?}|{:?}|{:?}|{:?}|{:?}", role.params, role.vars, u.from, u.inherit.when, u.inherit.tags);
+    let role = lock(&place.scope.roles).entry(key).or_insert_with(|| Arc::new(role)).clone();
+    u.inherit.role = Some(role.clone());
+    if let Some(p) = &role.parent
+        && Some(&role.collection) == Some(&p.collection)
+        && u.inherit.collections.is_empty()
+    {
+        u.inherit.collections = place.inherit.collections.clone();
+    }
+    let inherit = Arc::new(u.inherit);
+    if role.handlers.get().is_none() {
+        let handlers = load_handlers(loader, &path, u.from.handlers.as_deref(), &inherit, place, span)?;
+        let _ = role.handlers.set(handlers);
+    }
+    let mut tasks = vec![];
+    let entry = u.from.tasks.as_deref().map(|t| t.rsplit_once('.').map_or(t, |(a, _)| a)).unwrap_or("main");
+    if u.from.validate != Some(false)
+        && let Some(spec) = role.argument_specs.get(entry)
+    {
+        tasks.push(Item::Task(Arc::new(validation_task(loader, &role, entry, spec, &inherit, span))));
+    }
+    let file = match &u.from.tasks {
+        Some(f) => Some(find_named(&path.join("tasks"), f).ok_or_else(|| {
+            Error::parse(format!("Could not find specified file in role: tasks/{f}")).at(span).help(format!("the role is {path}"))
+        })?),
+        None => find_main(&path.join("tasks"), "main"),
+    };
+    if let Some(file) = file {
+        let inner = Place { file: file.clone(), inherit: inherit.clone(), importing: place.importing.clone(), scope: place.scope };
+        tasks.extend(loader.load_task_file(&file, &inner)?);
+    }
+    Ok(Loaded { role, dependencies, tasks, inherit, span })
+}
+
+fn load_handlers(
+    loader: &Loader,
+    path: &Utf8Path,
+    from: Option<&str>,
+    inherit: &Inherit,
+    place: &Place,
+    span: Span,
+) -> Result<Vec<Item>> {
+    let file = match from {
+        Some(f) => Some(find_named(&path.join("handlers"), f).ok_or_else(|| {
+            Error::parse(format!("Could not find specified file in role: handlers/{f}")).at(span)
+        })?),
+        None => find_main(&path.join("handlers"), "main"),
+    };
+    let Some(file) = file else { return Ok(vec![]) };
+    let node = loader.read(&file)?;
+    let mut i = inherit.clone();
+    i.handlers = true;
+    let inner = Place { file, inherit: Arc::new(i), importing: vec![], scope: place.scope };
+    load_items(loader, &node, &inner)
+}
+
+fn collection_of(name: &str) -> Option<String> {
+    let mut p = name.split('.');
+    match (p.next(), p.next(), p.next(), p.next()) {
+        (Some(a), Some(b), Some(_), None) if !name.contains('/') => Some(format!("{a}.{b}")),
+        _ => None,
+    }
+}
+
+/// The directory of a role: `roles/` beside the playbook, the roles path, beside the using role, a collection, a path.
+fn find(loader: &Loader, name: &str, span: Span, place: &Place) -> Result<Utf8PathBuf> {
+    let dir = &place.scope.playbook_dir;
+    let mut candidates: Vec<Utf8PathBuf> = vec![];
+    let collections: Vec<String> = match collection_of(name) {
+        Some(c) => vec![c],
+        None => place.inherit.collections.clone(),
+    };
+    let last = name.rsplit('.').next().unwrap_or(name);
+    for c in &collections {
+        if let Some((ns, coll)) = c.split_once('.') {
+            let short = if collection_of(name).is_some() { last } else { name };
+            for root in std::iter::once(dir.join("collections")).chain(loader.options.collections_path.iter().cloned()) {
+                candidates.push(root.join("ansible_collections").join(ns).join(coll).join("roles").join(short));
+            }
+        }
+    }
+    candidates.push(dir.join("roles").join(name));
+    candidates.extend(loader.options.roles_path.iter().map(|p| p.join(name)));
+    if let Some(r) = &place.inherit.role {
+        candidates.extend(r.path.parent().map(|p| p.join(name)));
+    }
+    candidates.push(dir.join(name));
+    if Utf8Path::new(name).is_absolute() {
+        candidates.insert(0, name.into());
+    }
+    if let Some(found) = candidates.iter().find(|c| c.is_dir()) {
+        return Ok(clean(found));
+    }
+    let searched: Vec<String> =
+        candidates.iter().filter_map(|c| c.parent().map(|p| p.to_string())).fold(vec![], |mut v, p| {
+            if !v.contains(&p) {
+                v.push(p);
+            }
+            v
+        });
+    Err(Error::parse(format!("the role '{name}' was not found in {}", searched.join(":")))
+        .at(span)
+        .label("no directory of this name")
+        .help("put the role in roles/ beside the playbook, or name its directory in ANSIBLE_ROLES_PATH or roles_path"))
+}
+
+/// The path without `.` and `..` parts.
+pub fn clean(p: &Utf8Path) -> Utf8PathBuf {
+    let mut out = Utf8PathBuf::new();
+    for c in p.components() {
+        match c {
+            camino::Utf8Component::ParentDir => {
+                if !out.pop() {
+                    out.push("..");
+                }
+            }
+            camino::Utf8Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn find_main(dir: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
+    ["yml", "yaml", "json"].iter().map(|e| dir.join(format!("{name}.{e}"))).chain([dir.join(name)]).find(|p| p.is_file())
+}
+
+fn find_named(dir: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
+    let exact = dir.join(name);
+    if exact.is_file() { Some(exact) } else { find_main(dir, name) }
+}
+
+/// `vars/main.yml`, or every file of `vars/main/`, or the named file.
+fn load_role_vars(loader: &Loader, path: &Utf8Path, sub: &str, from: Option<&str>, span: Span) -> Result<Map> {
+    let dir = path.join(sub);
+    let mut files = vec![];
+    match from {
+        Some(f) => match find_named(&dir, f) {
+            Some(p) => files.push(p),
+            None => return Err(Error::parse(format!("Could not find specified file in role: {sub}/{f}")).at(span)),
+        },
+        None if dir.join("main").is_dir() => collect_yaml(&dir.join("main"), &mut files),
+        None => files.extend(find_main(&dir, "main")),
+    }
+    let mut out = Map::new();
+    for f in files {
+        let node = loader.read(&f)?;
+        if node.is_null() {
+            continue;
+        }
+        if node.as_map().is_none() {
+            return Err(node.error(format!("The {sub}/main.yml file for role '{}' must contain a dictionary of variables", path.file_name().unwrap_or_default())));
+        }
+        out.extend(vars_of(&node)?);
+    }
+    Ok(out)
+}
+
+fn collect_yaml(dir: &Utf8Path, out: &mut Vec<Utf8PathBuf>) {
+    let Ok(rd) = dir.read_dir_utf8() else { return };
+    let mut entries: Vec<Utf8PathBuf> = rd.flatten().map(|e| e.path().to_owned()).collect();
+    entries.sort();
+    for e in entries {
+        if e.is_dir() {
+            collect_yaml(&e, out);
+        } else if matches!(e.extension(), Some("yml" | "yaml" | "json")) {
+            out.push(e);
+        }
+    }
+}
+
+fn validation_task(loader: &Loader, role: &Arc<Role>, entry: &str, spec: &ArgumentSpec, inherit: &Arc<Inherit>, span: Span) -> Task {
+    let mut name = format!("Validating arguments against arg spec '{entry}'");
+    if let Some(d) = &spec.short_description {
+        name.push_str(&format!(" - {d}"));
+    }
+    let mut context = Map::new();
+    context.insert("type".into(), "role".into());
+    context.insert("name".into(), role.name.as_str().into());
+    context.insert("argument_spec_name".into(), entry.into());
+    context.insert("path".into(), role.path.as_str().into());
+    let mut args = Map::new();
+    args.insert("argument_spec".into(), spec.raw.clone());
+    args.insert("provided_arguments".into(), Value::empty_map());
+    args.insert("validate_args_context".into(), Value::map(context));
+    let mut tags = inherit.tags.clone();
+    tags.push("always".into());
+    Task {
+        id: loader.next_id(),
+        span,
+        name: Some(Value::plain(name)),
+        action: "ansible.builtin.validate_argument_spec".into(),
+        short: "validate_argument_spec".into(),
+        args,
+        args_template: None,
+        kw: inherit.kw.clone(),
+        when: inherit.when.clone(),
+        tags,
+        environment: vec![],
+        module_defaults: vec![],
+        collections: vec![],
+        vars: Arc::default(),
+        block_vars: inherit.vars.clone(),
+        include_vars: inherit.include_vars.clone(),
+        role: Some(role.clone()),
+        loop_: None,
+        loop_control: Default::default(),
+        register: None,
+        changed_when: vec![],
+        failed_when: vec![],
+        until: vec![],
+        retries: None,
+        delay: None,
+        async_: None,
+        poll: None,
+        notify: vec![],
+        listen: vec![],
+        is_handler: false,
+        inherit: inherit.clone(),
+        file: role.path.join("meta/argument_specs.yml"),
+        implicit: true,
+    }
+}
+
+/// Refuses an unknown key of a role's mapping where only known ones may stand.
+pub(crate) fn refuse_key(key: &Node, valid: &[&str]) -> Error {
+    unknown(key, "RoleMetadata", valid)
+}

@@ -1,0 +1,358 @@
+//! One task: its keywords, its action and the action's arguments.
+
+use super::block::{Own, conditions, environment, own_names, unknown};
+use super::keywords::{Want, check, is_identifier, list_of};
+use super::loader::{Loader, Place};
+use super::{Loop, LoopControl, Task, kv};
+use crate::diag::{Error, Result};
+use crate::value::{Key, Map, Value};
+use crate::yaml::{Node, NodeKind};
+use std::sync::Arc;
+
+const TASK_ONLY: &[&str] = &[
+    "action", "args", "async", "changed_when", "delay", "failed_when", "local_action", "loop", "loop_control", "name",
+    "poll", "register", "retries", "until", "listen", "environment",
+];
+
+/// Where a task's action and arguments come from.
+struct ActionOf {
+    name: String,
+    args: Map,
+    args_template: Option<Value>,
+    delegate: Option<Value>,
+}
+
+/// Loads a task from its mapping.
+pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
+    let map = node.as_map().unwrap_or_default();
+    let mut own = Own::default();
+    let mut action: Option<(ActionOf, &Node)> = None;
+    let mut args_kw: Option<&Node> = None;
+    let mut loop_: Option<Loop> = None;
+    let mut t = Parts::default();
+    for (k, v) in map {
+        let key = match k.as_str() {
+            Some(s) => s,
+            None => return Err(unknown(k, "Task", TASK_ONLY)),
+        };
+        match key {
+            "name" => t.name = Some(check(key, v, Want::Str)?).filter(|v| !v.is_null()),
+            "args" => args_kw = Some(v),
+            "async" => t.async_ = Some(check(key, v, Want::Int)?),
+            "poll" => t.poll = Some(check(key, v, Want::Int)?),
+            "retries" => t.retries = Some(check(key, v, Want::Int)?),
+            "delay" => t.delay = Some(check(key, v, Want::Float)?),
+            "changed_when" => t.changed_when = conditions(v)?,
+            "failed_when" => t.failed_when = conditions(v)?,
+            "until" => t.until = conditions(v)?,
+            "register" => t.register = Some(register_name(v)?),
+            "loop_control" => t.loop_control = loop_control(v)?,
+            "listen" if place.inherit.handlers => t.listen = list_of(v),
+            "environment" => own.environment = Some(environment(v)?),
+            "loop" => set_loop(&mut loop_, Loop { lookup: None, over: v.to_value(), span: v.span }, k)?,
+            "action" | "local_action" => {
+                let mut a = action_keyword(v, key)?;
+                if key == "local_action" {
+                    a.delegate = Some(Value::plain("localhost"));
+                }
+                set_action(&mut action, a, k)?;
+            }
+            _ if key.starts_with("with_") && key != "with_" => {
+                let l = Loop { lookup: Some(key[5..].to_string()), over: v.to_value(), span: v.span };
+                set_loop(&mut loop_, l, k)?;
+            }
+            _ if own.take(key, v)? => {}
+            _ if (loader.options.known_action)(key) => {
+                let a = ActionOf { name: key.to_string(), args: args_of(key, v)?, args_template: None, delegate: None };
+                set_action(&mut action, a, k)?;
+            }
+            _ => {
+                // a second key that is no keyword beside the action is a mistyped keyword; alone it is an unknown module
+                let has_action = map.iter().any(|(x, _)| {
+                    x.as_str().is_some_and(|x| {
+                        x != key && (matches!(x, "action" | "local_action") || (loader.options.known_action)(x))
+                            && !own_names(TASK_ONLY).contains(&x)
+                    })
+                });
+                if has_action {
+                    return Err(unknown(k, if place.inherit.handlers { "Handler" } else { "Task" }, &own_names(TASK_ONLY)));
+                }
+                return Err(unknown_action(k, key));
+            }
+        }
+    }
+    let Some((mut a, at)) = action else {
+        return Err(node.error("no module/action detected in task.").help("name a module, as in\n  ansible.builtin.debug:\n    msg: hello"));
+    };
+    if a.name.contains(|c: char| c.is_whitespace()) || !(loader.options.known_action)(&a.name) {
+        return Err(unknown_action(at, &a.name));
+    }
+    if let Some(n) = args_kw {
+        merge_args(&mut a, n)?;
+    }
+    if let Some(d) = a.delegate.take() {
+        own.kw.delegate_to = Some(d);
+    }
+    let short = short_name(&a.name);
+    refuse_odd(&short, &a, loop_.as_ref(), at)?;
+    Ok(t.finish(loader, node, place, own, a, short, loop_))
+}
+
+#[derive(Default)]
+struct Parts {
+    name: Option<Value>,
+    loop_control: LoopControl,
+    register: Option<String>,
+    changed_when: Vec<Value>,
+    failed_when: Vec<Value>,
+    until: Vec<Value>,
+    retries: Option<Value>,
+    delay: Option<Value>,
+    async_: Option<Value>,
+    poll: Option<Value>,
+    listen: Vec<Value>,
+}
+
+impl Parts {
+    #[allow(clippy::too_many_arguments)]
+    fn finish(
+        self,
+        loader: &Loader,
+        node: &Node,
+        place: &Place,
+        mut own: Own,
+        a: ActionOf,
+        short: String,
+        loop_: Option<Loop>,
+    ) -> Task {
+        let vars = Arc::new(std::mem::take(&mut own.vars));
+        let notify_own = std::mem::take(&mut own.notify);
+        let include = matches!(short.as_str(), "include_tasks" | "import_tasks" | "include_role" | "import_role" | "include");
+        let static_include = matches!(short.as_str(), "import_tasks" | "import_role");
+        let parent = &place.inherit;
+        let collections = own.collections.clone();
+        let effective = own.child_of(parent);
+        // dynamic includes keep their own keywords to themselves (`apply` hands them down); imports do not
+        let mut inherit = if static_include {
+            effective.clone()
+        } else {
+            let mut i = (**parent).clone();
+            if let Some(c) = collections {
+                i.collections = c;
+            }
+            i
+        };
+        if include && !vars.is_empty() {
+            inherit.include_vars.push(vars.clone());
+        }
+        let mut notify = effective.notify.clone();
+        notify.extend(notify_own);
+        let mut include_vars = parent.include_vars.clone();
+        if include && !vars.is_empty() {
+            include_vars.push(vars.clone());
+        }
+        Task {
+            id: loader.next_id(),
+            span: node.span,
+            name: self.name,
+            action: a.name,
+            short,
+            args: a.args,
+            args_template: a.args_template,
+            kw: effective.kw,
+            when: effective.when,
+            tags: effective.tags,
+            environment: effective.environment,
+            module_defaults: effective.module_defaults,
+            collections: effective.collections,
+            vars,
+            block_vars: parent.vars.clone(),
+            include_vars,
+            role: parent.role.clone(),
+            loop_,
+            loop_control: self.loop_control,
+            register: self.register,
+            changed_when: self.changed_when,
+            failed_when: self.failed_when,
+            until: self.until,
+            retries: self.retries,
+            delay: self.delay,
+            async_: self.async_,
+            poll: self.poll,
+            notify,
+            listen: self.listen,
+            is_handler: parent.handlers,
+            inherit: Arc::new(inherit),
+            file: place.file.clone(),
+            implicit: false,
+        }
+    }
+}
+
+fn unknown_action(at: &Node, name: &str) -> Error {
+    at.error(format!(
+        "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+    ))
+    .label("no module, action or keyword has this name")
+}
+
+fn set_action<'a>(slot: &mut Option<(ActionOf, &'a Node)>, a: ActionOf, key: &'a Node) -> Result<()> {
+    if let Some((first, _)) = slot {
+        return Err(key.error(format!("conflicting action statements: {}, {}", first.name, a.name)).help(
+            "a task runs one module; make two tasks of it, or indent the second one if it is an argument",
+        ));
+    }
+    *slot = Some((a, key));
+    Ok(())
+}
+
+fn set_loop(slot: &mut Option<Loop>, l: Loop, key: &Node) -> Result<()> {
+    if slot.is_some() {
+        return Err(key.error(format!("duplicate loop in task: {}", l.lookup.as_deref().unwrap_or("loop"))));
+    }
+    if l.over.is_null() && l.lookup.is_some() {
+        return Err(key.error("you must specify a value when using a loop"));
+    }
+    *slot = Some(l);
+    Ok(())
+}
+
+fn register_name(v: &Node) -> Result<String> {
+    match v.as_str() {
+        Some(s) if is_identifier(s) => Ok(s.to_string()),
+        _ => Err(v.error(format!("Invalid variable name in 'register' specified: '{}'", v.to_value().to_str()))),
+    }
+}
+
+fn loop_control(v: &Node) -> Result<LoopControl> {
+    let mut c = LoopControl::default();
+    let Some(m) = v.as_map() else {
+        return Err(v.error(format!("the field 'loop_control' must be a dictionary, received {}", v.type_name())));
+    };
+    for (k, v) in m {
+        let val = Some(v.to_value());
+        match k.as_str().unwrap_or_default() {
+            "loop_var" => c.loop_var = val,
+            "index_var" => c.index_var = val,
+            "label" => c.label = val,
+            "pause" => c.pause = Some(check("pause", v, Want::Float)?),
+            "extended" => c.extended = Some(check("extended", v, Want::Bool)?),
+            "extended_allitems" => c.extended_allitems = Some(check("extended_allitems", v, Want::Bool)?),
+            "break_when" => c.break_when = conditions(v)?,
+            _ => {
+                return Err(unknown(
+                    k,
+                    "LoopControl",
+                    &["loop_var", "index_var", "label", "pause", "extended", "extended_allitems", "break_when"],
+                ));
+            }
+        }
+    }
+    Ok(c)
+}
+
+/// The name behind the last dot for Ansible's own collections, the full name for others.
+pub fn short_name(action: &str) -> String {
+    for prefix in ["ansible.builtin.", "ansible.legacy."] {
+        if let Some(s) = action.strip_prefix(prefix) {
+            return s.to_string();
+        }
+    }
+    action.to_string()
+}
+
+/// `action: module k=v` or `action: {module: name, …}`.
+fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
+    match &v.kind {
+        NodeKind::Str(s) => {
+            let t = s.trim();
+            let (name, rest) = t.split_once(char::is_whitespace).unwrap_or((t, ""));
+            let (raw, command) = free_form(&short_name(name));
+            let args = kv::parse_kv(rest, raw, command, Some(v.span))?;
+            Ok(ActionOf { name: name.to_string(), args, args_template: None, delegate: None })
+        }
+        NodeKind::Map(_) => {
+            let mut args = v.to_value().as_map().cloned().unwrap_or_default();
+            let Some(name) = args.shift_remove("module") else {
+                return Err(v.error(format!("{what}: a 'module' key with the module's name is wanted")));
+            };
+            let name = name.to_str();
+            let (name, rest) = name.split_once(char::is_whitespace).unwrap_or((&name, ""));
+            let (raw, command) = free_form(&short_name(name));
+            let mut all = kv::parse_kv(rest, raw, command, Some(v.span))?;
+            if let Some(Value::Map(inner)) = args.shift_remove("args") {
+                all.extend(inner.iter().map(|(k, v)| (k.clone(), v.clone())));
+            }
+            all.extend(args);
+            Ok(ActionOf { name: name.to_string(), args: all, args_template: None, delegate: None })
+        }
+        _ => Err(v.error(format!("unexpected parameter type in action: {}", v.type_name()))),
+    }
+}
+
+fn free_form(short: &str) -> (bool, bool) {
+    let last = short.rsplit('.').next().unwrap_or(short);
+    let raw = kv::RAW_PARAM.contains(&last) || crate::modules::find(short).is_some_and(|m| m.free_form);
+    (raw, matches!(last, "command" | "shell" | "script" | "raw" | "expect"))
+}
+
+/// The arguments under the module's own key.
+fn args_of(name: &str, v: &Node) -> Result<Map> {
+    match &v.kind {
+        NodeKind::Null => Ok(Map::new()),
+        NodeKind::Map(_) => Ok(v.to_value().as_map().cloned().unwrap_or_default()),
+        NodeKind::Str(s) => {
+            let (raw, command) = free_form(&short_name(name));
+            kv::parse_kv(s, raw, command, Some(v.span))
+        }
+        NodeKind::Int(_) | NodeKind::Float(_) | NodeKind::Bool(_) if free_form(&short_name(name)).0 => {
+            let mut m = Map::new();
+            m.insert("_raw_params".into(), Value::trusted(v.to_value().to_str(), Some(v.span)));
+            Ok(m)
+        }
+        _ => Err(v.error(format!("unexpected parameter type in action: {}", v.type_name()))),
+    }
+}
+
+/// `args:` beside the action: weaker than the action's own arguments.
+fn merge_args(a: &mut ActionOf, n: &Node) -> Result<()> {
+    match &n.kind {
+        NodeKind::Null => Ok(()),
+        NodeKind::Map(_) => {
+            if let Value::Map(m) = n.to_value() {
+                for (k, v) in m.iter() {
+                    if !a.args.contains_key(k) {
+                        a.args.insert(k.clone(), v.clone());
+                    }
+                }
+            }
+            Ok(())
+        }
+        NodeKind::Str(s) if crate::value::has_delimiter(s) => {
+            a.args_template = Some(n.to_value());
+            Ok(())
+        }
+        _ => Err(n.error(format!("Complex args must be a dictionary or variable string (\"{{{{ var }}}}\"), got a {}", n.type_name()))),
+    }
+}
+
+fn refuse_odd(short: &str, a: &ActionOf, loop_: Option<&Loop>, at: &Node) -> Result<()> {
+    if short == "meta" {
+        const KNOWN: [&str; 12] = [
+            "clear_facts", "clear_host_errors", "end_batch", "end_host", "end_play", "end_role", "flush_handlers",
+            "noop", "refresh_inventory", "reset_connection", "role_complete", "flush_cache",
+        ];
+        let what = a.args.get("_raw_params").map(Value::to_str).unwrap_or_default();
+        if !KNOWN.contains(&what.as_str()) && !crate::value::has_delimiter(&what) {
+            return Err(at.error(format!("invalid meta action requested: {what}")).help(format!("known are {}", KNOWN[..10].join(", "))));
+        }
+        if let Some(l) = loop_ {
+            return Err(Error::parse("Loops are not supported on meta tasks").at(l.span));
+        }
+    }
+    let raw_ok = free_form(short).0;
+    if !raw_ok && a.args.contains_key(&Key::from("_raw_params")) {
+        return Err(at.error(format!("this task '{short}' has extra params, which is only allowed in the following modules: {}", kv::RAW_PARAM.join(", "))));
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Plays, blocks, tasks and roles as loaded: every keyword typed, every inherited value in place.
+
+use super::keywords::{Inherit, Keywords};
+use crate::diag::Span;
+use crate::modules::Spec;
+use crate::value::{Map, Value};
+use camino::Utf8PathBuf;
+use indexmap::IndexMap;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// A playbook file with its `import_playbook`s expanded.
+#[derive(Debug)]
+pub struct Playbook {
+    pub path: Utf8PathBuf,
+    pub plays: Vec<Arc<Play>>,
+}
+
+/// A play.
+#[derive(Debug)]
+pub struct Play {
+    pub span: Span,
+    pub name: Option<Value>,
+    pub hosts: Value,
+    /// Directory of the playbook file this play stands in.
+    pub playbook_dir: Utf8PathBuf,
+    pub kw: Keywords,
+    pub tags: Vec<Value>,
+    pub environment: Vec<Value>,
+    pub module_defaults: Vec<Value>,
+    pub collections: Vec<String>,
+    /// `when:` of the `import_playbook` that brought this play.
+    pub when: Vec<Value>,
+    pub vars: Map,
+    /// `vars:` of the `import_playbook`s that brought this play (weaker than the play's own).
+    pub import_vars: Map,
+    pub vars_files: Vec<Vec<Value>>,
+    pub vars_prompt: Vec<Prompt>,
+    pub gather_facts: Option<Value>,
+    pub gather_subset: Option<Value>,
+    pub gather_timeout: Option<Value>,
+    pub fact_path: Option<Value>,
+    pub serial: Vec<Value>,
+    pub strategy: Option<Value>,
+    pub order: Option<Value>,
+    pub max_fail_percentage: Option<Value>,
+    pub force_handlers: Option<Value>,
+    pub pre_tasks: Vec<Item>,
+    pub roles: Vec<Item>,
+    pub tasks: Vec<Item>,
+    pub post_tasks: Vec<Item>,
+    pub handlers: Vec<Item>,
+    /// Roles of the `roles:` section with their dependencies, in order of running.
+    pub role_list: Vec<Arc<Role>>,
+}
+
+/// A `vars_prompt` entry.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    pub name: String,
+    pub prompt: Option<Value>,
+    pub default: Option<Value>,
+    pub private: bool,
+    pub confirm: bool,
+    pub encrypt: Option<String>,
+    pub salt: Option<String>,
+    pub salt_size: Option<i64>,
+    pub unsafe_: bool,
+}
+
+/// An element of a task list.
+#[derive(Clone, Debug)]
+pub enum Item {
+    Task(Arc<Task>),
+    Block(Arc<Block>),
+    /// The end of a role's tasks: hosts that come here have completed it.
+    RoleEnd(Arc<Role>),
+}
+
+/// A block with its rescue and always sections.
+#[derive(Debug)]
+pub struct Block {
+    pub span: Span,
+    pub name: Option<Value>,
+    pub block: Vec<Item>,
+    pub rescue: Vec<Item>,
+    pub always: Vec<Item>,
+    pub inherit: Arc<Inherit>,
+}
+
+/// How a task repeats.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// `None` for `loop:`, the lookup's name for `with_NAME:`.
+    pub lookup: Option<String>,
+    pub over: Value,
+    pub span: Span,
+}
+
+/// `loop_control:`
+#[derive(Clone, Debug, Default)]
+pub struct LoopControl {
+    pub loop_var: Option<Value>,
+    pub index_var: Option<Value>,
+    pub label: Option<Value>,
+    pub pause: Option<Value>,
+    pub extended: Option<Value>,
+    pub extended_allitems: Option<Value>,
+    pub break_when: Vec<Value>,
+}
+
+/// A task (or handler).
+#[derive(Debug)]
+pub struct Task {
+    pub id: usize,
+    pub span: Span,
+    pub name: Option<Value>,
+    /// The module or action as written, e.g. `ansible.builtin.copy`.
+    pub action: String,
+    /// The action's short name, e.g. `copy`.
+    pub short: String,
+    /// Arguments as written; free-form text is `_raw_params`.
+    pub args: Map,
+    /// `args:` given as a template, rendered to a mapping at run time.
+    pub args_template: Option<Value>,
+    /// Effective keywords (own, else inherited).
+    pub kw: Keywords,
+    /// Effective conditions: parents' first.
+    pub when: Vec<Value>,
+    pub tags: Vec<Value>,
+    pub environment: Vec<Value>,
+    pub module_defaults: Vec<Value>,
+    pub collections: Vec<String>,
+    /// The task's own `vars:`.
+    pub vars: Arc<Map>,
+    /// `vars:` of enclosing blocks, outermost first.
+    pub block_vars: Vec<Arc<Map>>,
+    /// Parameters of enclosing includes, outermost first.
+    pub include_vars: Vec<Arc<Map>>,
+    pub role: Option<Arc<Role>>,
+    pub loop_: Option<Loop>,
+    pub loop_control: LoopControl,
+    pub register: Option<String>,
+    pub changed_when: Vec<Value>,
+    pub failed_when: Vec<Value>,
+    pub until: Vec<Value>,
+    pub retries: Option<Value>,
+    pub delay: Option<Value>,
+    pub async_: Option<Value>,
+    pub poll: Option<Value>,
+    pub notify: Vec<Value>,
+    pub listen: Vec<Value>,
+    pub is_handler: bool,
+    /// What the children of an include task inherit from it.
+    pub inherit: Arc<Inherit>,
+    /// The file the task stands in, for relative includes.
+    pub file: Utf8PathBuf,
+    /// True for tasks that the engine adds itself (fact gathering).
+    pub implicit: bool,
+}
+
+impl Task {
+    /// The label that `TASK [...]` shows when it needs no rendering: role, name or action.
+    pub fn raw_label(&self) -> String {
+        let own = match &self.name {
+            Some(n) => n.to_str(),
+            None => self.action.clone(),
+        };
+        match &self.role {
+            Some(r) => format!("{} : {own}", r.name),
+            None => own,
+        }
+    }
+    /// A plain argument's text.
+    pub fn raw_arg(&self, name: &str) -> Option<&str> {
+        self.args.get(name).and_then(Value::as_str)
+    }
+}
+
+/// One use of a role.
+#[derive(Debug)]
+pub struct Role {
+    /// Unique per use with its own parameters; equal uses share one.
+    pub id: usize,
+    pub name: String,
+    pub path: Utf8PathBuf,
+    pub defaults: Map,
+    pub vars: Map,
+    /// Parameters given where the role is used.
+    pub params: Map,
+    pub allow_duplicates: bool,
+    /// Whether vars and defaults are visible to the rest of the play.
+    pub public: bool,
+    /// Argument specifications by entry point, from meta/argument_specs.yml or meta/main.yml.
+    pub argument_specs: IndexMap<String, ArgumentSpec>,
+    /// The role that depends on this one, or includes it.
+    pub parent: Option<Arc<Role>>,
+    /// All roles this one depends on, in order of running.
+    pub dependencies: Vec<Arc<Role>>,
+    pub handlers: OnceLock<Vec<Item>>,
+    /// Hosts that have completed this use.
+    pub completed: Mutex<HashSet<Arc<str>>>,
+    pub collection: Option<String>,
+}
+
+/// An entry point of meta/argument_specs.yml.
+#[derive(Clone, Debug)]
+pub struct ArgumentSpec {
+    pub short_description: Option<String>,
+    pub spec: Spec,
+    /// The `options` as written, for the task's arguments.
+    pub raw: Value,
+}
+
+impl Role {
+    pub fn dir(&self, sub: &str) -> Utf8PathBuf {
+        self.path.join(sub)
+    }
+    /// This role and those above it that depend on or include it, innermost first.
+    pub fn chain(self: &Arc<Role>) -> Vec<Arc<Role>> {
+        let mut out = vec![self.clone()];
+        let mut at = self.parent.clone();
+        while let Some(r) = at {
+            at = r.parent.clone();
+            out.push(r);
+        }
+        out
+    }
+}
