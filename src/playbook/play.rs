@@ -140,8 +140,8 @@ fn load_play(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extr
         module_defaults: vec![],
         collections: vec![],
         when: outer.when.clone(),
-        vars: Map::new(),
-        import_vars: outer.vars.clone(),
+        vars: Arc::default(),
+        import_vars: Arc::new(outer.vars.clone()),
         vars_files: vec![],
         vars_prompt: vec![],
         gather_facts: None,
@@ -165,7 +165,7 @@ fn load_play(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extr
         match k.as_str().unwrap_or_default() {
             "name" => p.name = Some(check("name", v, Want::Str)?).filter(|v| !v.is_null()),
             "hosts" => hosts = Some(v),
-            "vars" => p.vars = vars_of(v)?,
+            "vars" => p.vars = Arc::new(vars_of(v)?),
             "vars_files" => p.vars_files = vars_files(v)?,
             "vars_prompt" => p.vars_prompt = prompts(v)?,
             "gather_facts" => p.gather_facts = Some(check("gather_facts", v, Want::Bool)?),
@@ -229,7 +229,7 @@ fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
 }
 
 fn load_sections(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extra: &Map, p: &mut Play) -> Result<()> {
-    let scope = PlayScope::new(dir.to_owned(), vec![p.import_vars.clone(), p.vars.clone(), extra.clone()]);
+    let scope = PlayScope::new(dir.to_owned(), vec![(*p.import_vars).clone(), (*p.vars).clone(), extra.clone()]);
     let inherit = Inherit {
         kw: p.kw.clone(),
         tags: p.tags.clone(),

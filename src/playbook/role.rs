@@ -224,8 +224,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
     }
     let meta_flag = |k: &str| meta.get(k).and_then(|n| n.to_value().to_bool_loose());
     let vars_part = |sub: &str, from: &Option<String>| load_role_vars(loader, &path, sub, from.as_deref(), span);
-    let mut vars = vars_part("vars", &u.from.vars)?;
-    vars.extend(std::mem::take(&mut u.vars));
+    let vars = vars_part("vars", &u.from.vars)?;
     let collection = collection_of(name);
     if let Some(n) = meta.get("collections") {
         u.inherit.collections = super::keywords::list_of(n).iter().map(Value::to_str).collect();
@@ -235,9 +234,10 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         id: loader.next_id(),
         name: name.to_string(),
         path: path.clone(),
-        defaults: vars_part("defaults", &u.from.defaults)?,
-        vars,
-        params: u.params,
+        defaults: Arc::new(vars_part("defaults", &u.from.defaults)?),
+        vars: Arc::new(vars),
+        use_vars: Arc::new(std::mem::take(&mut u.vars)),
+        params: Arc::new(u.params),
         allow_duplicates: u.from.allow_duplicates.or_else(|| meta_flag("allow_duplicates")).unwrap_or(false),
         public: u.from.public.unwrap_or(true),
         argument_specs: own_specs,
@@ -260,6 +260,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
             path: path.clone(),
             defaults: role.defaults.clone(),
             vars: role.vars.clone(),
+            use_vars: role.use_vars.clone(),
             parent: role.parent.clone(),
             collection: role.collection.clone(),
             ..role
@@ -274,7 +275,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         role.dependencies = roles;
     }
     // equal uses are one role, so that it runs once for each host
-    let key = format!("{path}|{:?}|{:?}|{:?}|{:?}|{:?}", role.params, role.vars, u.from, u.inherit.when, u.inherit.tags);
+    let key = format!("{path}|{:?}|{:?}|{:?}|{:?}|{:?}", role.params, role.use_vars, u.from, u.inherit.when, u.inherit.tags);
     let role = lock(&place.scope.roles).entry(key).or_insert_with(|| Arc::new(role)).clone();
     u.inherit.role = Some(role.clone());
     if let Some(p) = &role.parent

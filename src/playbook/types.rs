@@ -31,9 +31,9 @@ pub struct Play {
     pub collections: Vec<String>,
     /// `when:` of the `import_playbook` that brought this play.
     pub when: Vec<Value>,
-    pub vars: Map,
+    pub vars: Arc<Map>,
     /// `vars:` of the `import_playbook`s that brought this play (weaker than the play's own).
-    pub import_vars: Map,
+    pub import_vars: Arc<Map>,
     pub vars_files: Vec<Vec<Value>>,
     pub vars_prompt: Vec<Prompt>,
     pub gather_facts: Option<Value>,
@@ -184,10 +184,13 @@ pub struct Role {
     pub id: usize,
     pub name: String,
     pub path: Utf8PathBuf,
-    pub defaults: Map,
-    pub vars: Map,
+    pub defaults: Arc<Map>,
+    /// From the role's vars/.
+    pub vars: Arc<Map>,
+    /// `vars:` given where the role is used; seen by its own tasks only.
+    pub use_vars: Arc<Map>,
     /// Parameters given where the role is used.
-    pub params: Map,
+    pub params: Arc<Map>,
     pub allow_duplicates: bool,
     /// Whether vars and defaults are visible to the rest of the play.
     pub public: bool,

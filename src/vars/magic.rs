@@ -1,0 +1,173 @@
+//! Magic variables: what the engine itself tells of the run, the play and the host.
+
+use super::store::{PlayVars, read};
+use super::view::View;
+use crate::playbook::Task;
+use crate::template::Var;
+use crate::value::{Key, Map, Value};
+use std::sync::Arc;
+
+/// Magic variables that are the same for every host and task.
+#[derive(Clone, Debug, Default)]
+pub struct Globals(pub Map);
+
+/// What the magic variables need to know of the run.
+#[derive(Clone, Debug, Default)]
+pub struct RunInfo {
+    pub check: bool,
+    pub diff: bool,
+    pub forks: usize,
+    pub verbosity: u8,
+    pub limit: Option<String>,
+    pub run_tags: Vec<String>,
+    pub skip_tags: Vec<String>,
+    pub inventory_sources: Vec<String>,
+    pub config_file: Option<String>,
+}
+
+/// The release of ansible-core whose behaviour this engine has.
+pub const ANSIBLE_VERSION: &str = "2.19.14";
+
+impl Globals {
+    pub fn new(info: &RunInfo) -> Globals {
+        let list = |v: &[String]| Value::list(v.iter().map(|s| Value::plain(s.as_str())).collect());
+        let mut m = Map::new();
+        let mut put = |k: &str, v: Value| drop(m.insert(Key::from(k), v));
+        put("ansible_check_mode", info.check.into());
+        put("ansible_diff_mode", info.diff.into());
+        put("ansible_forks", info.forks.into());
+        put("ansible_verbosity", Value::Int(info.verbosity.into()));
+        put("ansible_run_tags", list(&info.run_tags));
+        put("ansible_skip_tags", list(&info.skip_tags));
+        put("ansible_inventory_sources", list(&info.inventory_sources));
+        put("ansible_version", version());
+        put("ansible_playbook_python", "/usr/bin/python3".into());
+        put("ansible_config_file", info.config_file.as_deref().map(Value::plain).unwrap_or_default());
+        if let Some(l) = &info.limit {
+            put("ansible_limit", l.as_str().into());
+        }
+        put("omit", crate::template::omit());
+        Globals(m)
+    }
+}
+
+fn version() -> Value {
+    let mut m = Map::new();
+    m.insert("full".into(), ANSIBLE_VERSION.into());
+    m.insert("string".into(), ANSIBLE_VERSION.into());
+    let mut parts = ANSIBLE_VERSION.split('.').map(|p| Value::Int(p.parse().unwrap_or(0)));
+    for k in ["major", "minor", "revision"] {
+        m.insert(k.into(), parts.next().unwrap_or_default());
+    }
+    Value::map(m)
+}
+
+fn names(list: &[Arc<str>]) -> Value {
+    Value::list(list.iter().map(|h| Value::plain(h.clone())).collect())
+}
+
+pub(super) const HOST_NAMES: &[&str] = &[
+    "inventory_hostname", "inventory_hostname_short", "inventory_dir", "inventory_file", "group_names", "groups", "hostvars", "vars",
+];
+pub(super) const PLAY_NAMES: &[&str] = &[
+    "play_hosts", "ansible_play_hosts", "ansible_play_hosts_all", "ansible_play_batch", "ansible_play_name", "playbook_dir",
+    "ansible_play_role_names", "role_names", "ansible_role_names", "ansible_dependent_role_names",
+];
+pub(super) const ROLE_NAMES: &[&str] = &[
+    "role_name", "role_path", "role_uuid", "ansible_role_name", "ansible_parent_role_names", "ansible_parent_role_paths",
+    "ansible_collection_name",
+];
+
+/// The magic variable `name` as `view` sees it.
+pub(super) fn get(view: &View, name: &str) -> Option<Var> {
+    let raw = |v: Value| Some(Var::Raw(v));
+    if let Some(v) = view.store.globals.0.get(name) {
+        return raw(v.clone());
+    }
+    match name {
+        "inventory_hostname" => return raw(Value::plain(view.host.clone())),
+        "inventory_hostname_short" => return raw(view.host.split('.').next().unwrap_or("").into()),
+        "inventory_dir" | "inventory_file" => {
+            let inv = view.store.inventory();
+            let src = inv.hosts.get(&*view.host).and_then(|h| h.source.clone());
+            return raw(match (src, name) {
+                (Some(f), "inventory_file") => f.as_str().into(),
+                (Some(f), _) => f.parent().map(|p| p.as_str().into()).unwrap_or_default(),
+                (None, _) => Value::Null,
+            });
+        }
+        "group_names" => return raw(names(&view.store.inventory().group_names(&view.host))),
+        "groups" => return raw(groups(view)),
+        "hostvars" => return Some(Var::Scope(Arc::new(super::view::HostVars::of(view)))),
+        "vars" => return Some(Var::Scope(Arc::new(view.clone()))),
+        _ => {}
+    }
+    let play = view.play.as_ref()?;
+    if let Some(v) = play_name(play, name) {
+        return raw(v);
+    }
+    role_name(view.task.as_deref()?, name).map(Var::Raw)
+}
+
+fn groups(view: &View) -> Value {
+    let inv = view.store.inventory();
+    let mut m = Map::new();
+    for (name, members) in inv.group_members() {
+        m.insert(Key::from(name), names(&members));
+    }
+    Value::map(m)
+}
+
+fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
+    let roles = |deps: bool, own: bool| {
+        let mut out: Vec<Value> = vec![];
+        for r in read(&p.exposed).iter() {
+            for d in &r.dependencies {
+                if deps {
+                    out.push(d.name.as_str().into());
+                }
+            }
+            if own {
+                out.push(r.name.as_str().into());
+            }
+        }
+        out.dedup();
+        Value::list(out)
+    };
+    Some(match name {
+        "play_hosts" | "ansible_play_batch" => names(&read(&p.alive)),
+        "ansible_play_hosts" => names(&read(&p.alive_play)),
+        "ansible_play_hosts_all" => names(&p.all_hosts),
+        "ansible_play_name" => p.play.name.as_ref().map(|n| Value::plain(n.to_str())).unwrap_or_else(|| p.play.hosts.untrusted()),
+        "playbook_dir" => p.play.playbook_dir.as_str().into(),
+        "ansible_play_role_names" => roles(false, true),
+        "ansible_dependent_role_names" => roles(true, false),
+        "role_names" | "ansible_role_names" => roles(true, true),
+        _ => return None,
+    })
+}
+
+fn role_name(task: &Task, name: &str) -> Option<Value> {
+    let role = task.role.as_ref()?;
+    Some(match name {
+        "role_name" => role.name.rsplit('.').next().unwrap_or(&role.name).into(),
+        "ansible_role_name" => role.name.as_str().into(),
+        "role_path" => role.path.as_str().into(),
+        "role_uuid" => format!("role-{}", role.id).into(),
+        "ansible_collection_name" => role.collection.as_deref().map(Value::plain)?,
+        "ansible_parent_role_names" | "ansible_parent_role_paths" => {
+            let chain = role.chain();
+            let parents = chain.get(1..).unwrap_or_default();
+            if parents.is_empty() {
+                return None;
+            }
+            Value::list(
+                parents
+                    .iter()
+                    .map(|r| Value::plain(if name.ends_with("names") { r.name.as_str() } else { r.path.as_str() }))
+                    .collect(),
+            )
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,232 @@
+//! What is known of hosts during a run: inventory, facts, registered results, set facts.
+
+use super::magic::Globals;
+use crate::diag::{Error, Result};
+use crate::inventory::{Inventory, load_vars_dir};
+use crate::playbook::{Play, Role};
+use crate::value::{Key, Map, Value, VaultText};
+use crate::vault::Secrets;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub(super) fn read<T>(l: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    l.read().unwrap_or_else(|e| e.into_inner())
+}
+pub(super) fn write<T>(l: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    l.write().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Variables that a host gathers in the course of a run.
+#[derive(Debug, Default)]
+pub struct HostStore {
+    /// The content of `ansible_facts`.
+    pub facts: RwLock<Arc<Map>>,
+    /// Facts under their injected names (`ansible_…`, and names from `set_fact` with cacheable).
+    pub injected: RwLock<Arc<Map>>,
+    /// Registered results and `include_vars`.
+    pub registered: RwLock<Arc<Map>>,
+    /// `set_fact`.
+    pub set_facts: RwLock<Arc<Map>>,
+    /// The play's `vars_files` as this host reads them, strongest last.
+    pub vars_files: RwLock<Arc<Vec<Arc<Map>>>>,
+    /// Layers from inventory and vars directories for one playbook directory, strongest first.
+    layers: RwLock<Option<(u64, Utf8PathBuf, Arc<Vec<Arc<Map>>>)>>,
+}
+
+/// Names that a host's facts may never set (CVE-2020-10684): they steer the connection.
+pub fn is_control_name(name: &str) -> bool {
+    const EXACT: [&str; 22] = [
+        "ansible_host", "ansible_port", "ansible_user", "ansible_password", "ansible_pass", "ansible_connection",
+        "ansible_private_key_file", "ansible_shell_type", "ansible_shell_executable", "ansible_timeout",
+        "ansible_remote_tmp", "ansible_scp_executable", "ansible_sftp_executable", "ansible_ssh_executable",
+        "ansible_pipelining", "ansible_rsync_path", "ansible_playbook_python", "ansible_agent_path", "ansible_verbosity",
+        "ansible_check_mode", "ansible_diff_mode", "ansible_facts",
+    ];
+    EXACT.contains(&name)
+        || name.starts_with("ansible_become")
+        || name.starts_with("ansible_sudo")
+        || name.starts_with("ansible_su_")
+        || (name.starts_with("ansible_ssh_") && !name.starts_with("ansible_ssh_host_key"))
+        || (name.starts_with("ansible_") && name.ends_with("_interpreter"))
+}
+
+impl HostStore {
+    fn put(slot: &RwLock<Arc<Map>>, name: &str, v: Value) {
+        Arc::make_mut(&mut *write(slot)).insert(Key::from(name), v);
+    }
+    pub fn register(&self, name: &str, v: Value) {
+        HostStore::put(&self.registered, name, v);
+    }
+    pub fn set_fact(&self, name: &str, v: Value) {
+        HostStore::put(&self.set_facts, name, v);
+    }
+    /// Takes in facts from a module; those that would steer the connection are dropped and named.
+    pub fn add_facts(&self, facts: &Map) -> Vec<String> {
+        let mut dropped = vec![];
+        let mut inner = write(&self.facts);
+        let mut injected = write(&self.injected);
+        let (inner, injected) = (Arc::make_mut(&mut *inner), Arc::make_mut(&mut *injected));
+        for (k, v) in facts {
+            let name = k.to_string();
+            if is_control_name(&name) {
+                dropped.push(name);
+                continue;
+            }
+            let v = v.untrusted();
+            let short = name.strip_prefix("ansible_").filter(|s| *s != "local").unwrap_or(&name);
+            inner.insert(Key::from(short), v.clone());
+            if name == "ansible_local" {
+                inner.insert("ansible_local".into(), v.clone());
+            }
+            injected.insert(k.clone(), v);
+        }
+        dropped
+    }
+    pub fn clear_facts(&self) {
+        *write(&self.facts) = Arc::default();
+        *write(&self.injected) = Arc::default();
+    }
+}
+
+/// What the play adds to its hosts' variables.
+#[derive(Debug)]
+pub struct PlayVars {
+    pub play: Arc<Play>,
+    pub prompts: Arc<Map>,
+    /// The play's `vars:` and those of its import.
+    pub vars: Arc<Map>,
+    pub import_vars: Arc<Map>,
+    /// Hosts of the play (all batches), in order.
+    pub all_hosts: Vec<Arc<str>>,
+    /// Hosts of the current batch.
+    pub batch: RwLock<Arc<Vec<Arc<str>>>>,
+    /// Hosts of the batch that have not failed.
+    pub alive: RwLock<Arc<Vec<Arc<str>>>>,
+    /// Hosts of the whole play that have not failed.
+    pub alive_play: RwLock<Arc<Vec<Arc<str>>>>,
+    /// Roles whose vars and defaults the whole play sees, in order of loading.
+    pub exposed: RwLock<Vec<Arc<Role>>>,
+}
+
+/// The variables of a run, shared by all threads.
+pub struct Store {
+    pub inventory: RwLock<Inventory>,
+    /// Counts changes of the inventory, so that cached layers are made anew.
+    pub generation: std::sync::atomic::AtomicU64,
+    hosts: RwLock<HashMap<Arc<str>, Arc<HostStore>>>,
+    /// `-e`, strongest of all.
+    pub extra: Arc<Map>,
+    pub globals: Globals,
+    pub secrets: Arc<Secrets>,
+    /// Where group_vars and host_vars are looked for without a play: the (first) playbook's directory.
+    pub base_dir: Utf8PathBuf,
+    /// Directories of the inventory sources, where group_vars and host_vars stand.
+    pub inventory_dirs: Vec<Utf8PathBuf>,
+    vars_dirs: Mutex<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Arc<Map>>>,
+    decrypted: Mutex<HashMap<Arc<str>, String>>,
+}
+
+impl Store {
+    pub fn new(inventory: Inventory, inventory_dirs: Vec<Utf8PathBuf>, base_dir: Utf8PathBuf, extra: Map, globals: Globals, secrets: Arc<Secrets>) -> Store {
+        Store {
+            inventory: RwLock::new(inventory),
+            generation: Default::default(),
+            hosts: RwLock::default(),
+            extra: Arc::new(extra),
+            globals,
+            secrets,
+            base_dir,
+            inventory_dirs,
+            vars_dirs: Mutex::default(),
+            decrypted: Mutex::default(),
+        }
+    }
+    pub fn inventory(&self) -> RwLockReadGuard<'_, Inventory> {
+        read(&self.inventory)
+    }
+    /// Changes the inventory (`add_host`, `group_by`, `refresh_inventory`).
+    pub fn change_inventory<T>(&self, f: impl FnOnce(&mut Inventory) -> T) -> T {
+        let r = f(&mut write(&self.inventory));
+        self.generation.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        r
+    }
+    /// The variables that `host` has gathered.
+    pub fn host(&self, name: &Arc<str>) -> Arc<HostStore> {
+        if let Some(h) = read(&self.hosts).get(name) {
+            return h.clone();
+        }
+        write(&self.hosts).entry(name.clone()).or_default().clone()
+    }
+    /// The text of a vaulted value; kept, since deriving a key is dear.
+    pub fn decrypt(&self, v: &VaultText) -> Result<String> {
+        if let Some(s) = self.decrypted.lock().unwrap_or_else(|e| e.into_inner()).get(&v.envelope) {
+            return Ok(s.clone());
+        }
+        let bytes = self.secrets.decrypt(&v.envelope).map_err(|e| e.at(v.origin))?;
+        let s = String::from_utf8(bytes).map_err(|_| Error::new(crate::diag::Kind::Vault, "the vaulted value is not valid UTF-8").at(v.origin))?;
+        self.decrypted.lock().unwrap_or_else(|e| e.into_inner()).insert(v.envelope.clone(), s.clone());
+        Ok(s)
+    }
+
+    fn vars_dir(&self, base: &Utf8Path, kind: &'static str, name: &Arc<str>) -> Result<Arc<Map>> {
+        let key = (base.to_owned(), kind, name.clone());
+        if let Some(m) = self.vars_dirs.lock().unwrap_or_else(|e| e.into_inner()).get(&key) {
+            return Ok(m.clone());
+        }
+        let m = Arc::new(load_vars_dir(base, kind, name, &self.secrets)?);
+        self.vars_dirs.lock().unwrap_or_else(|e| e.into_inner()).insert(key, m.clone());
+        Ok(m)
+    }
+
+    /// The layers of a host from inventory, group_vars and host_vars, strongest first.
+    pub fn layers(&self, host: &Arc<str>, playbook_dir: &Utf8Path) -> Result<Arc<Vec<Arc<Map>>>> {
+        let store = self.host(host);
+        let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
+        if let Some((g, d, l)) = &*read(&store.layers)
+            && *g == generation
+            && d == playbook_dir
+        {
+            return Ok(l.clone());
+        }
+        let made = Arc::new(self.make_layers(host, playbook_dir)?);
+        *write(&store.layers) = Some((generation, playbook_dir.to_owned(), made.clone()));
+        Ok(made)
+    }
+
+    fn make_layers(&self, host: &Arc<str>, playbook_dir: &Utf8Path) -> Result<Vec<Arc<Map>>> {
+        let inv = self.inventory();
+        let all: Arc<str> = "all".into();
+        let groups: Vec<(Arc<str>, Arc<Map>)> = inv
+            .groups_of(host)
+            .into_iter()
+            .filter(|g| *g.name != *all)
+            .map(|g| (g.name.clone(), Arc::new(g.vars.clone())))
+            .collect();
+        let mut weak_first: Vec<Arc<Map>> = vec![];
+        weak_first.extend(inv.groups.get(&*all).map(|g| Arc::new(g.vars.clone())));
+        weak_first.extend(groups.iter().map(|(_, v)| v.clone()));
+        let play_dir = [playbook_dir.to_owned()];
+        for name in [Some(&all), None] {
+            let names: Vec<&Arc<str>> = match name {
+                Some(a) => vec![a],
+                None => groups.iter().map(|(n, _)| n).collect(),
+            };
+            for dirs in [&self.inventory_dirs[..], &play_dir[..]] {
+                for n in &names {
+                    for d in dirs {
+                        weak_first.push(self.vars_dir(d, "group_vars", n)?);
+                    }
+                }
+            }
+        }
+        weak_first.extend(inv.hosts.get(&**host).map(|h| Arc::new(h.vars.clone())));
+        drop(inv);
+        for d in self.inventory_dirs.iter().chain(&play_dir) {
+            weak_first.push(self.vars_dir(d, "host_vars", host)?);
+        }
+        weak_first.retain(|m| !m.is_empty());
+        weak_first.reverse();
+        Ok(weak_first)
+    }
+}

@@ -1,0 +1,208 @@
+//! The variables of one host, as one task (or another host's template) sees them.
+
+use super::magic;
+use super::store::{HostStore, PlayVars, Store, read};
+use crate::diag::Result;
+use crate::playbook::{Role, Task};
+use crate::template::{Var, Vars};
+use crate::value::{Key, Map, Value, VaultText};
+use camino::Utf8Path;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// All layers of one host; looking a name up walks from the strongest to the weakest.
+#[derive(Clone)]
+pub struct View {
+    pub store: Arc<Store>,
+    pub host: Arc<str>,
+    pub own: Arc<HostStore>,
+    pub play: Option<Arc<PlayVars>>,
+    pub task: Option<Arc<Task>>,
+    /// Loop variables and their like: stronger than everything; strongest last.
+    pub locals: Vec<Arc<Map>>,
+}
+
+impl View {
+    pub fn new(store: &Arc<Store>, host: &Arc<str>) -> View {
+        View {
+            store: store.clone(),
+            host: host.clone(),
+            own: store.host(host),
+            play: None,
+            task: None,
+            locals: vec![],
+        }
+    }
+    pub fn in_play(mut self, play: &Arc<PlayVars>) -> View {
+        self.play = Some(play.clone());
+        self
+    }
+    pub fn for_task(mut self, task: &Arc<Task>) -> View {
+        self.task = Some(task.clone());
+        self
+    }
+    pub fn with_locals(mut self, m: Map) -> View {
+        self.locals.push(Arc::new(m));
+        self
+    }
+
+    fn playbook_dir(&self) -> &Utf8Path {
+        self.play.as_ref().map(|p| p.play.playbook_dir.as_path()).unwrap_or(&self.store.base_dir)
+    }
+
+    /// Every layer below the magic variables, strongest first.
+    fn layers(&self) -> Result<Vec<Arc<Map>>> {
+        let mut out: Vec<Arc<Map>> = vec![self.store.extra.clone()];
+        if let Some(t) = &self.task {
+            out.extend(t.include_vars.iter().rev().cloned());
+            if let Some(r) = &t.role {
+                out.extend(r.chain().iter().map(|r| r.params.clone()));
+            }
+        }
+        out.push(read(&self.own.set_facts).clone());
+        out.push(read(&self.own.registered).clone());
+        if let Some(t) = &self.task {
+            out.push(t.vars.clone());
+            out.extend(t.block_vars.iter().rev().cloned());
+            if let Some(r) = &t.role {
+                out.push(r.use_vars.clone());
+                role_vars(r, &mut out);
+            }
+        }
+        if let Some(p) = &self.play {
+            for r in read(&p.exposed).iter().rev() {
+                out.push(r.vars.clone());
+                dependency_layers(r, &mut out, |d| d.vars.clone());
+            }
+            out.extend(read(&self.own.vars_files).iter().rev().cloned());
+            out.push(p.prompts.clone());
+            out.push(p.vars.clone());
+            out.push(p.import_vars.clone());
+        }
+        out.push(read(&self.own.injected).clone());
+        out.extend(self.store.layers(&self.host, self.playbook_dir())?.iter().cloned());
+        if let Some(r) = self.task.as_ref().and_then(|t| t.role.as_ref()) {
+            for r in r.chain() {
+                out.push(r.defaults.clone());
+            }
+            dependency_layers(r, &mut out, |d| d.defaults.clone());
+        }
+        if let Some(p) = &self.play {
+            for r in read(&p.exposed).iter().rev() {
+                out.push(r.defaults.clone());
+                dependency_layers(r, &mut out, |d| d.defaults.clone());
+            }
+        }
+        out.retain(|m| !m.is_empty());
+        Ok(out)
+    }
+
+    /// The raw value of a name, magic variables excepted.
+    pub fn raw(&self, name: &str) -> Result<Option<Value>> {
+        for m in self.locals.iter().rev() {
+            if let Some(v) = m.get(name) {
+                return Ok(Some(v.clone()));
+            }
+        }
+        Ok(self.layers()?.iter().find_map(|m| m.get(name).cloned()))
+    }
+}
+
+fn role_vars(role: &Arc<Role>, out: &mut Vec<Arc<Map>>) {
+    out.push(role.vars.clone());
+    dependency_layers(role, out, |d| d.vars.clone());
+    for r in role.chain().iter().skip(1) {
+        out.push(r.vars.clone());
+    }
+}
+
+/// Layers of a role's dependencies, the last one strongest.
+fn dependency_layers(role: &Role, out: &mut Vec<Arc<Map>>, get: fn(&Role) -> Arc<Map>) {
+    for d in role.dependencies.iter().rev() {
+        out.push(get(d));
+        dependency_layers(d, out, get);
+    }
+}
+
+impl Vars for View {
+    fn get(&self, name: &str) -> Result<Option<Var>> {
+        for m in self.locals.iter().rev() {
+            if let Some(v) = m.get(name) {
+                return Ok(Some(Var::Raw(v.clone())));
+            }
+        }
+        if let Some(v) = magic::get(self, name) {
+            return Ok(Some(v));
+        }
+        if name == "ansible_facts" {
+            return Ok(Some(Var::Raw(Value::Map(read(&self.own.facts).clone()))));
+        }
+        if name == "environment" {
+            return Ok(Some(Var::Raw(Value::list(self.task.as_ref().map(|t| t.environment.clone()).unwrap_or_default()))));
+        }
+        Ok(self.layers()?.iter().find_map(|m| m.get(name).cloned()).map(Var::Raw))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        let mut seen: HashSet<Arc<str>> = HashSet::new();
+        let mut all: Vec<Arc<str>> = vec![];
+        let mut add = |k: Arc<str>| {
+            if seen.insert(k.clone()) {
+                all.push(k);
+            }
+        };
+        for m in self.locals.iter().cloned().chain(self.layers().unwrap_or_default()) {
+            for k in m.keys() {
+                if let Key::Str(s) = k {
+                    add(s.clone());
+                }
+            }
+        }
+        for k in self.store.globals.0.keys() {
+            add(k.to_text());
+        }
+        let lists = [magic::HOST_NAMES, magic::PLAY_NAMES, magic::ROLE_NAMES, &["ansible_facts"]];
+        for n in lists.into_iter().flatten() {
+            if !matches!(*n, "vars" | "hostvars") && magic::get(self, n).is_some() || *n == "ansible_facts" {
+                add((*n).into());
+            }
+        }
+        all
+    }
+
+    fn decrypt(&self, vault: &VaultText) -> Result<String> {
+        self.store.decrypt(vault)
+    }
+}
+
+/// `hostvars`: every host's variables without play and task.
+pub struct HostVars {
+    store: Arc<Store>,
+}
+
+impl HostVars {
+    pub fn of(view: &View) -> HostVars {
+        HostVars { store: view.store.clone() }
+    }
+}
+
+impl Vars for HostVars {
+    fn get(&self, name: &str) -> Result<Option<Var>> {
+        let known = {
+            let inv = self.store.inventory();
+            inv.hosts.get_key_value(name).map(|(k, _)| k.clone())
+        };
+        let host = match known {
+            Some(h) => h,
+            None if matches!(name, "localhost" | "127.0.0.1" | "::1") => name.into(),
+            None => return Ok(None),
+        };
+        Ok(Some(Var::Scope(Arc::new(View::new(&self.store, &host)))))
+    }
+    fn names(&self) -> Vec<Arc<str>> {
+        self.store.inventory().hosts.keys().cloned().collect()
+    }
+    fn decrypt(&self, vault: &VaultText) -> Result<String> {
+        self.store.decrypt(vault)
+    }
+}
