@@ -1,1 +1,216 @@
-//! What runs on the controller: debug, set_fact, template, copy and their like.
+//! What runs on the controller: debug, set_fact, template, copy and their like. One file each,
+//! registered by one line in [`registry`]; an action may call modules on its host through [`Remote`].
+
+mod add_host;
+mod assert;
+mod copy;
+mod debug;
+mod gather_facts;
+mod include_vars;
+mod pause;
+mod set_fact;
+mod template;
+mod unarchive;
+mod validate_argument_spec;
+
+use crate::diag::{Error, Result};
+use crate::modules::{Spec, validate};
+use crate::proto::{Request, Response};
+use crate::template::{Engine, Scope};
+use crate::transport::{CallError, Payload, RawOutput};
+use crate::value::{Map, Value};
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+
+/// The host a task works on, as actions see it.
+pub trait Remote: Send + Sync {
+    /// Runs a module; check, diff and environment of the task are filled in.
+    fn call(
+        &self,
+        request: Request,
+        payload: Option<Payload>,
+        sink: Option<&mut (dyn Write + Send)>,
+    ) -> std::result::Result<Response, CallError>;
+    /// Runs a command without an agent.
+    fn raw(&self, command: &str, stdin: Option<&[u8]>) -> std::result::Result<RawOutput, CallError>;
+    /// Forgets the connection, so that the next call makes a new one.
+    fn reset(&self);
+    /// Whether the connection is to this machine.
+    fn is_local(&self) -> bool;
+    /// Host name or address connected to, for messages.
+    fn address(&self) -> String;
+}
+
+/// What an action may use.
+pub struct ActionCtx<'a> {
+    pub name: &'a str,
+    /// Rendered arguments.
+    pub args: Map,
+    /// Arguments as written (for `assert` and others that render themselves).
+    pub raw_args: &'a Map,
+    pub engine: &'a Engine,
+    pub scope: &'a Scope,
+    pub host: &'a Arc<str>,
+    pub check: bool,
+    pub diff: bool,
+    pub verbosity: u8,
+    pub remote: &'a dyn Remote,
+    /// Reads a file of the controller, decrypted if it is vaulted.
+    pub read_file: &'a (dyn Fn(&camino::Utf8Path) -> Result<Vec<u8>> + Sync),
+    /// Shows a line at once (pause).
+    pub display: &'a (dyn Fn(String) + Sync),
+    /// Seconds of the task's `timeout`, 0 for none.
+    pub timeout: u64,
+    pub task_name: String,
+}
+
+/// What an action wants done beyond its result.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Variables of the host; with `facts` they count as facts too (`cacheable`).
+    SetFacts { vars: Map, cacheable: bool },
+    /// Variables as `include_vars` sets them.
+    IncludeVars(Map),
+    AddHost { name: String, groups: Vec<String>, vars: Map },
+    GroupBy { group: String, parents: Vec<String> },
+    SetStats { data: Map, per_host: bool, aggregate: bool },
+}
+
+/// An action's answer: result keys and effects.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    pub data: Map,
+    pub effects: Vec<Effect>,
+    pub verbose_always: bool,
+}
+
+impl Done {
+    pub fn new(changed: bool) -> Done {
+        let mut d = Done::default();
+        d.data.insert("changed".into(), changed.into());
+        d
+    }
+    pub fn set(mut self, key: &str, v: impl Into<Value>) -> Done {
+        self.data.insert(key.into(), v.into());
+        self
+    }
+    pub fn effect(mut self, e: Effect) -> Done {
+        self.effects.push(e);
+        self
+    }
+    pub fn failed(msg: impl Into<String>) -> Done {
+        Done::new(false).set("failed", true).set("msg", msg.into())
+    }
+    pub fn of(r: Response) -> Done {
+        let Value::Map(m) = Value::from_json(serde_json::Value::Object(r.result)) else { return Done::default() };
+        Done { data: (*m).clone(), ..Done::default() }
+    }
+}
+
+/// Why an action could not answer.
+#[derive(Debug)]
+pub enum ActionError {
+    /// A failure of the task, with a place if there is one.
+    Failed(Error),
+    Call(CallError),
+}
+impl From<Error> for ActionError {
+    fn from(e: Error) -> Self {
+        ActionError::Failed(e)
+    }
+}
+impl From<CallError> for ActionError {
+    fn from(e: CallError) -> Self {
+        ActionError::Call(e)
+    }
+}
+
+pub type ActionResult = std::result::Result<Done, ActionError>;
+
+/// An action of the controller.
+pub struct Action {
+    pub name: &'static str,
+    /// Declared arguments; `None` where any name is an argument (set_fact) or the module behind it declares them.
+    pub spec: Option<fn() -> Spec>,
+    /// True if the arguments are rendered by the action itself.
+    pub raw: bool,
+    /// True for actions that never touch the host's connection.
+    pub local: bool,
+    pub run: fn(&mut ActionCtx) -> ActionResult,
+}
+
+/// Every action, one line each.
+pub fn registry() -> &'static [Action] {
+    static ALL: OnceLock<Vec<Action>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        vec![
+            add_host::add_host(),
+            add_host::group_by(),
+            assert::assert(),
+            assert::fail(),
+            copy::action(),
+            debug::action(),
+            gather_facts::action(),
+            include_vars::action(),
+            pause::action(),
+            set_fact::set_fact(),
+            set_fact::set_stats(),
+            template::action(),
+            unarchive::action(),
+            validate_argument_spec::action(),
+        ]
+    })
+}
+
+/// Finds an action by short or full name.
+pub fn find(name: &str) -> Option<&'static Action> {
+    let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name);
+    registry().iter().find(|a| a.name == short)
+}
+
+/// Actions that the executor itself carries out.
+pub const ENGINE_ACTIONS: &[&str] =
+    &["meta", "include_tasks", "include_role", "include", "import_tasks", "import_role", "async_status"];
+
+/// Whether a task may name this action or module.
+pub fn known(name: &str) -> bool {
+    let short = crate::playbook::short_name(name);
+    ENGINE_ACTIONS.contains(&short.as_str()) || find(name).is_some() || crate::modules::find(name).is_some()
+}
+
+impl ActionCtx<'_> {
+    /// Checks the arguments against a declaration; the failure is Ansible's message.
+    pub fn validated(&self, spec: &Spec) -> std::result::Result<crate::modules::Args, ActionError> {
+        let given = match Value::map(self.args.clone()).to_json() {
+            serde_json::Value::Object(o) => o,
+            _ => Default::default(),
+        };
+        validate(spec, &given, self.name).map(|c| c.args).map_err(|m| ActionError::Failed(Error::general(m)))
+    }
+    /// Calls a module of the agent with these arguments.
+    pub fn module(&self, module: &str, args: Map, payload: Option<Payload>) -> std::result::Result<Response, ActionError> {
+        let args = match Value::map(args).to_json() {
+            serde_json::Value::Object(o) => o,
+            _ => Default::default(),
+        };
+        let request =
+            Request { module: module.into(), args, check: self.check, diff: self.diff, timeout: self.timeout, ..Request::default() };
+        Ok(self.remote.call(request, payload, None)?)
+    }
+    pub fn arg_str(&self, name: &str) -> Option<String> {
+        self.args.get(name).filter(|v| !v.is_null()).map(Value::to_str)
+    }
+    pub fn arg_bool(&self, name: &str, default: bool) -> bool {
+        self.args.get(name).and_then(Value::to_bool_loose).unwrap_or(default)
+    }
+    /// Finds a file of the controller by the task's search path.
+    pub fn find_file(&self, kind: &str, name: &str) -> Result<camino::Utf8PathBuf> {
+        self.scope.files.find(kind, name).ok_or_else(|| {
+            let tried: Vec<String> = self.scope.files.candidates(kind, name).iter().map(|p| format!("\t{p}")).collect();
+            Error::general(format!(
+                "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option",
+                tried.join("\n")
+            ))
+        })
+    }
+}

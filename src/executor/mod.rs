@@ -1,1 +1,25 @@
-//! Runs plays: cursors, strategies, loops, results, handlers; emits events.
+//! Runs plays. A play's items are walked once, with all hosts of a batch in step (or, with the free
+//! strategy, once for each host): [`walk`] goes over blocks and tasks, [`task`] does one task on one host,
+//! [`handlers`] and [`include`] what their names say. What happens is told as [`Event`]s.
+
+mod conditions;
+mod connection;
+mod event;
+mod handlers;
+mod include;
+mod looping;
+mod meta;
+mod options;
+mod play;
+mod prompt;
+mod results;
+mod runner;
+mod select;
+mod state;
+mod task;
+mod walk;
+
+pub use event::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
+pub use options::{Defaults, Options};
+pub use runner::Runner;
+pub use select::{Listing, TagFilter, list_play};

@@ -1,1 +1,78 @@
 //! Renderers of events: Ansible's default text, json, ndjson, yaml.
+
+mod default;
+mod diff;
+mod document;
+mod json;
+mod report;
+mod style;
+
+pub use default::DefaultText;
+pub use document::{Document, Format};
+pub use json::{py_json, py_json_indent};
+pub use report::{show_error, show_warning};
+pub use style::Style;
+
+use crate::executor::Sink;
+use std::sync::Arc;
+
+/// What the renderers need to know of the terminal and the options.
+#[derive(Clone, Debug)]
+pub struct Screen {
+    pub color: bool,
+    /// Columns of banners and wrapped warnings, at least 79.
+    pub columns: usize,
+    pub verbosity: u8,
+    pub display_skipped_hosts: bool,
+    pub display_ok_hosts: bool,
+    pub display_failed_stderr: bool,
+    pub show_custom_stats: bool,
+    pub show_task_path_on_failure: bool,
+    pub check_mode_markers: bool,
+    pub display_args_to_stdout: bool,
+    pub diff_context: usize,
+    /// `json` or `yaml`: how results are written in the text.
+    pub result_format: String,
+    pub pretty_results: bool,
+}
+
+impl Screen {
+    /// For the standard output as it is; `verbosity` counts the `-v`.
+    pub fn of_stdout(verbosity: u8) -> Screen {
+        use std::io::IsTerminal;
+        let tty = std::io::stdout().is_terminal();
+        let env = |n: &str| std::env::var(n).ok().filter(|v| !v.is_empty());
+        let flag = |n: &str| env(n).and_then(|v| crate::value::parse_bool(&v));
+        let color = if flag("ANSIBLE_FORCE_COLOR") == Some(true) {
+            true
+        } else {
+            tty && flag("ANSIBLE_NOCOLOR") != Some(true) && env("NO_COLOR").is_none()
+        };
+        Screen {
+            color,
+            columns: if tty { style::terminal_columns().saturating_sub(1).max(79) } else { 79 },
+            verbosity,
+            display_skipped_hosts: flag("ANSIBLE_DISPLAY_SKIPPED_HOSTS").unwrap_or(true),
+            display_ok_hosts: flag("ANSIBLE_DISPLAY_OK_HOSTS").unwrap_or(true),
+            display_failed_stderr: flag("ANSIBLE_DISPLAY_FAILED_STDERR").unwrap_or(false),
+            show_custom_stats: flag("ANSIBLE_SHOW_CUSTOM_STATS").unwrap_or(false),
+            show_task_path_on_failure: flag("ANSIBLE_SHOW_TASK_PATH_ON_FAILURE").unwrap_or(false),
+            check_mode_markers: flag("ANSIBLE_CHECK_MODE_MARKERS").unwrap_or(false),
+            display_args_to_stdout: flag("ANSIBLE_DISPLAY_ARGS_TO_STDOUT").unwrap_or(false),
+            diff_context: env("ANSIBLE_DIFF_CONTEXT").and_then(|v| v.parse().ok()).unwrap_or(3),
+            result_format: env("ANSIBLE_CALLBACK_RESULT_FORMAT").unwrap_or_else(|| "json".into()),
+            pretty_results: flag("ANSIBLE_CALLBACK_FORMAT_PRETTY").unwrap_or(false),
+        }
+    }
+}
+
+/// The renderer of this name, as `--output` takes it; `None` for an unknown one.
+pub fn renderer(name: &str, screen: Screen) -> Option<Arc<dyn Sink>> {
+    Some(match name {
+        "default" | "text" => Arc::new(DefaultText::new(screen)),
+        "json" => Arc::new(Document::new(Format::Json, screen)),
+        "ndjson" => Arc::new(Document::new(Format::Ndjson, screen)),
+        "yaml" => Arc::new(Document::new(Format::Yaml, screen)),
+        _ => return None,
+    })
+}

@@ -1,0 +1,68 @@
+//! `add_host` and `group_by`: the inventory in memory.
+
+use super::{Action, ActionCtx, ActionResult, Done, Effect};
+use crate::diag::Error;
+use crate::modules::{Arg, Spec};
+use crate::value::{Map, Value};
+
+pub fn add_host() -> Action {
+    Action { name: "add_host", spec: None, raw: false, local: true, run: run_add_host }
+}
+pub fn group_by() -> Action {
+    Action { name: "group_by", spec: Some(group_spec), raw: false, local: true, run: run_group_by }
+}
+
+fn group_spec() -> Spec {
+    Spec::new(vec![
+        Arg::str("key").required().doc("The name of the group."),
+        Arg::raw("parents").doc("Groups that shall hold it."),
+    ])
+}
+
+fn names(v: &Value) -> Vec<String> {
+    match v {
+        Value::List(l) => l.iter().map(Value::to_str).collect(),
+        Value::Null => vec![],
+        other => other.to_str().split(',').map(|s| s.trim().to_string()).filter(|s| !s.is_empty()).collect(),
+    }
+}
+
+fn run_add_host(ctx: &mut ActionCtx) -> ActionResult {
+    let name = ["name", "hostname", "host"].iter().find_map(|n| ctx.arg_str(n));
+    let Some(full) = name else {
+        return Err(Error::general("name, host or hostname needs to be provided").into());
+    };
+    let (name, port) = match full.rsplit_once(':') {
+        Some((n, p)) if !n.contains(':') && !n.is_empty() && p.chars().all(|c| c.is_ascii_digit()) && !p.is_empty() => (n.to_string(), p.parse::<i64>().ok()),
+        _ => (full.clone(), None),
+    };
+    let groups: Vec<String> = ["groupname", "groups", "group"].iter().find_map(|n| ctx.args.get(*n)).map(names).unwrap_or_default();
+    let mut vars = Map::new();
+    if let Some(p) = port {
+        vars.insert("ansible_ssh_port".into(), p.into());
+    }
+    const OWN: [&str; 6] = ["name", "hostname", "host", "groups", "groupname", "group"];
+    for (k, v) in &ctx.args {
+        if !OWN.contains(&k.to_string().as_str()) && k.as_str() != Some("_raw_params") {
+            vars.insert(k.clone(), v.clone());
+        }
+    }
+    let mut shown = Map::new();
+    shown.insert("host_name".into(), name.as_str().into());
+    shown.insert("groups".into(), Value::list(groups.iter().map(|g| g.as_str().into()).collect()));
+    shown.insert("host_vars".into(), Value::map(vars.clone()));
+    Ok(Done::new(false).set("add_host", Value::map(shown)).effect(Effect::AddHost { name, groups, vars }))
+}
+
+fn run_group_by(ctx: &mut ActionCtx) -> ActionResult {
+    let Some(key) = ctx.arg_str("key") else {
+        return Err(Error::general("the 'key' param is required when using group_by").into());
+    };
+    let parents = ctx.args.get("parents").map(names).unwrap_or_else(|| vec!["all".into()]);
+    let safe = |s: &str| s.replace(' ', "-");
+    let (group, parents) = (safe(&key), parents.iter().map(|p| safe(p)).collect::<Vec<_>>());
+    Ok(Done::new(false)
+        .set("add_group", group.as_str())
+        .set("parent_groups", Value::list(parents.iter().map(|p| p.as_str().into()).collect()))
+        .effect(Effect::GroupBy { group, parents }))
+}

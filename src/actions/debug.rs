@@ -1,0 +1,64 @@
+//! `debug`: shows a message or a variable.
+
+use super::{Action, ActionCtx, ActionResult, Done};
+use crate::diag::{Error, Kind};
+use crate::modules::{Arg, Spec};
+use crate::value::{Str, Trust, Value};
+
+pub fn action() -> Action {
+    Action { name: "debug", spec: Some(spec), raw: true, local: true, run }
+}
+
+fn spec() -> Spec {
+    Spec::new(vec![
+        Arg::raw("msg").doc("What to show."),
+        Arg::raw("var").doc("The variable (or expression) to show."),
+        Arg::int("verbosity").default(0).doc("Show only from this many -v on."),
+    ])
+    .exclusive(&["msg", "var"])
+}
+
+fn run(ctx: &mut ActionCtx) -> ActionResult {
+    let spec = spec();
+    if let Some(k) = ctx.raw_args.keys().find(|k| spec.find(&k.to_string()).is_none()) {
+        return Err(Error::general(format!(
+            "Unsupported parameters for (debug) module: {k}. Supported parameters include: msg, var, verbosity."
+        ))
+        .into());
+    }
+    if ctx.raw_args.contains_key("msg") && ctx.raw_args.contains_key("var") {
+        return Err(Error::general("parameters are mutually exclusive: msg|var").into());
+    }
+    let level = match ctx.raw_args.get("verbosity") {
+        Some(v) => ctx.engine.render(v, ctx.scope)?.to_str().trim().parse::<u8>().unwrap_or(0),
+        None => 0,
+    };
+    if level > ctx.verbosity {
+        return Ok(Done::new(false).set("skipped", true).set("skipped_reason", "Verbosity threshold not met."));
+    }
+    let mut done = Done::new(false);
+    if let Some(m) = ctx.raw_args.get("msg") {
+        done.data.insert("msg".into(), ctx.engine.render(m, ctx.scope)?);
+    } else if let Some(var) = ctx.raw_args.get("var") {
+        let expr = ctx.engine.render(var, ctx.scope)?;
+        let trusted = matches!(var, Value::Str(Str { trust: Trust::Trusted | Trust::Template, .. }));
+        let (key, value) = match &expr {
+            Value::List(_) | Value::Map(_) => (expr.type_name().to_string(), expr.clone()),
+            other => {
+                let text = other.to_str();
+                let shown = match ctx.engine.eval(&text, ctx.scope) {
+                    Ok(v) if trusted => v,
+                    Ok(_) => other.clone(),
+                    Err(e) if e.kind() == Kind::Undefined => "VARIABLE IS NOT DEFINED!".into(),
+                    Err(e) => return Err(e.into()),
+                };
+                (text, shown)
+            }
+        };
+        done.data.insert(key.into(), value);
+    } else {
+        done.data.insert("msg".into(), "Hello world!".into());
+    }
+    done.verbose_always = true;
+    Ok(done)
+}

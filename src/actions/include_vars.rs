@@ -1,0 +1,112 @@
+//! `include_vars`: variables from files of the controller.
+
+use super::{Action, ActionCtx, ActionError, ActionResult, Done, Effect};
+use crate::diag::Error;
+use crate::modules::{Arg, Spec, Type};
+use crate::value::{Map, Value};
+use crate::yaml;
+use camino::{Utf8Path, Utf8PathBuf};
+
+pub fn action() -> Action {
+    Action { name: "include_vars", spec: None, raw: false, local: true, run }
+}
+
+fn spec() -> Spec {
+    Spec::new(vec![
+        Arg::str("file"),
+        Arg::str("dir"),
+        Arg::str("name"),
+        Arg::int("depth").default(0),
+        Arg::str("files_matching"),
+        Arg::list("ignore_files", Type::Str),
+        Arg::list("extensions", Type::Str).default(serde_json::json!(["yaml", "yml", "json"])),
+        Arg::bool("ignore_unknown_extensions").default(false),
+        Arg::str("hash_behaviour").choices(&["replace", "merge"]),
+        Arg::str("_raw_params"),
+    ])
+}
+
+fn run(ctx: &mut ActionCtx) -> ActionResult {
+    let a = ctx.validated(&spec())?;
+    let file = a.opt_str("file").or(a.opt_str("_raw_params")).map(str::to_string);
+    if file.is_some() && a.is_set("dir") {
+        return Err(Error::general("You are mixing file only and dir only arguments, these are incompatible").into());
+    }
+    let mut all = Map::new();
+    let mut read: Vec<Value> = vec![];
+    if let Some(dir) = a.opt_str("dir") {
+        let root = find_dir(ctx, dir)?;
+        let pattern = a.opt_str("files_matching").map(regex::Regex::new).transpose().map_err(|e| Error::general(format!("files_matching: {e}")))?;
+        let mut files = vec![];
+        walk(&root, 1, a.int("depth"), &mut files);
+        let ext = a.strings("extensions");
+        let ignored = a.strings("ignore_files");
+        for f in files {
+            let name = f.file_name().unwrap_or_default();
+            if pattern.as_ref().is_some_and(|p| !p.is_match(name)) || ignored.iter().any(|i| regex::Regex::new(&format!("{i}$")).map_or(i == name, |r| r.is_match(name))) {
+                continue;
+            }
+            if !ext.iter().any(|e| f.extension() == Some(e)) {
+                if a.bool("ignore_unknown_extensions") || pattern.is_some() {
+                    continue;
+                }
+                return Err(Error::general(format!("{f} does not have a valid extension: {}", ext.join(", "))).into());
+            }
+            add(&mut all, load(ctx, &f)?, a.opt_str("hash_behaviour"));
+            read.push(f.as_str().into());
+        }
+    } else {
+        let name = file.ok_or_else(|| Error::general("include_vars needs a file or a dir"))?;
+        let f = ctx.find_file("vars", &name)?;
+        add(&mut all, load(ctx, &f)?, a.opt_str("hash_behaviour"));
+        read.push(f.as_str().into());
+    }
+    if let Some(n) = a.opt_str("name") {
+        let mut outer = Map::new();
+        outer.insert(n.into(), Value::map(all));
+        all = outer;
+    }
+    let shown = ctx.engine.render(&Value::map(all.clone()), ctx.scope).unwrap_or_else(|_| Value::map(all.clone()).untrusted());
+    Ok(Done::new(false)
+        .set("ansible_facts", shown)
+        .set("ansible_included_var_files", Value::list(read))
+        .effect(Effect::IncludeVars(all)))
+}
+
+fn add(all: &mut Map, more: Map, how: Option<&str>) {
+    for (k, v) in more {
+        match (how, all.get_mut(&k), v) {
+            (Some("merge"), Some(Value::Map(old)), Value::Map(new)) => add(std::sync::Arc::make_mut(old), (*new).clone(), how),
+            (_, _, v) => drop(all.insert(k, v)),
+        }
+    }
+}
+
+fn find_dir(ctx: &ActionCtx, dir: &str) -> Result<Utf8PathBuf, Error> {
+    let found = ctx.scope.files.candidates("vars", dir).into_iter().find(|p| p.is_dir());
+    found.ok_or_else(|| Error::general(format!("{dir} directory does not exist")))
+}
+
+fn walk(dir: &Utf8Path, level: i64, depth: i64, out: &mut Vec<Utf8PathBuf>) {
+    let Ok(rd) = dir.read_dir_utf8() else { return };
+    let mut entries: Vec<Utf8PathBuf> = rd.flatten().map(|e| e.into_path()).collect();
+    entries.sort();
+    out.extend(entries.iter().filter(|e| e.is_file()).cloned());
+    if depth == 0 || level < depth {
+        for d in entries.iter().filter(|e| e.is_dir()) {
+            walk(d, level + 1, depth, out);
+        }
+    }
+}
+
+/// The mapping of a vars file. Its strings are templates: the file belongs to the playbook.
+fn load(ctx: &ActionCtx, path: &Utf8Path) -> Result<Map, ActionError> {
+    let bytes = (ctx.read_file)(path)?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::general(format!("{path} is not valid UTF-8")))?;
+    let doc = yaml::parse_str(path.as_str(), &text)?;
+    match doc.root.to_value() {
+        Value::Map(m) => Ok((*m).clone()),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Error::general(format!("{path} must be stored as a dictionary/hash")).at(doc.root.span).into()),
+    }
+}

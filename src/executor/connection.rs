@@ -1,0 +1,210 @@
+//! How a host is reached and which user the task acts as: variables, then keywords, then defaults.
+
+use super::runner::Runner;
+use crate::actions::Remote;
+use crate::diag::{Error, Result};
+use crate::playbook::Task;
+use crate::proto::{Request, Response};
+use crate::template::{Scope, Var, Vars};
+use crate::transport::{Become, CallError, ConnParams, Connection, Payload, RawOutput, Secret};
+use crate::value::{Map, Value};
+use serde_json::Value as Json;
+use std::io::Write;
+use std::sync::Arc;
+
+/// Values of connection variables for one host and task.
+struct Lookup<'a> {
+    runner: &'a Runner,
+    scope: &'a Scope,
+}
+
+impl Lookup<'_> {
+    /// The first of these variables that is set.
+    fn var(&self, names: &[&str]) -> Result<Option<Value>> {
+        for n in names {
+            if let Some(Var::Raw(v)) = self.scope.vars.get(n)? {
+                let v = self.runner.engine.render(&v, self.scope)?;
+                if !v.is_null() && !crate::template::is_omit(&v) {
+                    return Ok(Some(v));
+                }
+            }
+        }
+        Ok(None)
+    }
+    fn text(&self, names: &[&str]) -> Result<Option<String>> {
+        Ok(self.var(names)?.map(|v| v.to_str()))
+    }
+}
+
+/// The connection parameters of `host`; `scope` holds the variables of the host that is connected to.
+pub fn params(r: &Runner, host: &Arc<str>, task: &Task, scope: &Scope, delegated: bool) -> Result<ConnParams> {
+    let l = Lookup { runner: r, scope };
+    let d = &r.options.defaults;
+    let kw = |v: &Option<Value>| r.text(v, scope);
+    let is_local_name = matches!(&**host, "localhost" | "127.0.0.1" | "::1");
+    let known = r.store.inventory().hosts.contains_key(&**host);
+    // the implicit localhost is always local; a delegate keeps its own connection, not the task's
+    let keyword = if delegated { None } else { kw(&task.kw.connection)? };
+    let connection = match l.text(&["ansible_connection"])? {
+        Some(c) => c,
+        None if is_local_name && !known => "local".into(),
+        None => keyword.unwrap_or_else(|| d.connection.clone()),
+    };
+    let connection: Connection = connection.parse().map_err(Error::general)?;
+    let mut p = ConnParams::new(host, connection);
+    if connection == Connection::Local {
+        p.remote_tmp = l.text(&["ansible_remote_tmp"])?.unwrap_or_else(|| d.remote_tmp.clone());
+        return Ok(p);
+    }
+    p.address = l.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.to_string());
+    let port = match l.text(&["ansible_port", "ansible_ssh_port"])? {
+        Some(t) => Some(t),
+        None => kw(&task.kw.port)?,
+    };
+    p.port = match port {
+        Some(t) => Some(t.trim().parse().map_err(|_| Error::general(format!("'{t}' is not a port for host {host}")))?),
+        None => d.remote_port,
+    };
+    p.user = match l.text(&["ansible_user", "ansible_ssh_user"])? {
+        Some(u) => Some(u),
+        None => kw(&task.kw.remote_user)?.or_else(|| d.remote_user.clone()),
+    };
+    p.private_key_file =
+        l.text(&["ansible_private_key_file", "ansible_ssh_private_key_file"])?.or_else(|| d.private_key_file.clone());
+    p.password = l
+        .text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?
+        .map(Secret::new)
+        .or_else(|| d.password.clone());
+    p.ssh_executable = l.text(&["ansible_ssh_executable"])?.unwrap_or_else(|| d.ssh_executable.clone());
+    p.ssh_args = l.text(&["ansible_ssh_args"])?.unwrap_or_else(|| d.ssh_args.clone());
+    p.ssh_common_args = l.text(&["ansible_ssh_common_args"])?.unwrap_or_else(|| d.ssh_common_args.clone());
+    p.ssh_extra_args = l.text(&["ansible_ssh_extra_args"])?.unwrap_or_else(|| d.ssh_extra_args.clone());
+    if let Some(t) = l.text(&["ansible_ssh_timeout", "ansible_timeout"])? {
+        p.timeout = t.trim().parse().unwrap_or(d.timeout);
+    } else {
+        p.timeout = d.timeout;
+    }
+    p.host_key_checking = match l.var(&["ansible_ssh_host_key_checking", "ansible_host_key_checking"])? {
+        Some(v) => v.to_bool_loose().unwrap_or(true),
+        None => d.host_key_checking,
+    };
+    p.control_path_dir = l.text(&["ansible_control_path_dir"])?.unwrap_or_else(|| d.control_path_dir.clone());
+    p.remote_tmp = l.text(&["ansible_remote_tmp"])?.unwrap_or_else(|| d.remote_tmp.clone());
+    if let Some(t) = l.text(&["ansible_ssh_retries"])? {
+        p.retries = t.trim().parse().unwrap_or(d.ssh_retries);
+    } else {
+        p.retries = d.ssh_retries;
+    }
+    Ok(p)
+}
+
+/// The user to become, if any.
+pub fn escalation(r: &Runner, task: &Task, scope: &Scope) -> Result<Option<Become>> {
+    let l = Lookup { runner: r, scope };
+    let d = &r.options.defaults;
+    let wanted = match l.var(&["ansible_become"])? {
+        Some(v) => v.to_bool_loose().ok_or_else(|| Error::general(format!("ansible_become: '{}' is not a boolean", v.to_str())))?,
+        None => r.flag(&task.kw.become_, scope, d.become_, "become")?,
+    };
+    if !wanted {
+        return Ok(None);
+    }
+    let method = match l.text(&["ansible_become_method"])? {
+        Some(m) => m,
+        None => r.text(&task.kw.become_method, scope)?.unwrap_or_else(|| d.become_method.clone()),
+    };
+    let method: crate::transport::Method = method.parse().map_err(Error::general)?;
+    let name = method.name();
+    let var = |what: &str| l.text(&[&format!("ansible_become_{what}"), &format!("ansible_{name}_{what}")]);
+    let user = match var("user")? {
+        Some(u) => u,
+        None => r.text(&task.kw.become_user, scope)?.unwrap_or_else(|| d.become_user.clone()),
+    };
+    let mut b = Become::new(method, &user);
+    b.password = match var("password")? {
+        Some(p) => Some(Secret::new(p)),
+        None => var("pass")?.map(Secret::new).or_else(|| d.become_password.clone()),
+    };
+    b.flags = match var("flags")? {
+        Some(f) => Some(f),
+        None => r.text(&task.kw.become_flags, scope)?.or_else(|| d.become_flags.clone()),
+    };
+    b.exe = match var("exe")? {
+        Some(e) => Some(e),
+        None => r.text(&task.kw.become_exe, scope)?.or_else(|| d.become_exe.clone()),
+    };
+    Ok(Some(b))
+}
+
+/// The task's environment: all levels, the inner ones stronger.
+pub fn environment(r: &Runner, task: &Task, scope: &Scope) -> Result<serde_json::Map<String, Json>> {
+    let mut out = serde_json::Map::new();
+    for layer in &task.environment {
+        let v = r.engine.render(layer, scope)?;
+        let maps: Vec<Value> = match v {
+            Value::List(l) => l.to_vec(),
+            other => vec![other],
+        };
+        for m in maps {
+            match m {
+                Value::Map(m) => {
+                    for (k, v) in m.iter() {
+                        out.insert(k.to_text().to_string(), v.to_str().into());
+                    }
+                }
+                Value::Null => {}
+                other if crate::template::is_omit(&other) => {}
+                other => {
+                    return Err(Error::general(format!("environment must be a dictionary, received {} ({})", other.to_str(), other.type_name())));
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// A host as actions reach it, with everything of the task that goes along with each call.
+pub struct HostRemote<'a> {
+    pub runner: &'a Runner,
+    pub params: ConnParams,
+    pub become_: Option<Become>,
+    pub env: serde_json::Map<String, Json>,
+    pub no_log: bool,
+    pub hints: serde_json::Map<String, Json>,
+}
+
+impl Remote for HostRemote<'_> {
+    fn call(&self, mut q: Request, payload: Option<Payload>, sink: Option<&mut (dyn Write + Send)>) -> std::result::Result<Response, CallError> {
+        for (k, v) in &self.env {
+            q.env.entry(k.clone()).or_insert_with(|| v.clone());
+        }
+        for (k, v) in &self.hints {
+            q.hints.entry(k.clone()).or_insert_with(|| v.clone());
+        }
+        q.no_log |= self.no_log;
+        self.runner.pool.call(&self.params, self.become_.as_ref(), q, payload, sink)
+    }
+    fn raw(&self, command: &str, stdin: Option<&[u8]>) -> std::result::Result<RawOutput, CallError> {
+        self.runner.pool.raw(&self.params, self.become_.as_ref(), command, stdin)
+    }
+    fn reset(&self) {
+        self.runner.pool.reset(&self.params);
+    }
+    fn is_local(&self) -> bool {
+        self.params.connection == Connection::Local
+    }
+    fn address(&self) -> String {
+        self.params.address.clone()
+    }
+}
+
+/// Connection variables a result may show for a delegated task.
+pub fn delegated_vars(host: &str, p: &ConnParams) -> Map {
+    let mut inner = Map::new();
+    inner.insert("ansible_host".into(), p.address.as_str().into());
+    inner.insert("ansible_port".into(), p.port.map(|x| Value::Int(x.into())).unwrap_or_default());
+    inner.insert("ansible_user".into(), p.user.as_deref().map(Value::plain).unwrap_or_default());
+    inner.insert("ansible_connection".into(), if p.connection == Connection::Local { "local" } else { "ssh" }.into());
+    let _ = host;
+    inner
+}

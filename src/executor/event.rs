@@ -1,0 +1,110 @@
+//! What happens in a run, as typed values; renderers turn them into text or JSON.
+
+use crate::diag::{Error, Span};
+use crate::value::{Map, Value};
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// What every event of a task tells of it.
+#[derive(Clone, Debug)]
+pub struct TaskInfo {
+    pub id: usize,
+    /// The rendered name with its role, as `TASK [...]` shows it.
+    pub label: String,
+    /// The rendered name without the role; the action's name if it has none.
+    pub name: String,
+    pub action: String,
+    pub role: Option<String>,
+    pub span: Span,
+    pub is_handler: bool,
+    pub check: bool,
+    pub no_log: bool,
+    pub loops: bool,
+    /// Arguments as written, for `display_args_to_stdout`.
+    pub args: Map,
+}
+
+/// How a task ended on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Ok,
+    Changed,
+    Skipped,
+    Failed,
+    Unreachable,
+}
+
+/// The result of a task (or one of its items) on a host.
+#[derive(Clone, Debug)]
+pub struct TaskResult {
+    pub host: Arc<str>,
+    /// The host that did the work, if delegated.
+    pub delegated_to: Option<String>,
+    pub status: Status,
+    /// A failure that does not stop the host (`ignore_errors`, `ignore_unreachable`).
+    pub ignored: bool,
+    /// Ansible's result keys.
+    pub data: Map,
+    /// The item's label within a loop.
+    pub item: Option<String>,
+    pub no_log: bool,
+    /// Show the result whatever the verbosity (`debug`).
+    pub verbose_always: bool,
+    /// Diffs are wanted for this result.
+    pub diff: bool,
+    /// Where an error of the task itself (undefined variable …) stands.
+    pub error: Option<Error>,
+}
+
+impl TaskResult {
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.data.get(key)
+    }
+    pub fn is_failed(&self) -> bool {
+        self.status == Status::Failed
+    }
+}
+
+/// A host's counts in the recap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub ok: u32,
+    pub changed: u32,
+    pub unreachable: u32,
+    pub failed: u32,
+    pub skipped: u32,
+    pub rescued: u32,
+    pub ignored: u32,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The playbook file begins (shown from -vv).
+    PlaybookStart { path: String, plays: usize },
+    PlayStart { name: String, hosts: Vec<Arc<str>>, check: bool, free: bool },
+    /// No host matches the play's pattern.
+    NoHostsMatched,
+    NoHostsRemaining,
+    TaskStart(Arc<TaskInfo>),
+    /// A host begins a task (free strategy shows the banner from it).
+    HostStart { task: Arc<TaskInfo>, host: Arc<str> },
+    Item { task: Arc<TaskInfo>, result: Arc<TaskResult> },
+    Result { task: Arc<TaskInfo>, result: Arc<TaskResult> },
+    Retry { task: Arc<TaskInfo>, result: Arc<TaskResult>, left: i64, attempt: i64, item: Option<String> },
+    AsyncPoll { task: Arc<TaskInfo>, host: Arc<str>, jid: String, started: bool, left: i64 },
+    Included { path: String, hosts: Vec<Arc<str>>, item: Option<String> },
+    Notified { handler: String, host: Arc<str> },
+    /// A message from a prompt, `pause` and their like: printed as it is.
+    Display(String),
+    Warning(String),
+    Deprecation(String),
+    Error(Error),
+    /// The end of the run.
+    Stats { hosts: IndexMap<Arc<str>, Counts>, custom: IndexMap<String, Map> },
+}
+
+/// Takes events, in order.
+pub trait Sink: Send + Sync {
+    fn event(&self, e: Event);
+}

@@ -1,0 +1,161 @@
+//! Handlers: notified by changed tasks, run at the flush points in the order they are written.
+
+use super::event::Event;
+use super::play::PlayRun;
+use super::state::{Host, Phase, lock};
+use super::walk::{self, Frame};
+use crate::diag::{Error, Result};
+use crate::playbook::{Item, Task};
+use crate::value::Value;
+use crate::vars::View;
+use indexmap::IndexSet;
+use std::sync::{Arc, Mutex};
+
+/// A handler and the hosts that wait for it.
+#[derive(Debug)]
+pub struct HandlerState {
+    pub task: Arc<Task>,
+    notified: Mutex<IndexSet<Arc<str>>>,
+}
+
+/// Adds handlers (blocks of handlers are flattened) to the play's.
+pub fn collect(p: &PlayRun, items: &[Item]) {
+    for i in items {
+        match i {
+            Item::Task(t) => {
+                let mut all = lock(&p.handlers);
+                if !all.iter().any(|h| Arc::ptr_eq(&h.task, t)) {
+                    all.push(Arc::new(HandlerState { task: t.clone(), notified: Mutex::default() }));
+                }
+            }
+            Item::Block(b) => collect(p, &b.block),
+            Item::RoleEnd(_) => {}
+        }
+    }
+}
+
+/// The names by which a handler can be notified.
+fn names(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
+    let Some(n) = &t.name else { return vec![] };
+    let r = &p.runner;
+    let own = if n.needs_render() {
+        match r.engine.render(n, &r.scope(&p.view(host, Some(t)))) {
+            Ok(v) => v.to_str(),
+            Err(_) => n.to_str(),
+        }
+    } else {
+        n.to_str()
+    };
+    let mut out = vec![];
+    if let Some(role) = &t.role {
+        out.push(format!("{} : {own}", role.name));
+        out.push(format!("{} : {own}", role.name.rsplit('.').next().unwrap_or(&role.name)));
+    }
+    out.push(own);
+    out
+}
+
+fn topics(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
+    let r = &p.runner;
+    let mut out = vec![];
+    for l in &t.listen {
+        let v = if l.needs_render() { r.engine.render(l, &r.scope(&p.view(host, Some(t)))).unwrap_or_else(|_| l.clone()) } else { l.clone() };
+        match v {
+            Value::List(l) => out.extend(l.iter().map(Value::to_str)),
+            v => out.push(v.to_str()),
+        }
+    }
+    out
+}
+
+/// Notifies what a changed task names.
+pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Result<()> {
+    let r = &p.runner;
+    let mut wanted: Vec<String> = vec![];
+    for n in &task.notify {
+        match r.engine.render(n, &r.scope(view))? {
+            Value::List(l) => wanted.extend(l.iter().map(Value::to_str)),
+            v => wanted.push(v.to_str()),
+        }
+    }
+    let all = lock(&p.handlers).clone();
+    for name in wanted {
+        let mut found = false;
+        // the last one of this name counts; every one that listens does
+        if let Some(h) = all.iter().rev().find(|h| names(p, &h.task, host).contains(&name)) {
+            found = true;
+            tell(p, h, host, &name);
+        }
+        for h in &all {
+            if topics(p, &h.task, host).contains(&name) {
+                found = true;
+                tell(p, h, host, &name);
+            }
+        }
+        if !found {
+            let msg = format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list");
+            if r.options.error_on_missing_handler {
+                return Err(Error::general(msg).at(task.notify.iter().find_map(super::runner::origin).or(Some(task.span))));
+            }
+            r.warn(msg);
+        }
+    }
+    Ok(())
+}
+
+fn tell(p: &PlayRun, h: &HandlerState, host: &Arc<str>, name: &str) {
+    if lock(&h.notified).insert(host.clone()) {
+        p.runner.emit(Event::Notified { handler: name.to_string(), host: host.clone() });
+    }
+}
+
+/// Runs what was notified on these hosts. Handlers notified by handlers run in the same pass if they
+/// stand behind, else in the next.
+pub fn flush(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+    let forced: Vec<Host> = if p.force_handlers {
+        hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect()
+    } else {
+        vec![]
+    };
+    for h in &forced {
+        h.set(Phase::Active);
+    }
+    let broken = p.force_handlers && p.broken.swap(false, std::sync::atomic::Ordering::SeqCst);
+    let outcome = run_notified(p, hosts);
+    for h in &forced {
+        if h.phase() == Phase::Active {
+            h.set(Phase::Failed);
+        }
+    }
+    if broken {
+        p.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+    outcome
+}
+
+fn run_notified(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+    loop {
+        let mut any = false;
+        let mut i = 0;
+        loop {
+            let Some(h) = lock(&p.handlers).get(i).cloned() else { break };
+            i += 1;
+            let todo: Vec<Host> = {
+                let mut n = lock(&h.notified);
+                let todo: Vec<Host> = hosts.iter().filter(|x| x.is_active() && n.contains(&x.name)).cloned().collect();
+                for t in &todo {
+                    n.shift_remove(&t.name);
+                }
+                todo
+            };
+            if todo.is_empty() {
+                continue;
+            }
+            any = true;
+            walk::task(p, &h.task, &todo, Frame { rescuable: false, handlers: true })?;
+        }
+        if !any {
+            return Ok(());
+        }
+    }
+}

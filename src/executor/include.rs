@@ -1,0 +1,222 @@
+//! `include_tasks` and `include_role`: what is known only when the task is reached.
+
+use super::conditions::first_false;
+use super::event::{Event, Status, TaskInfo};
+use super::looping::{self, HostOutcome};
+use super::play::PlayRun;
+use super::state::{Host, lock};
+use super::task::{Attempt, complete, skipped, status};
+use super::walk::{self, Frame};
+use crate::diag::{Error, Result};
+use crate::playbook::{Inherit, Item, Place, Task, apply_to, load_for_task};
+use crate::value::{Map, Value};
+use crate::vars::View;
+use camino::Utf8PathBuf;
+use std::sync::Arc;
+
+/// One thing to include, for one or more hosts.
+struct Group {
+    args: Map,
+    locals: Map,
+    label: Option<String>,
+    hosts: Vec<Host>,
+    first_view: View,
+}
+
+/// Runs an include task: evaluates it on each host, then runs what it names with those that agree.
+pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: Frame) -> Result<()> {
+    let r = &p.runner;
+    let mut groups: Vec<Group> = vec![];
+    let scope = r.scope(&p.view(&hosts[0].name, Some(t)));
+    let once = r.flag(&t.kw.run_once, &scope, false, "run_once")?;
+    for h in if once { &hosts[..1] } else { hosts } {
+        let view = p.view(&h.name, Some(t));
+        if let Err(e) = evaluate(p, t, what, h, &view, &mut groups) {
+            fail(p, t, what, h, e, f)?;
+        }
+    }
+    for g in groups {
+        let live: Vec<Host> = g.hosts.iter().filter(|h| h.is_active()).cloned().collect();
+        if live.is_empty() {
+            continue;
+        }
+        match load(p, t, &g) {
+            Ok((shown, items)) => {
+                r.emit(Event::Included { path: shown, hosts: live.iter().map(|h| h.name.clone()).collect(), item: g.label.clone() });
+                for h in &live {
+                    r.state.count(&h.name, |c| c.ok += 1);
+                }
+                let items = if t.is_handler || f.handlers { items.clone() } else { items };
+                walk::items(p, &items, &live, f)?;
+            }
+            Err(e) => {
+                for h in &live {
+                    fail(p, t, what, h, e.clone(), f)?;
+                }
+            }
+        }
+    }
+    p.refresh_alive();
+    Ok(())
+}
+
+fn fail(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, e: Error, f: Frame) -> Result<()> {
+    let mut a = Attempt::failed(e);
+    complete(&mut a.data);
+    settle(p, t, what, h, a, None, f)
+}
+
+fn settle(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, a: Attempt, item: Option<String>, f: Frame) -> Result<()> {
+    let result = super::TaskResult {
+        host: h.name.clone(),
+        delegated_to: None,
+        status: status(&a.data, false),
+        ignored: false,
+        data: a.data,
+        item,
+        no_log: what.no_log,
+        verbose_always: false,
+        diff: false,
+        error: a.error,
+    };
+    super::results::settle(p, t, what, h, HostOutcome { result, effects: vec![], facts: vec![] }, f.rescuable)?;
+    Ok(())
+}
+
+fn evaluate(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, view: &View, groups: &mut Vec<Group>) -> Result<()> {
+    let r = &p.runner;
+    if t.loop_.is_none() {
+        return match first_false(r, &t.when, &r.scope(view))? {
+            Some(c) => {
+                let mut a = skipped(c);
+                complete(&mut a.data);
+                settle(p, t, what, h, a, None, Frame::default())
+            }
+            None => add(p, t, h, view, Map::new(), None, groups),
+        };
+    }
+    let list = match looping::items(r, t, view) {
+        Ok(l) => l,
+        Err(e) => match first_false(r, &t.when, &r.scope(view)) {
+            Ok(Some(c)) => {
+                let mut a = skipped(c);
+                complete(&mut a.data);
+                return settle(p, t, what, h, a, None, Frame::default());
+            }
+            _ => return Err(e),
+        },
+    };
+    if list.is_empty() {
+        let mut m = Map::new();
+        m.insert("changed".into(), false.into());
+        m.insert("skipped".into(), true.into());
+        m.insert("skipped_reason".into(), "No items in the list".into());
+        let mut a = Attempt::of(m);
+        complete(&mut a.data);
+        return settle(p, t, what, h, a, None, Frame::default());
+    }
+    let mut done = 0;
+    let mut results = vec![];
+    for turn in looping::turns(r, t, view, &list)? {
+        match first_false(r, &t.when, &r.scope(&turn.view))? {
+            Some(c) => {
+                let mut a = skipped(c);
+                complete(&mut a.data);
+                results.push(Value::map(a.data.clone()));
+                let result = super::TaskResult {
+                    host: h.name.clone(),
+                    delegated_to: None,
+                    status: Status::Skipped,
+                    ignored: false,
+                    data: a.data,
+                    item: Some(turn.label),
+                    no_log: what.no_log,
+                    verbose_always: false,
+                    diff: false,
+                    error: None,
+                };
+                r.emit(Event::Item { task: what.clone(), result: Arc::new(result) });
+            }
+            None => {
+                done += 1;
+                add(p, t, h, &turn.view, turn.locals, Some(turn.label), groups)?;
+            }
+        }
+    }
+    if done == 0 {
+        let mut m = Map::new();
+        m.insert("changed".into(), false.into());
+        m.insert("skipped".into(), true.into());
+        m.insert("msg".into(), "All items skipped".into());
+        m.insert("results".into(), Value::list(results));
+        let mut a = Attempt::of(m);
+        complete(&mut a.data);
+        return settle(p, t, what, h, a, None, Frame::default());
+    }
+    Ok(())
+}
+
+fn add(p: &PlayRun, t: &Arc<Task>, h: &Host, view: &View, locals: Map, label: Option<String>, groups: &mut Vec<Group>) -> Result<()> {
+    let r = &p.runner;
+    let scope = r.scope(view);
+    let mut args = Map::new();
+    for (k, v) in &t.args {
+        // `apply` stays as written: its values are rendered by the tasks that get them
+        let v = if k.as_str() == Some("apply") && v.as_map().is_some() { v.clone() } else { r.engine.render(v, &scope)? };
+        if !crate::template::is_omit(&v) {
+            args.insert(k.clone(), v);
+        }
+    }
+    match groups.iter_mut().find(|g| g.args == args && g.locals == locals && !g.hosts.iter().any(|x| Arc::ptr_eq(x, h))) {
+        Some(g) => g.hosts.push(h.clone()),
+        None => groups.push(Group { args, locals, label, hosts: vec![h.clone()], first_view: view.clone() }),
+    }
+    Ok(())
+}
+
+/// Loads what a group includes: what is shown of it, and its items.
+fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
+    let r = &p.runner;
+    let mut inherit: Inherit = (*t.inherit).clone();
+    if !g.locals.is_empty() {
+        // locals are data by now; templates within loop items were rendered
+        inherit.include_vars.push(Arc::new(g.locals.clone()));
+    }
+    if t.short == "include_role" {
+        let place = Place { scope: &p.scope, file: t.file.clone(), inherit: Arc::new(inherit), importing: vec![] };
+        let (items, handlers) = load_for_task(&r.loader, &g.args, t.span, &place, false)?;
+        super::handlers::collect(p, &handlers);
+        super::handlers::collect(p, &std::mem::take(&mut *lock(&p.scope.role_handlers)));
+        let exposed = std::mem::take(&mut *lock(&p.scope.exposed));
+        p.vars.exposed.write().unwrap_or_else(|e| e.into_inner()).extend(exposed);
+        let name = g.args.get("name").or_else(|| g.args.get("role")).map(Value::to_str).unwrap_or_default();
+        return Ok((name, items));
+    }
+    const KNOWN: [&str; 3] = ["_raw_params", "file", "apply"];
+    if let Some(k) = g.args.keys().find(|k| !KNOWN.contains(&k.to_string().as_str())) {
+        if t.short == "include" {
+            inherit.include_vars.push(Arc::new(g.args.clone()));
+        } else {
+            return Err(Error::parse(format!("Invalid options for include_tasks: {k}")).at(t.span).help("variables for the included tasks go under vars:"));
+        }
+    }
+    let Some(name) = g.args.get("_raw_params").or_else(|| g.args.get("file")).map(Value::to_str) else {
+        return Err(Error::parse("No file specified for include_tasks").at(t.span));
+    };
+    if let Some(Value::Map(apply)) = g.args.get("apply") {
+        apply_to(&mut inherit, apply);
+    }
+    let place = Place { scope: &p.scope, file: t.file.clone(), inherit: Arc::new(inherit), importing: vec![] };
+    let sub = if t.inherit.handlers { "handlers" } else { "tasks" };
+    let path: Utf8PathBuf = r.loader.find_include(&name, &place, sub).ok_or_else(|| {
+        let base = t.file.parent().map(|d| d.join(&name)).unwrap_or_else(|| name.as_str().into());
+        Error::general(format!("Could not find or access '{base}' on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option"))
+            .at(t.args.get("_raw_params").or_else(|| t.args.get("file")).and_then(super::runner::origin).or(Some(t.span)))
+    })?;
+    let path = crate::playbook::clean(&path);
+    let items = r.loader.load_task_file(&path, &place)?;
+    let roles = std::mem::take(&mut *lock(&p.scope.role_handlers));
+    super::handlers::collect(p, &roles);
+    let _ = &g.first_view;
+    Ok((path.to_string(), items))
+}

@@ -1,0 +1,349 @@
+//! A task on a host with its loop: one result of all items.
+
+use super::event::{Event, Status, TaskInfo, TaskResult};
+use super::runner::Runner;
+use super::task::{Attempt, Work, complete, skipped, status};
+use crate::actions::Effect;
+use crate::diag::{Error, Result};
+use crate::playbook::Task;
+use crate::value::{Key, Map, Value};
+use crate::vars::View;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a task gave on a host, with what is still to be done about it.
+pub struct HostOutcome {
+    pub result: TaskResult,
+    pub effects: Vec<(Effect, Option<String>)>,
+    /// `ansible_facts` of each (item's) result, with the host they are of.
+    pub facts: Vec<(Map, Option<String>)>,
+}
+
+/// Runs a task on one host.
+pub fn run(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
+    match &task.loop_ {
+        None => single(r, task, info, view),
+        Some(_) => looped(r, task, info, view),
+    }
+}
+
+fn flags(r: &Arc<Runner>, task: &Task, view: &View) -> (bool, bool) {
+    let scope = r.scope(view);
+    let no_log = r.flag(&task.kw.no_log, &scope, r.options.defaults.no_log, "no_log").unwrap_or(true);
+    let diff = r.flag(&task.kw.diff, &scope, r.options.diff, "diff").unwrap_or(r.options.diff);
+    (no_log, diff)
+}
+
+fn finish(a: Attempt, host: &Arc<str>, item: Option<String>, no_log: bool, diff: bool) -> TaskResult {
+    TaskResult {
+        host: host.clone(),
+        delegated_to: a.delegated_to,
+        status: status(&a.data, a.unreachable),
+        ignored: false,
+        data: a.data,
+        item,
+        no_log,
+        verbose_always: a.verbose_always,
+        diff,
+        error: a.error,
+    }
+}
+
+fn single(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
+    let (no_log, diff) = flags(r, task, view);
+    let mut a = Work { runner: r, task, info, view: view.clone(), item: None }.run();
+    complete(&mut a.data);
+    let to = a.delegated_to.clone();
+    let effects = std::mem::take(&mut a.effects).into_iter().map(|e| (e, to.clone())).collect();
+    let facts = facts_of(&a.data, &effects_is_set(&a), to);
+    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts }
+}
+
+/// True if the result's facts are already carried by an effect.
+fn effects_is_set(a: &Attempt) -> bool {
+    !a.effects.is_empty()
+}
+
+fn facts_of(data: &Map, carried: &bool, to: Option<String>) -> Vec<(Map, Option<String>)> {
+    match data.get("ansible_facts") {
+        Some(Value::Map(m)) if !carried => vec![((**m).clone(), to)],
+        _ => vec![],
+    }
+}
+
+/// The items of a task's loop.
+pub fn items(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Vec<Value>> {
+    let Some(l) = &task.loop_ else { return Ok(vec![]) };
+    let scope = r.scope(view);
+    let Some(lookup) = &l.lookup else {
+        let v = r.engine.render(&l.over, &scope)?;
+        return match v {
+            Value::List(l) | Value::Tuple(l) => Ok(l.to_vec()),
+            other => Err(Error::general(format!(
+                "Invalid data passed to 'loop', it requires a list, got this instead: {}. Hint: If you passed a list/dict of just one element, try adding wantlist=True to your lookup invocation or use q/query instead of lookup.",
+                other.to_str()
+            ))
+            .at(l.span)),
+        };
+    };
+    let terms = r.engine.render(&l.over, &scope).map_err(|e| e.at(l.span))?;
+    let terms = match (lookup.as_str(), terms) {
+        ("dict", v) => vec![v],
+        (_, Value::List(l)) => l.to_vec(),
+        (_, v) => vec![v],
+    };
+    r.engine.lookup(lookup, terms, Map::new(), &scope).map_err(|e| e.at(l.span))
+}
+
+/// Names and settings of `loop_control`, rendered.
+struct Control {
+    var: String,
+    index: Option<String>,
+    extended: bool,
+    all_items: bool,
+    pause: f64,
+}
+
+fn control(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Control> {
+    let (scope, c) = (r.scope(view), &task.loop_control);
+    Ok(Control {
+        var: r.text(&c.loop_var, &scope)?.unwrap_or_else(|| "item".into()),
+        index: r.text(&c.index_var, &scope)?,
+        extended: r.flag(&c.extended, &scope, false, "extended")?,
+        all_items: r.flag(&c.extended_allitems, &scope, true, "extended_allitems")?,
+        pause: r.text(&c.pause, &scope)?.and_then(|p| p.trim().parse().ok()).unwrap_or(0.0),
+    })
+}
+
+/// Variables that the loop gives to item `i`.
+fn locals(c: &Control, list: &[Value], i: usize) -> Map {
+    let mut m = Map::new();
+    m.insert(Key::from(c.var.as_str()), list[i].clone());
+    m.insert("ansible_loop_var".into(), c.var.as_str().into());
+    if let Some(n) = &c.index {
+        m.insert(Key::from(n.as_str()), i.into());
+        m.insert("ansible_index_var".into(), n.as_str().into());
+    }
+    if c.extended {
+        let mut l = Map::new();
+        if c.all_items {
+            l.insert("allitems".into(), Value::list(list.to_vec()));
+        }
+        l.insert("index".into(), (i + 1).into());
+        l.insert("index0".into(), i.into());
+        l.insert("first".into(), (i == 0).into());
+        l.insert("last".into(), (i + 1 == list.len()).into());
+        l.insert("length".into(), list.len().into());
+        l.insert("revindex".into(), (list.len() - i).into());
+        l.insert("revindex0".into(), (list.len() - i - 1).into());
+        if let Some(n) = list.get(i + 1) {
+            l.insert("nextitem".into(), n.clone());
+        }
+        if i > 0 {
+            l.insert("previtem".into(), list[i - 1].clone());
+        }
+        m.insert("ansible_loop".into(), Value::map(l));
+    }
+    m
+}
+
+/// One turn of a loop: the view with its variables, and the label shown.
+pub struct Turn {
+    pub view: View,
+    pub label: String,
+    pub locals: Map,
+}
+
+/// The turns of a task's loop on a host.
+pub fn turns(r: &Arc<Runner>, task: &Task, view: &View, list: &[Value]) -> Result<Vec<Turn>> {
+    let c = control(r, task, view)?;
+    warn_reuse(r, task, view, &c);
+    let mut out = Vec::with_capacity(list.len());
+    for i in 0..list.len() {
+        let l = locals(&c, list, i);
+        let v = view.clone().with_locals(l.clone());
+        let label = label(r, task, &v, &list[i]);
+        out.push(Turn { view: v, label, locals: l });
+    }
+    Ok(out)
+}
+
+fn warn_reuse(r: &Arc<Runner>, task: &Task, view: &View, c: &Control) {
+    if view.locals.iter().any(|m| m.contains_key(c.var.as_str())) || view.raw(&c.var).is_ok_and(|v| v.is_some()) {
+        r.warn(format!(
+            "{}: The loop variable '{}' is already in use. You should set the `loop_var` value in the `loop_control` option for the task to something else to avoid variable collisions and unexpected behavior.",
+            task.raw_label(),
+            c.var
+        ));
+    }
+}
+
+/// The label of an item: `loop_control.label`, else the item as text.
+pub fn label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value) -> String {
+    match &task.loop_control.label {
+        Some(l) => match r.engine.render(l, &r.scope(view)) {
+            Ok(v) => v.to_str(),
+            Err(e) => format!("Failed to template loop_control.label: {}", e.message()),
+        },
+        None => item.to_str(),
+    }
+}
+
+fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
+    let (no_log, diff) = flags(r, task, view);
+    let whole = |a: Attempt| HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![] };
+    let list = match items(r, task, view) {
+        Ok(l) => l,
+        Err(e) => {
+            // a condition that does not hold without the item saves a loop that cannot be evaluated
+            return match super::conditions::first_false(r, &task.when, &r.scope(view)) {
+                Ok(Some(c)) => {
+                    let mut a = skipped(c);
+                    complete(&mut a.data);
+                    whole(a)
+                }
+                _ => whole(Attempt::failed(e)),
+            };
+        }
+    };
+    if list.is_empty() {
+        let mut m = Map::new();
+        m.insert("changed".into(), false.into());
+        m.insert("skipped".into(), true.into());
+        m.insert("skipped_reason".into(), "No items in the list".into());
+        m.insert("results".into(), Value::list(vec![]));
+        return whole(Attempt::of(m));
+    }
+    let c = match control(r, task, view) {
+        Ok(c) => c,
+        Err(e) => return whole(Attempt::failed(e)),
+    };
+    warn_reuse(r, task, view, &c);
+    let (mut results, mut effects, mut facts) = (vec![], vec![], vec![]);
+    let mut sum = Sum::default();
+    let mut delegated = None;
+    for i in 0..list.len() {
+        if i > 0 && c.pause > 0.0 {
+            std::thread::sleep(Duration::from_secs_f64(c.pause));
+        }
+        let l = locals(&c, &list, i);
+        let mut item_view = view.clone().with_locals(l.clone());
+        // items see the facts and results of those before them
+        item_view.own = r.store.host(&view.host);
+        let label = label(r, task, &item_view, &list[i]);
+        let mut a = Work { runner: r, task, info, view: item_view.clone(), item: Some(label.clone()) }.run();
+        complete(&mut a.data);
+        for k in [Some(&c.var), c.index.as_ref()].into_iter().flatten() {
+            if let Some(v) = l.get(k.as_str()) {
+                a.data.insert(Key::from(k.as_str()), v.untrusted());
+            }
+        }
+        a.data.insert("ansible_loop_var".into(), c.var.as_str().into());
+        if let Some(n) = &c.index {
+            a.data.insert("ansible_index_var".into(), n.as_str().into());
+        }
+        if c.extended && let Some(v) = l.get("ansible_loop") {
+            let mut shown = v.as_map().cloned().unwrap_or_default();
+            if !c.all_items {
+                shown.shift_remove("allitems");
+            }
+            a.data.insert("ansible_loop".into(), Value::map(shown).untrusted());
+        }
+        if !no_log {
+            a.data.insert("_ansible_item_label".into(), label.as_str().into());
+        }
+        sum.add(&a);
+        delegated = a.delegated_to.clone().or(delegated);
+        let to = a.delegated_to.clone();
+        facts.extend(facts_of(&a.data, &effects_is_set(&a), to.clone()));
+        for e in std::mem::take(&mut a.effects) {
+            // set_fact and include_vars of one item are seen by the next
+            super::results::apply_early(r, view, &e);
+            effects.push((e, to.clone()));
+        }
+        if let Some((f, None)) = facts.last() {
+            r.store.host(&view.host).add_facts(f);
+        }
+        let unreachable = a.unreachable;
+        let mut result = finish(a, &view.host, Some(label), no_log, diff);
+        result.ignored = ignores(r, task, &item_view, result.status);
+        result.data.insert("failed".into(), (result.status == Status::Failed).into());
+        results.push(Value::map(clean(&result.data)));
+        let brk = if task.loop_control.break_when.is_empty() {
+            Ok(false)
+        } else {
+            let mut l = Map::new();
+            if let Some(n) = &task.register {
+                l.insert(n.as_str().into(), Value::map(result.data.clone()));
+            }
+            super::conditions::all(r, &task.loop_control.break_when, &r.scope(&item_view.clone().with_locals(l)))
+        };
+        r.emit(Event::Item { task: info.clone(), result: Arc::new(result) });
+        match brk {
+            Ok(false) if !unreachable => {}
+            Ok(_) => break,
+            Err(e) => return whole(Attempt::failed(e)),
+        }
+    }
+    let data = sum.finish(results);
+    let mut a = Attempt::of(data);
+    a.unreachable = sum.unreachable;
+    a.delegated_to = delegated;
+    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts }
+}
+
+/// Whether a failure of this task does not stop the host.
+pub fn ignores(r: &Arc<Runner>, task: &Task, view: &View, s: Status) -> bool {
+    let scope = r.scope(view);
+    match s {
+        Status::Failed => r.flag(&task.kw.ignore_errors, &scope, false, "ignore_errors").unwrap_or(false),
+        Status::Unreachable => r.flag(&task.kw.ignore_unreachable, &scope, false, "ignore_unreachable").unwrap_or(false),
+        _ => false,
+    }
+}
+
+fn clean(m: &Map) -> Map {
+    m.iter().filter(|(k, _)| k.as_str() != Some("_ansible_item_label_")).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// The verdict over all items.
+#[derive(Default)]
+struct Sum {
+    items: usize,
+    changed: bool,
+    failed: bool,
+    skipped: usize,
+    unreachable: bool,
+}
+
+impl Sum {
+    fn add(&mut self, a: &Attempt) {
+        self.items += 1;
+        self.changed |= a.is("changed");
+        self.failed |= a.is("failed");
+        self.skipped += usize::from(a.is("skipped"));
+        self.unreachable |= a.unreachable;
+    }
+    fn finish(&self, results: Vec<Value>) -> Map {
+        let mut m = Map::new();
+        let all_skipped = self.items > 0 && self.skipped == self.items;
+        m.insert("changed".into(), self.changed.into());
+        let msg = if self.failed {
+            m.insert("failed".into(), true.into());
+            "One or more items failed"
+        } else if self.unreachable {
+            m.insert("unreachable".into(), true.into());
+            "One or more items failed"
+        } else if all_skipped {
+            "All items skipped"
+        } else {
+            "All items completed"
+        };
+        if all_skipped {
+            m.insert("skipped".into(), true.into());
+        }
+        m.insert("msg".into(), msg.into());
+        m.insert("results".into(), Value::list(results));
+        m
+    }
+}

@@ -1,0 +1,398 @@
+//! A play: its hosts, batches and sections.
+
+use super::event::{Event, TaskInfo};
+use super::handlers::HandlerState;
+use super::runner::{Runner, origin};
+use super::select::TagFilter;
+use super::state::{Host, HostState, Phase, lock};
+use super::walk::{self, Frame};
+use crate::diag::{Error, Kind, Result};
+use crate::playbook::{Item, Play, PlayScope, Task};
+use crate::value::{Map, Value};
+use crate::vars::{PlayVars, View};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+/// A play under way, for one batch of hosts.
+pub struct PlayRun {
+    pub runner: Arc<Runner>,
+    pub play: Arc<Play>,
+    pub vars: Arc<PlayVars>,
+    pub hosts: Vec<Host>,
+    pub scope: PlayScope,
+    pub handlers: Mutex<Vec<Arc<HandlerState>>>,
+    pub tags: TagFilter,
+    pub free: bool,
+    pub force_handlers: bool,
+    pub max_fail: Option<f64>,
+    /// The play has ended for everybody (`end_play`, `any_errors_fatal`, `max_fail_percentage`).
+    pub broken: AtomicBool,
+    pub ended: AtomicBool,
+}
+
+impl PlayRun {
+    pub fn view(&self, host: &Arc<str>, task: Option<&Arc<Task>>) -> View {
+        let v = View::new(&self.runner.store, host).in_play(&self.vars);
+        match task {
+            Some(t) => v.for_task(t),
+            None => v,
+        }
+    }
+    /// For a `run_once` task, the hosts that share its result.
+    pub fn run_once_hosts(&self, task: &Task, _host: &Host, view: &View) -> Option<Vec<Arc<str>>> {
+        let once = self.runner.flag(&task.kw.run_once, &self.runner.scope(view), false, "run_once").unwrap_or(false);
+        (once && !self.free).then(|| self.hosts.iter().filter(|h| h.phase() != Phase::Unreachable).map(|h| h.name.clone()).collect())
+    }
+    /// Writes down who still takes part, for the magic variables.
+    pub fn refresh_alive(&self) {
+        let alive: Vec<Arc<str>> =
+            self.hosts.iter().filter(|h| matches!(h.phase(), Phase::Active | Phase::Ended)).map(|h| h.name.clone()).collect();
+        let whole: Vec<Arc<str>> = self
+            .vars
+            .all_hosts
+            .iter()
+            .filter(|h| !self.runner.state.is_out(h) && !self.hosts.iter().any(|x| x.name == **h && !alive.contains(h)))
+            .cloned()
+            .collect();
+        *self.vars.alive.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(alive);
+        *self.vars.alive_play.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(whole);
+    }
+}
+
+/// Runs a play; false if the run ends with it.
+pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
+    let localhost: Arc<str> = "localhost".into();
+    let plain = PlayVars {
+        play: play.clone(),
+        prompts: Arc::default(),
+        vars: play.vars.clone(),
+        import_vars: play.import_vars.clone(),
+        all_hosts: vec![],
+        batch: RwLock::default(),
+        alive: RwLock::default(),
+        alive_play: RwLock::default(),
+        exposed: RwLock::new(play.role_list.clone()),
+    };
+    let early = View::new(&r.store, &localhost).in_play(&Arc::new(plain));
+    let early_scope = r.scope(&early);
+    let prompts = super::prompt::ask(r, play, &early_scope)?;
+    let hosts = select_hosts(r, play, &early_scope)?;
+    let name = match &play.name {
+        Some(n) => r.engine.render(n, &early_scope).map(|v| v.to_str()).unwrap_or_else(|_| n.to_str()),
+        None => pattern_text(&play.hosts, r, &early_scope)?,
+    };
+    let free = match r.text(&play.strategy, &early_scope)?.unwrap_or_else(|| r.options.strategy.clone()).as_str() {
+        "linear" | "ansible.builtin.linear" | "debug" => false,
+        "free" | "ansible.builtin.free" | "host_pinned" | "ansible.builtin.host_pinned" => true,
+        other => {
+            return Err(Error::general(format!("Invalid play strategy specified: {other}"))
+                .at(play.strategy.as_ref().and_then(origin))
+                .help("there are linear, free and host_pinned"));
+        }
+    };
+    r.emit(Event::PlayStart { name: name.clone(), hosts: hosts.clone(), check: play_check(r, play, &early_scope), free });
+    if hosts.is_empty() {
+        r.emit(Event::NoHostsMatched);
+        return Ok(true);
+    }
+    let hosts: Vec<Arc<str>> = hosts.into_iter().filter(|h| !r.state.is_out(h)).collect();
+    let vars = Arc::new(PlayVars {
+        play: play.clone(),
+        prompts: Arc::new(prompts),
+        vars: play.vars.clone(),
+        import_vars: play.import_vars.clone(),
+        all_hosts: hosts.clone(),
+        batch: RwLock::default(),
+        alive: RwLock::default(),
+        alive_play: RwLock::new(Arc::new(hosts.clone())),
+        exposed: RwLock::new(play.role_list.clone()),
+    });
+    if hosts.is_empty() {
+        // everybody who could take part failed before
+        return Ok(false);
+    }
+    let view = View::new(&r.store, &hosts[0]).in_play(&vars);
+    let scope = r.scope(&view);
+    let batches = batches(r, play, &hosts, &scope)?;
+    let max_fail = match r.text(&play.max_fail_percentage, &scope)? {
+        Some(t) => Some(t.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
+            Error::general(format!("the field 'max_fail_percentage' has an invalid value ({t}), and could not be converted to a float."))
+        })?),
+        None => None,
+    };
+    let force_handlers = r.options.force_handlers || r.flag(&play.force_handlers, &scope, false, "force_handlers")?;
+    let count = batches.len();
+    for (i, batch) in batches.into_iter().enumerate() {
+        if i > 0 {
+            r.emit(Event::PlayStart { name: name.clone(), hosts: batch.clone(), check: play_check(r, play, &scope), free });
+        }
+        let run = PlayRun {
+            runner: r.clone(),
+            play: play.clone(),
+            vars: vars.clone(),
+            hosts: batch.iter().map(|h| Arc::new(HostState::new(h.clone()))).collect(),
+            scope: PlayScope::new(play.playbook_dir.clone(), vec![]),
+            handlers: Mutex::new(vec![]),
+            tags: TagFilter::new(&r.options.tags, &r.options.skip_tags),
+            free,
+            force_handlers,
+            max_fail,
+            broken: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        };
+        *vars.batch.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(batch.clone());
+        super::handlers::collect(&run, &play.handlers);
+        let outcome = run_batch(&run);
+        let failed: Vec<&Host> = run.hosts.iter().filter(|h| matches!(h.phase(), Phase::Failed | Phase::Unreachable)).collect();
+        for h in &failed {
+            let set = if h.phase() == Phase::Failed { &r.state.failed } else { &r.state.unreachable };
+            lock(set).insert(h.name.clone());
+        }
+        outcome?;
+        if run.broken.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        if failed.len() == batch.len() {
+            if count > 1 || i + 1 < count {
+                r.emit(Event::NoHostsRemaining);
+            }
+            return Ok(false);
+        }
+        if run.ended.load(Ordering::SeqCst) {
+            break;
+        }
+    }
+    Ok(true)
+}
+
+fn play_check(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) -> bool {
+    r.flag(&play.kw.check_mode, scope, r.options.check, "check_mode").unwrap_or(r.options.check)
+}
+
+fn pattern_text(hosts: &Value, r: &Arc<Runner>, scope: &crate::template::Scope) -> Result<String> {
+    let v = r.engine.render(hosts, scope).map_err(|e| match e.kind() {
+        Kind::Undefined => e.context("The field 'hosts' has an undefined variable").at(origin(hosts)),
+        _ => e.at(origin(hosts)),
+    })?;
+    Ok(match v {
+        Value::List(l) => l.iter().map(Value::to_str).collect::<Vec<_>>().join(","),
+        other => other.to_str(),
+    })
+}
+
+fn select_hosts(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) -> Result<Vec<Arc<str>>> {
+    let pattern = pattern_text(&play.hosts, r, scope)?;
+    let mut hosts = r.store.inventory().select(&pattern).map_err(|e| e.at(origin(&play.hosts).or(Some(play.span))))?;
+    for w in r.store.inventory().take_warnings() {
+        r.warn(w);
+    }
+    if let Some(l) = &r.limit {
+        hosts.retain(|h| l.contains(h));
+    }
+    match r.text(&play.order, scope)?.as_deref() {
+        None | Some("inventory") => {}
+        Some("sorted") => hosts.sort(),
+        Some("reverse_sorted") => {
+            hosts.sort();
+            hosts.reverse();
+        }
+        Some("reverse_inventory") => hosts.reverse(),
+        Some("shuffle") => {
+            use rand::seq::SliceRandom;
+            hosts.shuffle(&mut rand::rng());
+        }
+        Some(other) => {
+            return Err(Error::parse(format!("Invalid 'order' specified for inventory hosts: {other}"))
+                .at(play.order.as_ref().and_then(origin))
+                .help("there are inventory, sorted, reverse_sorted, reverse_inventory and shuffle"));
+        }
+    }
+    Ok(hosts)
+}
+
+/// Cuts the hosts in batches as `serial` says: numbers or percentages, the last one repeats.
+fn batches(r: &Arc<Runner>, play: &Play, hosts: &[Arc<str>], scope: &crate::template::Scope) -> Result<Vec<Vec<Arc<str>>>> {
+    let mut sizes = vec![];
+    for s in &play.serial {
+        let v = r.engine.render(s, scope)?;
+        let list: Vec<Value> = match v {
+            Value::List(l) => l.to_vec(),
+            other => vec![other],
+        };
+        for v in list {
+            let t = v.to_str();
+            let t = t.trim();
+            let bad = || Error::general(format!("'{t}' is not a number of hosts for 'serial'")).at(origin(s));
+            let n = match t.strip_suffix('%') {
+                Some(p) => {
+                    let p: f64 = p.trim().parse().map_err(|_| bad())?;
+                    ((p / 100.0) * hosts.len() as f64).max(1.0) as usize
+                }
+                None => t.parse::<i64>().map_err(|_| bad())?.max(0) as usize,
+            };
+            sizes.push(n);
+        }
+    }
+    if sizes.is_empty() || (sizes.len() == 1 && sizes[0] == 0) {
+        return Ok(vec![hosts.to_vec()]);
+    }
+    let (mut out, mut rest, mut i) = (vec![], hosts, 0);
+    while !rest.is_empty() {
+        let n = sizes[i.min(sizes.len() - 1)];
+        let n = if n == 0 { rest.len() } else { n.min(rest.len()) };
+        out.push(rest[..n].to_vec());
+        rest = &rest[n..];
+        i += 1;
+    }
+    Ok(out)
+}
+
+fn run_batch(p: &PlayRun) -> Result<()> {
+    p.refresh_alive();
+    load_vars_files(p, &p.hosts)?;
+    if p.free {
+        // each host goes through the play by itself
+        let results: Vec<Result<()>> =
+            p.runner.workers.install(|| p.hosts.par_iter().map(|h| sections(p, std::slice::from_ref(h))).collect());
+        return results.into_iter().collect();
+    }
+    sections(p, &p.hosts)
+}
+
+fn sections(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+    gather(p, hosts)?;
+    let f = Frame::default();
+    let parts: [&[&[Item]]; 3] = [&[&p.play.pre_tasks], &[&p.play.roles, &p.play.tasks], &[&p.play.post_tasks]];
+    for part in parts {
+        for items in part {
+            walk::items(p, items, hosts, f)?;
+        }
+        super::handlers::flush(p, hosts)?;
+    }
+    Ok(())
+}
+
+/// Reads the play's `vars_files` for hosts; files whose names are not known yet wait.
+pub fn load_vars_files(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+    if p.play.vars_files.is_empty() {
+        return Ok(());
+    }
+    let r = &p.runner;
+    for h in hosts {
+        let view = p.view(&h.name, None);
+        let mut layers: Vec<Arc<Map>> = vec![];
+        for choice in &p.play.vars_files {
+            // each file may use the variables of those before it
+            *view.own.vars_files.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(layers.clone());
+            if let Some(m) = first_file(r, p, choice, &view)? {
+                layers.push(m);
+            }
+        }
+        *view.own.vars_files.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(layers);
+    }
+    Ok(())
+}
+
+fn first_file(r: &Arc<Runner>, p: &PlayRun, choice: &[Value], view: &View) -> Result<Option<Arc<Map>>> {
+    let scope = r.scope(view);
+    let mut tried = vec![];
+    let mut names = vec![];
+    for c in choice {
+        match r.engine.render(c, &scope) {
+            Ok(Value::List(l)) => names.extend(l.iter().map(Value::to_str)),
+            Ok(v) => names.push(v.to_str()),
+            Err(e) if e.kind() == Kind::Undefined => {
+                // a name that needs facts is tried again once they are gathered
+                if view.own.facts.read().unwrap_or_else(|e| e.into_inner()).is_empty() {
+                    return Ok(None);
+                }
+                return Err(e.at(origin(c)));
+            }
+            Err(e) => return Err(e.at(origin(c))),
+        }
+    }
+    for name in names {
+        let path = match scope.files.find("vars", &name) {
+            Some(path) => path,
+            None => {
+                tried.push(name);
+                continue;
+            }
+        };
+        let node = r.loader.read(&path)?;
+        return match node.to_value() {
+            Value::Map(m) => Ok(Some(m)),
+            Value::Null => Ok(Some(Arc::default())),
+            _ => Err(node.error(format!("{path} must be stored as a dictionary/hash"))),
+        };
+    }
+    Err(Error::general(format!("vars file {} was not found", tried.join(", ")))
+        .at(choice.first().and_then(origin).or(Some(p.play.span)))
+        .help("the file is looked for in vars/ and beside the playbook"))
+}
+
+/// Gathers facts at the start of the play, if it wants them.
+fn gather(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+    let r = &p.runner;
+    let Some(first) = hosts.first() else { return Ok(()) };
+    let scope = r.scope(&p.view(&first.name, None));
+    let wanted = match (&p.play.gather_facts, r.options.gathering.as_str()) {
+        (Some(v), _) => r.flag(&Some(v.clone()), &scope, true, "gather_facts")?,
+        (None, "explicit") => false,
+        (None, _) => true,
+    };
+    if !wanted {
+        return Ok(());
+    }
+    let smart = r.options.gathering == "smart" && p.play.gather_facts.is_none();
+    let todo: Vec<Host> = hosts
+        .iter()
+        .filter(|h| !smart || r.store.host(&h.name).facts.read().unwrap_or_else(|e| e.into_inner()).is_empty())
+        .cloned()
+        .collect();
+    if todo.is_empty() {
+        return Ok(());
+    }
+    let mut args = Map::new();
+    for (k, v) in [("gather_subset", &p.play.gather_subset), ("gather_timeout", &p.play.gather_timeout), ("fact_path", &p.play.fact_path)] {
+        if let Some(v) = v {
+            args.insert(k.into(), v.clone());
+        }
+    }
+    let task = Arc::new(walk::implicit_task(p, "Gathering Facts", "ansible.builtin.gather_facts", args));
+    walk::task(p, &task, &todo, Frame::default())?;
+    load_vars_files(p, hosts)?;
+    Ok(())
+}
+
+/// What events tell of a task.
+pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
+    let r = &p.runner;
+    let view = p.view(host, Some(task));
+    let scope = r.scope(&view);
+    let name = match &task.name {
+        Some(n) if n.needs_render() => r.engine.render(n, &scope).map(|v| v.to_str()).unwrap_or_else(|_| n.to_str()),
+        Some(n) => n.to_str(),
+        None => String::new(),
+    };
+    let own = if name.is_empty() { task.action.clone() } else { name };
+    let role = task.role.as_ref().map(|r| r.name.clone());
+    let label = match &role {
+        Some(r) => format!("{r} : {own}"),
+        None => own.clone(),
+    };
+    Arc::new(TaskInfo {
+        id: task.id,
+        label,
+        name: own,
+        action: task.action.clone(),
+        role,
+        span: task.span,
+        is_handler: task.is_handler,
+        check: r.flag(&task.kw.check_mode, &scope, r.options.check, "check_mode").unwrap_or(r.options.check),
+        no_log: r.flag(&task.kw.no_log, &scope, r.options.defaults.no_log, "no_log").unwrap_or(true),
+        loops: task.loop_.is_some(),
+        args: task.args.clone(),
+    })
+}

@@ -1,0 +1,83 @@
+//! `vars_prompt`: asks the operator before a play.
+
+use super::runner::Runner;
+use crate::diag::{Error, Result};
+use crate::playbook::{Play, Prompt};
+use crate::template::Scope;
+use crate::value::{Key, Map, Value};
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
+
+/// The answers to a play's prompts; names set by `-e` are not asked for.
+pub fn ask(r: &Arc<Runner>, play: &Play, scope: &Scope) -> Result<Map> {
+    let mut out = Map::new();
+    for p in &play.vars_prompt {
+        if r.store.extra.contains_key(p.name.as_str()) {
+            continue;
+        }
+        let text = |v: &Option<Value>| v.as_ref().map(|v| r.engine.render(v, scope)).transpose();
+        let default = text(&p.default)?;
+        let prompt = text(&p.prompt)?.map(|v| v.to_str()).unwrap_or_else(|| p.name.clone());
+        let answer = answer(r, p, &prompt, default.as_ref())?;
+        let answer = match &p.encrypt {
+            Some(how) => encrypt(r, &answer, how, p, scope)?,
+            None => answer,
+        };
+        // what is typed is no template: not for `unsafe` prompts, and not in what came from a pipe either
+        out.insert(Key::from(p.name.as_str()), Value::plain(answer));
+    }
+    Ok(out)
+}
+
+fn answer(r: &Arc<Runner>, p: &Prompt, prompt: &str, default: Option<&Value>) -> Result<String> {
+    let shown = match default {
+        Some(d) => format!("{prompt} [{}]: ", d.to_str()),
+        None => format!("{prompt}: "),
+    };
+    if !std::io::stdin().is_terminal() {
+        r.warn("Not prompting as we are not in interactive mode");
+        return Ok(default.map(Value::to_str).unwrap_or_default());
+    }
+    loop {
+        let a = read_line(&shown, p.private)?;
+        if p.confirm {
+            let b = read_line(&format!("confirm {shown}"), p.private)?;
+            if a != b {
+                eprintln!("***** VALUES ENTERED DO NOT MATCH ****");
+                continue;
+            }
+        }
+        return Ok(if a.is_empty() { default.map(Value::to_str).unwrap_or(a) } else { a });
+    }
+}
+
+/// Reads a line from the terminal, without echo if it is private.
+pub fn read_line(prompt: &str, private: bool) -> Result<String> {
+    print!("{prompt}");
+    std::io::stdout().flush()?;
+    let stdin = std::io::stdin();
+    let saved = if private { nix::sys::termios::tcgetattr(&stdin).ok() } else { None };
+    if let Some(t) = &saved {
+        let mut quiet = t.clone();
+        quiet.local_flags.remove(nix::sys::termios::LocalFlags::ECHO);
+        let _ = nix::sys::termios::tcsetattr(&stdin, nix::sys::termios::SetArg::TCSANOW, &quiet);
+    }
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line);
+    if let Some(t) = &saved {
+        let _ = nix::sys::termios::tcsetattr(&stdin, nix::sys::termios::SetArg::TCSANOW, t);
+        println!();
+    }
+    read?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_string())
+}
+
+fn encrypt(r: &Arc<Runner>, plain: &str, how: &str, p: &Prompt, scope: &Scope) -> Result<String> {
+    let mut locals = Map::new();
+    locals.insert("_plain".into(), Value::plain(plain));
+    locals.insert("_how".into(), how.into());
+    locals.insert("_salt".into(), p.salt.as_deref().map(Value::plain).unwrap_or_default());
+    let scope = r.engine.with_extra(locals, scope);
+    let expr = if p.salt.is_some() { "_plain | password_hash(_how, _salt)" } else { "_plain | password_hash(_how)" };
+    r.engine.eval(expr, &scope).map(|v| v.to_str()).map_err(|e| Error::general(format!("vars_prompt {}: {}", p.name, e.message())))
+}

@@ -1,0 +1,234 @@
+//! What follows from a result: registered names, facts, effects, notifications, counts.
+
+use super::event::{Event, Status, TaskInfo, TaskResult};
+use super::looping::{HostOutcome, ignores};
+use super::play::PlayRun;
+use super::runner::Runner;
+use super::state::{Host, Phase, lock};
+use crate::actions::Effect;
+use crate::diag::Result;
+use crate::playbook::Task;
+use crate::value::{Key, Map, Value};
+use crate::vars::View;
+use std::sync::Arc;
+
+/// Effects within a loop that the next item must see.
+pub fn apply_early(r: &Arc<Runner>, view: &View, e: &Effect) {
+    match e {
+        Effect::SetFacts { vars, .. } => {
+            let h = r.store.host(&view.host);
+            for (k, v) in vars {
+                h.set_fact(&k.to_string(), v.clone());
+            }
+        }
+        Effect::IncludeVars(vars) => {
+            let h = r.store.host(&view.host);
+            for (k, v) in vars {
+                h.register(&k.to_string(), v.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Settles a result: answers true if the host failed at this task.
+pub fn settle(p: &PlayRun, task: &Arc<Task>, info: &Arc<TaskInfo>, host: &Host, o: HostOutcome, rescuable: bool) -> Result<bool> {
+    let r = &p.runner;
+    let view = p.view(&host.name, Some(task));
+    let mut result = o.result;
+    result.ignored = ignores(r, task, &view, result.status);
+    let delegate_facts = r.flag(&task.kw.delegate_facts, &r.scope(&view), false, "delegate_facts").unwrap_or(false);
+    let run_once_hosts = p.run_once_hosts(task, host, &view);
+    let targets: Vec<Arc<str>> = match &run_once_hosts {
+        Some(all) => all.clone(),
+        None => vec![host.name.clone()],
+    };
+    for (facts, to) in &o.facts {
+        for t in fact_targets(&targets, to, delegate_facts) {
+            take_facts(r, &t, facts);
+        }
+    }
+    for (e, to) in &o.effects {
+        apply(p, &targets, host, e, to, delegate_facts, &mut result)?;
+    }
+    if let Some(name) = &task.register {
+        let shown = registered(&result.data);
+        for t in &targets {
+            r.store.host(t).register(name, Value::map(shown.clone()));
+        }
+    }
+    if result.status == Status::Changed || (result.status == Status::Failed && any_changed(&result.data)) {
+        // a failed task notifies nothing; a changed one tells its handlers
+        if result.status == Status::Changed {
+            for t in &targets {
+                super::handlers::notify(p, task, t, &view)?;
+            }
+        }
+    }
+    let failed = count(r, host, &result, rescuable);
+    if failed && result.status == Status::Failed {
+        remember_failure(r, host, task, &result);
+    }
+    if failed {
+        host.set(if result.status == Status::Unreachable { Phase::Unreachable } else { Phase::Failed });
+    }
+    for w in texts(result.data.get("warnings")) {
+        r.warn(w);
+    }
+    for d in result.data.get("deprecations").and_then(Value::as_list).unwrap_or_default() {
+        if let Some(m) = d.get("msg") {
+            r.emit(Event::Deprecation(m.to_str()));
+        }
+    }
+    r.emit(Event::Result { task: info.clone(), result: Arc::new(result) });
+    Ok(failed)
+}
+
+fn any_changed(m: &Map) -> bool {
+    m.get("changed").is_some_and(Value::truthy)
+}
+
+fn texts(v: Option<&Value>) -> Vec<String> {
+    v.and_then(Value::as_list).unwrap_or_default().iter().map(Value::to_str).collect()
+}
+
+/// The result as a variable: without the keys that are the engine's own.
+pub fn registered(data: &Map) -> Map {
+    data.iter()
+        .filter(|(k, _)| !k.as_str().is_some_and(|k| k.starts_with("_ansible_") && k != "_ansible_item_label" || k == "invocation"))
+        .map(|(k, v)| (k.clone(), v.untrusted()))
+        .collect()
+}
+
+fn fact_targets(hosts: &[Arc<str>], to: &Option<String>, delegate_facts: bool) -> Vec<Arc<str>> {
+    match to {
+        Some(d) if delegate_facts => vec![d.as_str().into()],
+        _ => hosts.to_vec(),
+    }
+}
+
+fn take_facts(r: &Arc<Runner>, host: &Arc<str>, facts: &Map) {
+    let dropped = r.store.host(host).add_facts(facts);
+    for d in dropped {
+        r.warn(format!("Removed restricted key from module data: {d}"));
+    }
+}
+
+fn apply(p: &PlayRun, targets: &[Arc<str>], host: &Host, e: &Effect, to: &Option<String>, delegate_facts: bool, result: &mut TaskResult) -> Result<()> {
+    let r = &p.runner;
+    match e {
+        Effect::SetFacts { vars, cacheable } => {
+            for t in fact_targets(targets, to, delegate_facts) {
+                let h = r.store.host(&t);
+                for (k, v) in vars {
+                    h.set_fact(&k.to_string(), v.clone());
+                }
+                if *cacheable {
+                    h.add_facts(vars);
+                }
+            }
+        }
+        Effect::IncludeVars(vars) => {
+            for t in fact_targets(targets, to, delegate_facts) {
+                let h = r.store.host(&t);
+                for (k, v) in vars {
+                    h.register(&k.to_string(), v.clone());
+                }
+            }
+        }
+        Effect::AddHost { name, groups, vars } => {
+            let changed = r.store.change_inventory(|inv| inv.add_runtime_host(name, groups, vars))?;
+            mark_changed(result, changed);
+        }
+        Effect::GroupBy { group, parents } => {
+            let changed = r.store.change_inventory(|inv| inv.add_runtime_group(&host.name, group, parents))?;
+            mark_changed(result, changed);
+        }
+        Effect::SetStats { data, per_host, aggregate } => {
+            let key = if *per_host { host.name.to_string() } else { "_run".to_string() };
+            let mut custom = lock(&r.state.custom);
+            let slot = custom.entry(key).or_default();
+            for (k, v) in data {
+                add_stat(slot, k, v, *aggregate);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mark_changed(result: &mut TaskResult, changed: bool) {
+    if changed && result.status == Status::Ok {
+        result.status = Status::Changed;
+    }
+    let now = changed || result.data.get("changed").is_some_and(Value::truthy);
+    result.data.insert("changed".into(), now.into());
+}
+
+/// Aggregation as set_stats documents it: maps merge, everything else is added.
+fn add_stat(slot: &mut Map, k: &Key, v: &Value, aggregate: bool) {
+    let merged = match (slot.get(k), aggregate) {
+        (Some(Value::Map(a)), true) if v.as_map().is_some() => {
+            let mut m = (**a).clone();
+            m.extend(v.as_map().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+            Value::map(m)
+        }
+        (Some(Value::Int(a)), true) if v.as_int().is_some() => Value::Int(a + v.as_int().unwrap_or(0)),
+        (Some(Value::List(a)), true) if v.as_list().is_some() => {
+            Value::list(a.iter().chain(v.as_list().unwrap_or_default()).cloned().collect())
+        }
+        (Some(Value::Str(a)), true) if v.as_str().is_some() => Value::plain(format!("{}{}", a.text, v.to_str())),
+        _ => v.clone(),
+    };
+    slot.insert(k.clone(), merged);
+}
+
+/// Counts a result; true if the host failed.
+fn count(r: &Arc<Runner>, host: &Host, result: &TaskResult, rescuable: bool) -> bool {
+    let mut failed = false;
+    r.state.count(&host.name, |c| match result.status {
+        Status::Ok => c.ok += 1,
+        Status::Changed => {
+            c.ok += 1;
+            c.changed += 1;
+        }
+        Status::Skipped => c.skipped += 1,
+        Status::Failed if result.ignored => {
+            c.ok += 1;
+            c.ignored += 1;
+            if any_changed(&result.data) {
+                c.changed += 1;
+            }
+        }
+        Status::Failed => {
+            failed = true;
+            if rescuable {
+                c.rescued += 1;
+            } else {
+                c.failed += 1;
+            }
+        }
+        Status::Unreachable if result.ignored => {
+            c.skipped += 1;
+            c.ignored += 1;
+        }
+        Status::Unreachable => {
+            failed = true;
+            c.unreachable += 1;
+        }
+    });
+    failed
+}
+
+/// `ansible_failed_task` and `ansible_failed_result`, for rescue sections.
+fn remember_failure(r: &Arc<Runner>, host: &Host, task: &Task, result: &TaskResult) {
+    let h = r.store.host(&host.name);
+    let mut t = Map::new();
+    t.insert("name".into(), task.name.as_ref().map(|n| Value::plain(n.to_str())).unwrap_or_else(|| "".into()));
+    t.insert("action".into(), task.action.as_str().into());
+    t.insert("args".into(), Value::map(task.args.clone()).untrusted());
+    t.insert("tags".into(), Value::list(task.tags.clone()).untrusted());
+    t.insert("register".into(), task.register.as_deref().map(Value::plain).unwrap_or_default());
+    t.insert("uuid".into(), format!("task-{}", task.id).into());
+    h.set_fact("ansible_failed_task", Value::map(t));
+    h.set_fact("ansible_failed_result", Value::map(registered(&result.data)));
+}

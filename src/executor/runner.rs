@@ -1,0 +1,243 @@
+//! The run as a whole: playbooks one after the other, then the recap and the exit code.
+
+use super::event::{Event, Sink};
+use super::options::Options;
+use super::state::{RunState, lock};
+use crate::diag::Result;
+use crate::playbook::{Loader, Playbook};
+use crate::template::{Engine, FileScope, InventoryView, Scope, VaultOpener, Vars, Warn};
+use crate::transport::Pool;
+use crate::value::Value;
+use crate::vars::{Store, View};
+use camino::Utf8Path;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+/// Everything a run needs; shared by all threads.
+pub struct Runner {
+    pub options: Options,
+    pub store: Arc<Store>,
+    pub engine: Engine,
+    pub loader: Arc<Loader>,
+    pub pool: Arc<Pool>,
+    pub sink: Arc<dyn Sink>,
+    pub state: RunState,
+    /// Reloads the inventory (`meta: refresh_inventory`).
+    pub reload: Box<dyn Fn() -> Result<crate::inventory::Inventory> + Send + Sync>,
+    /// Hosts chosen by `--limit`, if given.
+    pub limit: Option<HashSet<Arc<str>>>,
+    warned: Mutex<HashSet<String>>,
+    pub(super) workers: rayon::ThreadPool,
+}
+
+/// Exit codes of a run, as Ansible's.
+pub mod exit {
+    pub const OK: i32 = 0;
+    pub const FAILED: i32 = 2;
+    pub const UNREACHABLE: i32 = 4;
+}
+
+impl Runner {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        options: Options,
+        store: Arc<Store>,
+        engine: Engine,
+        loader: Arc<Loader>,
+        pool: Arc<Pool>,
+        sink: Arc<dyn Sink>,
+        reload: Box<dyn Fn() -> Result<crate::inventory::Inventory> + Send + Sync>,
+        limit: Option<HashSet<Arc<str>>>,
+    ) -> Result<Arc<Runner>> {
+        let workers = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.forks.max(1))
+            .thread_name(|i| format!("fork-{i}"))
+            .stack_size(8 << 20)
+            .build()
+            .map_err(|e| crate::diag::Error::general(format!("cannot start {} forks: {e}", options.forks)))?;
+        let state = RunState::default();
+        state.waiting_for_start.store(options.start_at_task.is_some(), Ordering::SeqCst);
+        Ok(Arc::new(Runner { options, store, engine, loader, pool, sink, state, reload, limit, warned: Mutex::default(), workers }))
+    }
+
+    pub fn emit(&self, e: Event) {
+        self.sink.event(e);
+    }
+
+    /// Shows a warning, once for each text.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        if lock(&self.warned).insert(text.clone()) {
+            self.emit(Event::Warning(text));
+        }
+    }
+
+    /// Runs the playbooks and answers the exit code.
+    pub fn run(self: &Arc<Self>, playbooks: &[Playbook]) -> Result<i32> {
+        let mut failure = None;
+        'all: for book in playbooks {
+            self.emit(Event::PlaybookStart { path: book.path.to_string(), plays: book.plays.len() });
+            for w in self.loader.take_warnings() {
+                self.warn(w.message().to_string());
+            }
+            for play in &book.plays {
+                match super::play::run(self, play) {
+                    Ok(true) => {}
+                    Ok(false) => break 'all,
+                    Err(e) => {
+                        failure = Some(e);
+                        break 'all;
+                    }
+                }
+            }
+        }
+        if let Some(e) = failure {
+            return Err(e);
+        }
+        self.stats();
+        Ok(self.exit_code())
+    }
+
+    /// Emits the recap.
+    pub fn stats(&self) {
+        let hosts = lock(&self.state.counts).clone();
+        let custom = lock(&self.state.custom).clone();
+        self.emit(Event::Stats { hosts, custom });
+    }
+
+    pub fn exit_code(&self) -> i32 {
+        let mut code = exit::OK;
+        if !lock(&self.state.failed).is_empty() {
+            code |= exit::FAILED;
+        }
+        if !lock(&self.state.unreachable).is_empty() {
+            code |= exit::UNREACHABLE;
+        }
+        // Ansible answers 4 when hosts were unreachable, whatever else failed
+        if code & exit::UNREACHABLE != 0 { exit::UNREACHABLE } else { code }
+    }
+
+    /// A template scope over a host's variables, with the files that `view`'s task may look for.
+    pub(super) fn scope(self: &Arc<Self>, view: &View) -> Scope {
+        Scope::new(Arc::new(view.clone()), self.files(view))
+    }
+
+    fn files(self: &Arc<Self>, view: &View) -> Arc<FileScope> {
+        let mut search = vec![];
+        let mut role_path = None;
+        if let Some(t) = &view.task {
+            if let Some(r) = &t.role {
+                role_path = Some(r.path.clone());
+                search.extend(r.chain().iter().map(|r| r.path.clone()));
+            }
+            if let Some(d) = t.file.parent().filter(|d| !d.as_str().is_empty()) {
+                search.push(d.to_owned());
+            }
+        }
+        let playbook_dir = view.play.as_ref().map(|p| p.play.playbook_dir.clone()).unwrap_or_else(|| self.store.base_dir.clone());
+        search.push(playbook_dir.clone());
+        let weak = Arc::downgrade(self);
+        Arc::new(FileScope {
+            search,
+            playbook_dir,
+            role_path,
+            check_mode: self.options.check,
+            warn: Warn(Some(Arc::new(move |t: &str| {
+                if let Some(r) = weak.upgrade() {
+                    r.warn(t);
+                }
+            }))),
+            inventory: Some(Arc::new(InventoryOf(self.store.clone()))),
+            vault: Some(Arc::new(VaultOf(self.store.clone()))),
+            ..FileScope::default()
+        })
+    }
+
+    /// A file of the controller, decrypted if it is vaulted.
+    pub(super) fn read_file(&self, path: &Utf8Path) -> Result<Vec<u8>> {
+        let bytes = std::fs::read(path).map_err(|e| {
+            crate::diag::Error::general(format!("an error occurred while trying to read the file '{path}': {e}"))
+        })?;
+        if bytes.starts_with(b"$ANSIBLE_VAULT;") {
+            let text = String::from_utf8_lossy(&bytes);
+            return self.store.secrets.decrypt(&text).map_err(|e| e.context(path));
+        }
+        Ok(bytes)
+    }
+
+    /// Renders a play's or task's keyword to a boolean.
+    pub(super) fn flag(&self, v: &Option<Value>, scope: &Scope, default: bool, name: &str) -> Result<bool> {
+        let Some(v) = v else { return Ok(default) };
+        let r = if v.needs_render() { self.engine.render(v, scope)? } else { v.clone() };
+        if r.is_null() || crate::template::is_omit(&r) {
+            return Ok(default);
+        }
+        match r.to_bool_loose() {
+            Some(b) => Ok(b),
+            None => Err(crate::diag::Error::general(format!(
+                "the field '{name}' has an invalid value ({}), and could not be converted to a bool.",
+                r.to_str()
+            ))
+            .at(origin(v))),
+        }
+    }
+
+    /// Renders a keyword to text; `None` if it is not set (or omitted).
+    pub(super) fn text(&self, v: &Option<Value>, scope: &Scope) -> Result<Option<String>> {
+        let Some(v) = v else { return Ok(None) };
+        let r = if v.needs_render() { self.engine.render(v, scope)? } else { v.clone() };
+        Ok((!r.is_null() && !crate::template::is_omit(&r)).then(|| r.to_str()))
+    }
+
+    /// Renders a keyword to a whole number.
+    pub(super) fn number(&self, v: &Option<Value>, scope: &Scope, name: &str) -> Result<Option<i64>> {
+        match self.text(v, scope)? {
+            None => Ok(None),
+            Some(t) if t.trim().is_empty() => Ok(None),
+            Some(t) => t.trim().parse::<f64>().map(|f| Some(f as i64)).map_err(|_| {
+                crate::diag::Error::general(format!(
+                    "the field '{name}' has an invalid value ({t}), and could not be converted to an int."
+                ))
+                .at(v.as_ref().and_then(origin))
+            }),
+        }
+    }
+}
+
+pub(super) fn origin(v: &Value) -> Option<crate::diag::Span> {
+    match v {
+        Value::Str(s) => s.origin,
+        _ => None,
+    }
+}
+
+struct InventoryOf(Arc<Store>);
+impl fmt::Debug for InventoryOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InventoryOf")
+    }
+}
+impl InventoryView for InventoryOf {
+    fn select(&self, pattern: &str) -> Result<Vec<Arc<str>>> {
+        self.0.inventory().select(pattern)
+    }
+}
+
+struct VaultOf(Arc<Store>);
+impl fmt::Debug for VaultOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VaultOf")
+    }
+}
+impl VaultOpener for VaultOf {
+    fn open(&self, envelope: &str) -> Result<Vec<u8>> {
+        self.0.secrets.decrypt(envelope)
+    }
+}
+
+/// Whether a view knows a variable.
+pub(super) fn defined(view: &View, name: &str) -> bool {
+    matches!(view.get(name), Ok(Some(_)))
+}

@@ -1,0 +1,78 @@
+//! What is known of each host during a play, and of the whole run.
+
+use super::event::Counts;
+use crate::value::Map;
+use indexmap::{IndexMap, IndexSet};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub(super) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Whether a host still takes part in the play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Active = 0,
+    Failed = 1,
+    Unreachable = 2,
+    /// `meta: end_host` and its kin.
+    Ended = 3,
+}
+
+/// A host in a play.
+#[derive(Debug)]
+pub struct HostState {
+    pub name: Arc<str>,
+    phase: AtomicU8,
+    /// Set by `meta: end_role`, with the id of the role that ends.
+    pub end_role: Mutex<Option<usize>>,
+    /// `ansible_failed_task` and `ansible_failed_result` of the failure being rescued.
+    pub fact_gathered: AtomicBool,
+}
+
+impl HostState {
+    pub fn new(name: Arc<str>) -> HostState {
+        HostState { name, phase: AtomicU8::new(0), end_role: Mutex::default(), fact_gathered: AtomicBool::new(false) }
+    }
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Active,
+            1 => Phase::Failed,
+            2 => Phase::Unreachable,
+            _ => Phase::Ended,
+        }
+    }
+    pub fn set(&self, p: Phase) {
+        self.phase.store(p as u8, Ordering::SeqCst);
+    }
+    pub fn is_active(&self) -> bool {
+        self.phase() == Phase::Active
+    }
+}
+
+pub type Host = Arc<HostState>;
+
+/// What lasts over all plays of a run.
+#[derive(Debug, Default)]
+pub struct RunState {
+    pub counts: Mutex<IndexMap<Arc<str>, Counts>>,
+    /// Hosts that failed or could not be reached: later plays leave them out.
+    pub failed: Mutex<IndexSet<Arc<str>>>,
+    pub unreachable: Mutex<IndexSet<Arc<str>>>,
+    /// `set_stats`: by host, and `_run` for the whole.
+    pub custom: Mutex<IndexMap<String, Map>>,
+    /// True until the task named by `--start-at-task` is met.
+    pub waiting_for_start: AtomicBool,
+    /// The operator chose to go on without asking (`--step`).
+    pub step_all: AtomicBool,
+}
+
+impl RunState {
+    pub fn count(&self, host: &Arc<str>, f: impl FnOnce(&mut Counts)) {
+        f(lock(&self.counts).entry(host.clone()).or_default());
+    }
+    pub fn is_out(&self, host: &Arc<str>) -> bool {
+        lock(&self.failed).contains(host) || lock(&self.unreachable).contains(host)
+    }
+}

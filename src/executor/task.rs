@@ -1,0 +1,509 @@
+//! One task on one host: conditions, arguments, delegation, retries, and the result's verdict.
+
+use super::conditions::{all, first_false};
+use super::connection::{self, HostRemote};
+use super::event::{Event, Status, TaskInfo, TaskResult};
+use super::runner::Runner;
+use crate::actions::{self, ActionCtx, ActionError, Done, Effect, Remote};
+use crate::diag::{Error, Kind, Result};
+use crate::modules;
+use crate::playbook::Task;
+use crate::proto::{AsyncJob, Request};
+use crate::template::Scope;
+use crate::transport::CallError;
+use crate::value::{Map, Value};
+use crate::vars::View;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What one attempt of a task (one item of it) gave.
+pub struct Attempt {
+    pub data: Map,
+    pub effects: Vec<Effect>,
+    pub unreachable: bool,
+    pub verbose_always: bool,
+    pub error: Option<Error>,
+    pub delegated_to: Option<String>,
+}
+
+impl Attempt {
+    pub fn of(data: Map) -> Attempt {
+        Attempt { data, effects: vec![], unreachable: false, verbose_always: false, error: None, delegated_to: None }
+    }
+    pub fn failed(e: Error) -> Attempt {
+        let mut data = Map::new();
+        data.insert("changed".into(), false.into());
+        data.insert("failed".into(), true.into());
+        data.insert("msg".into(), e.message().into());
+        Attempt { error: Some(e), ..Attempt::of(data) }
+    }
+    pub fn is(&self, key: &str) -> bool {
+        self.data.get(key).is_some_and(|v| v.to_bool_loose().unwrap_or(false))
+    }
+}
+
+/// One task (or one of its items) about to run on a host.
+pub struct Work<'a> {
+    pub runner: &'a Arc<Runner>,
+    pub task: &'a Arc<Task>,
+    pub info: &'a Arc<TaskInfo>,
+    /// The host's variables, with those of the loop.
+    pub view: View,
+    pub item: Option<String>,
+}
+
+impl Work<'_> {
+    /// Runs it; never fails, since every error is the task's own failure.
+    pub fn run(&self) -> Attempt {
+        self.attempt().unwrap_or_else(Attempt::failed)
+    }
+
+    fn attempt(&self) -> Result<Attempt> {
+        let r = self.runner;
+        let scope = r.scope(&self.view);
+        if let Some(cond) = first_false(r, &self.task.when, &scope)? {
+            return Ok(skipped(cond));
+        }
+        let no_log = r.flag(&self.task.kw.no_log, &scope, r.options.defaults.no_log, "no_log")?;
+        let (host, remote_scope, delegated_to) = self.target(&scope)?;
+        let params = connection::params(r, &host, self.task, &remote_scope, delegated_to.is_some())?;
+        let become_ = connection::escalation(r, self.task, &remote_scope)?;
+        let env = connection::environment(r, self.task, &scope)?;
+        let check = r.flag(&self.task.kw.check_mode, &scope, r.options.check, "check_mode")?;
+        let diff = r.flag(&self.task.kw.diff, &scope, r.options.diff, "diff")?;
+        let timeout = r.number(&self.task.kw.timeout, &scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
+        let mut hints = serde_json::Map::new();
+        hints.insert("verbosity".into(), r.options.verbosity.into());
+        let remote = HostRemote { runner: r, params, become_, env, no_log, hints };
+        let (args, raw_args) = self.arguments(&scope)?;
+        let call = Call { work: self, scope: &scope, remote: &remote, check, diff, timeout: timeout.max(0) as u64, raw_args: &raw_args, host: &host };
+        let mut out = call.with_retries(args)?;
+        out.delegated_to = delegated_to;
+        if out.data.contains_key("diff") && !diff {
+            out.data.shift_remove("diff");
+        }
+        Ok(out)
+    }
+
+    /// The host to work on, and the variables its connection is made from.
+    fn target(&self, scope: &Scope) -> Result<(Arc<str>, Scope, Option<String>)> {
+        let r = self.runner;
+        let Some(name) = r.text(&self.task.kw.delegate_to, scope)? else {
+            return Ok((self.view.host.clone(), scope.clone(), None));
+        };
+        if name.is_empty() {
+            return Err(Error::general("Empty hostname produced from delegate_to: \"\"").at(self.task.kw.delegate_to.as_ref().and_then(super::runner::origin)));
+        }
+        let host: Arc<str> = name.as_str().into();
+        let mut view = View::new(&r.store, &host);
+        view.play.clone_from(&self.view.play);
+        view.task = Some(self.task.clone());
+        view.locals.clone_from(&self.view.locals);
+        Ok((host, r.scope(&view), Some(name)))
+    }
+
+    /// Rendered arguments, module defaults below them; and the arguments as written.
+    fn arguments(&self, scope: &Scope) -> Result<(Map, Map)> {
+        let r = self.runner;
+        let mut raw = Map::new();
+        for layer in &self.task.module_defaults {
+            raw.extend(default_args(r, layer, self.task, scope)?);
+        }
+        if let Some(t) = &self.task.args_template {
+            match r.engine.render(t, scope)? {
+                Value::Map(m) => raw.extend(m.iter().map(|(k, v)| (k.clone(), v.clone()))),
+                v if crate::template::is_omit(&v) => {}
+                other => {
+                    return Err(Error::general(format!("'args' must render to a dictionary, not to a {}", other.type_name())));
+                }
+            }
+        }
+        raw.extend(self.task.args.iter().map(|(k, v)| (k.clone(), v.clone())));
+        if let Some(a) = actions::find(&self.task.short)
+            && a.raw
+        {
+            return Ok((Map::new(), raw));
+        }
+        let mut args = Map::with_capacity(raw.len());
+        for (k, v) in &raw {
+            let key = match k.as_str() {
+                Some(s) if crate::value::has_delimiter(s) && self.task.short == "set_fact" => r.engine.render_to_string(s, scope)?.into(),
+                _ => k.clone(),
+            };
+            let v = r.engine.render(v, scope)?;
+            if !crate::template::is_omit(&v) {
+                args.insert(key, v);
+            }
+        }
+        Ok((args, raw))
+    }
+}
+
+/// Defaults for this task's module from one `module_defaults` layer (by module, or by `group/NAME`).
+fn default_args(r: &Runner, layer: &Value, task: &Task, scope: &Scope) -> Result<Map> {
+    let mut out = Map::new();
+    let layers: Vec<Value> = match layer {
+        Value::List(l) => l.to_vec(),
+        v if v.as_str().is_some() => vec![r.engine.render(v, scope)?],
+        v => vec![v.clone()],
+    };
+    for l in &layers {
+        for (k, v) in l.as_map().into_iter().flatten() {
+            let name = k.to_string();
+            if crate::playbook::short_name(&name) == task.short || modules::find(&name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t))) {
+                let v = if v.as_str().is_some() { r.engine.render(v, scope)? } else { v.clone() };
+                out.extend(v.as_map().cloned().unwrap_or_default());
+            }
+        }
+    }
+    Ok(out)
+}
+
+pub fn skipped(cond: Value) -> Attempt {
+    let mut m = Map::new();
+    m.insert("changed".into(), false.into());
+    m.insert("skipped".into(), true.into());
+    m.insert("skip_reason".into(), "Conditional result was False".into());
+    m.insert("false_condition".into(), cond);
+    Attempt::of(m)
+}
+
+/// A call with its surroundings fixed; only the retries vary.
+struct Call<'a> {
+    work: &'a Work<'a>,
+    scope: &'a Scope,
+    remote: &'a HostRemote<'a>,
+    check: bool,
+    diff: bool,
+    timeout: u64,
+    raw_args: &'a Map,
+    host: &'a Arc<str>,
+}
+
+impl Call<'_> {
+    fn with_retries(&self, args: Map) -> Result<Attempt> {
+        let (r, t) = (self.work.runner, self.work.task);
+        let has_until = !t.until.is_empty();
+        let retries = match r.number(&t.retries, self.scope, "retries")? {
+            Some(n) => n.max(0),
+            None if has_until => 3,
+            None => 0,
+        };
+        let retrying = has_until || t.retries.is_some();
+        let delay = match r.text(&t.delay, self.scope)? {
+            Some(d) => d.trim().parse::<f64>().unwrap_or(5.0).max(0.0),
+            None => 5.0,
+        };
+        let tries = if retrying { retries.max(0) + 1 } else { 1 };
+        let mut n = 1;
+        loop {
+            let mut a = self.once(args.clone())?;
+            if a.unreachable {
+                return Ok(a);
+            }
+            let verdict = self.verdict(&mut a, n, retrying);
+            if let Err(e) = verdict {
+                let mut f = Attempt::failed(e);
+                keep(&mut f.data, &a.data);
+                return Ok(f);
+            }
+            if !retrying {
+                return Ok(a);
+            }
+            a.data.insert("attempts".into(), Value::Int(n.into()));
+            let done = if has_until {
+                all(r, &t.until, &self.scope_with(&a.data))?
+            } else {
+                !a.is("failed")
+            };
+            if done {
+                return Ok(a);
+            }
+            if n >= tries {
+                a.data.insert("attempts".into(), Value::Int((n - 1).max(1).into()));
+                a.data.insert("failed".into(), true.into());
+                return Ok(a);
+            }
+            a.data.insert("retries".into(), Value::Int(tries.into()));
+            let result = self.shown(&a);
+            r.emit(Event::Retry {
+                task: self.work.info.clone(),
+                result: Arc::new(result),
+                left: tries - n,
+                attempt: n,
+                item: self.work.item.clone(),
+            });
+            std::thread::sleep(Duration::from_secs_f64(delay));
+            n += 1;
+        }
+    }
+
+    fn shown(&self, a: &Attempt) -> TaskResult {
+        TaskResult {
+            host: self.work.view.host.clone(),
+            delegated_to: None,
+            status: Status::Failed,
+            ignored: false,
+            data: a.data.clone(),
+            item: self.work.item.clone(),
+            no_log: self.remote.no_log,
+            verbose_always: false,
+            diff: false,
+            error: None,
+        }
+    }
+
+    /// The scope in which `until`, `failed_when` and `changed_when` see the result.
+    fn scope_with(&self, data: &Map) -> Scope {
+        let mut locals = Map::new();
+        if let Some(name) = &self.work.task.register {
+            locals.insert(name.as_str().into(), Value::map(data.clone()));
+        }
+        let view = self.work.view.clone().with_locals(facts_in(data)).with_locals(locals);
+        self.work.runner.scope(&view)
+    }
+
+    /// Applies `changed_when` and `failed_when`.
+    fn verdict(&self, a: &mut Attempt, attempt: i64, retrying: bool) -> Result<()> {
+        let (r, t) = (self.work.runner, self.work.task);
+        complete(&mut a.data);
+        if retrying {
+            a.data.insert("attempts".into(), Value::Int(attempt.into()));
+        }
+        if a.is("skipped") {
+            return Ok(());
+        }
+        if t.changed_when.is_empty() && t.failed_when.is_empty() {
+            return Ok(());
+        }
+        if !t.changed_when.is_empty() {
+            let changed = all(r, &t.changed_when, &self.scope_with(&a.data))?;
+            a.data.insert("changed".into(), changed.into());
+        }
+        if !t.failed_when.is_empty() {
+            let failed = all(r, &t.failed_when, &self.scope_with(&a.data))?;
+            a.data.insert("failed_when_result".into(), failed.into());
+            a.data.insert("failed".into(), failed.into());
+            if !failed {
+                a.error = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the action or module one time.
+    fn once(&self, args: Map) -> Result<Attempt> {
+        let (r, t) = (self.work.runner, self.work.task);
+        let asynchronous = r.number(&t.async_, self.scope, "async")?.unwrap_or(0);
+        let done = if asynchronous > 0 && !t.short.starts_with("async_status") {
+            self.asynchronous(args, asynchronous)
+        } else if let Some(a) = actions::find(&t.short) {
+            self.action(a, args)
+        } else {
+            self.module(args)
+        };
+        match done {
+            Ok(d) => Ok(Attempt {
+                data: d.data,
+                effects: d.effects,
+                unreachable: false,
+                verbose_always: d.verbose_always,
+                error: None,
+                delegated_to: None,
+            }),
+            Err(ActionError::Failed(e)) => Ok(Attempt::failed(e)),
+            Err(ActionError::Call(CallError::Unreachable(m))) => {
+                let mut data = Map::new();
+                data.insert("changed".into(), false.into());
+                data.insert("unreachable".into(), true.into());
+                data.insert("msg".into(), m.into());
+                Ok(Attempt { unreachable: true, ..Attempt::of(data) })
+            }
+            Err(ActionError::Call(e @ CallError::Timeout(_))) => {
+                let mut a = Attempt::failed(Error::general(e.to_string()));
+                let mut td = Map::new();
+                td.insert("period".into(), Value::Int(self.timeout.into()));
+                a.data.insert("timedout".into(), Value::map(td));
+                Ok(a)
+            }
+            Err(ActionError::Call(e)) => Ok(Attempt::failed(Error::general(e.to_string()))),
+        }
+    }
+
+    fn action(&self, a: &actions::Action, args: Map) -> actions::ActionResult {
+        let r = self.work.runner;
+        let read = |p: &camino::Utf8Path| r.read_file(p);
+        let show = |s: String| r.emit(Event::Display(s));
+        let mut ctx = ActionCtx {
+            name: &self.work.task.short,
+            args,
+            raw_args: self.raw_args,
+            engine: &r.engine,
+            scope: self.scope,
+            host: self.host,
+            check: self.check,
+            diff: self.diff,
+            verbosity: r.options.verbosity,
+            remote: self.remote,
+            read_file: &read,
+            display: &show,
+            timeout: self.timeout,
+            task_name: self.work.info.label.clone(),
+        };
+        let result = (a.run)(&mut ctx);
+        if a.name == "fail" && self.check {
+            return result;
+        }
+        result
+    }
+
+    fn request(&self, args: Map) -> Request {
+        let args = match Value::map(args).to_json() {
+            serde_json::Value::Object(o) => o,
+            _ => Default::default(),
+        };
+        let module = modules::find(&self.work.task.action).map_or(self.work.task.short.as_str(), |m| m.name);
+        Request { module: module.into(), args, check: self.check, diff: self.diff, timeout: self.timeout, ..Request::default() }
+    }
+
+    fn module(&self, args: Map) -> actions::ActionResult {
+        Ok(Done::of(self.remote.call(self.request(args), None, None)?))
+    }
+
+    /// `async`: starts the job, then (with `poll`) asks for it until it ends.
+    fn asynchronous(&self, args: Map, limit: i64) -> actions::ActionResult {
+        let (r, t) = (self.work.runner, self.work.task);
+        if self.check {
+            return Ok(Done::new(false).set("skipped", true).set("msg", "check mode and async cannot be used on same task."));
+        }
+        if actions::find(&t.short).is_some() {
+            return Err(Error::general(format!("async is not supported for this task's action ('{}')", t.short)).into());
+        }
+        let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or(15);
+        let jid = format!("j{}.{}", rand::random_range(100_000_000_000u64..1_000_000_000_000), std::process::id());
+        let dir = match self.scope.vars.get("ansible_async_dir")? {
+            Some(crate::template::Var::Raw(v)) => r.engine.render(&v, self.scope)?.to_str(),
+            _ => r.options.defaults.async_dir.clone(),
+        };
+        let mut q = self.request(args);
+        q.async_job = Some(AsyncJob { jid: jid.clone(), limit: limit.max(0) as u64, dir: dir.clone() });
+        let started = Done::of(self.remote.call(q, None, None)?);
+        if poll <= 0 || started.data.get("failed").is_some_and(Value::truthy) {
+            return Ok(started);
+        }
+        let began = Instant::now();
+        let mut left = limit;
+        loop {
+            std::thread::sleep(Duration::from_secs(poll as u64));
+            let mut status = Map::new();
+            status.insert("jid".into(), jid.as_str().into());
+            status.insert("mode".into(), "status".into());
+            status.insert("_async_dir".into(), dir.as_str().into());
+            let mut q = self.request(status);
+            q.module = "async_status".into();
+            let d = Done::of(self.remote.call(q, None, None)?);
+            let finished = d.data.get("finished").is_some_and(Value::truthy);
+            left -= poll;
+            r.emit(Event::AsyncPoll {
+                task: self.work.info.clone(),
+                host: self.work.view.host.clone(),
+                jid: jid.clone(),
+                started: !finished,
+                left,
+            });
+            if finished {
+                let mut cleanup = Map::new();
+                cleanup.insert("jid".into(), jid.as_str().into());
+                cleanup.insert("mode".into(), "cleanup".into());
+                cleanup.insert("_async_dir".into(), dir.as_str().into());
+                let mut q = self.request(cleanup);
+                q.module = "async_status".into();
+                let _ = self.remote.call(q, None, None);
+                return Ok(d);
+            }
+            if began.elapsed().as_secs() as i64 >= limit {
+                return Ok(Done::failed(format!("async task did not complete within the requested time - {limit}s"))
+                    .set("async_result", Value::map(d.data)));
+            }
+        }
+    }
+}
+
+/// Facts of a result under the names in which later expressions of the same task see them.
+fn facts_in(data: &Map) -> Map {
+    match data.get("ansible_facts") {
+        Some(Value::Map(m)) => (**m).clone(),
+        _ => Map::new(),
+    }
+}
+
+/// Adds what Ansible adds to every result: `changed`, `failed`, the lines of outputs.
+pub fn complete(data: &mut Map) {
+    for k in ["stdout", "stderr"] {
+        let lines = format!("{k}_lines");
+        if let Some(Value::Str(s)) = data.get(k)
+            && !data.contains_key(lines.as_str())
+        {
+            let l: Vec<Value> = py_splitlines(&s.text).into_iter().map(Value::plain).collect();
+            data.insert(lines.into(), Value::list(l));
+        }
+    }
+    if !data.contains_key("changed") {
+        data.insert("changed".into(), false.into());
+    }
+    let rc_failed = data.get("rc").and_then(Value::as_int).is_some_and(|r| r != 0);
+    if !data.contains_key("failed") {
+        data.insert("failed".into(), rc_failed.into());
+    }
+}
+
+/// Lines as Python's `str.splitlines()` gives them.
+fn py_splitlines(s: &str) -> Vec<&str> {
+    let mut out = vec![];
+    let mut start = 0;
+    let mut chars = s.char_indices().peekable();
+    while let Some((i, c)) = chars.next() {
+        if matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}' | '\u{1d}' | '\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}') {
+            out.push(&s[start..i]);
+            start = i + c.len_utf8();
+            if c == '\r' && chars.peek().is_some_and(|(_, n)| *n == '\n') {
+                chars.next();
+                start += 1;
+            }
+        }
+    }
+    if start < s.len() {
+        out.push(&s[start..]);
+    }
+    out
+}
+
+/// What an error in a verdict keeps of the result it judged.
+fn keep(into: &mut Map, from: &Map) {
+    for (k, v) in from {
+        if !into.contains_key(k) {
+            into.insert(k.clone(), v.clone());
+        }
+    }
+}
+
+/// The status a result stands for.
+pub fn status(data: &Map, unreachable: bool) -> Status {
+    let is = |k: &str| data.get(k).is_some_and(|v| v.to_bool_loose().unwrap_or(false));
+    if unreachable {
+        Status::Unreachable
+    } else if is("failed") {
+        Status::Failed
+    } else if is("skipped") {
+        Status::Skipped
+    } else if is("changed") {
+        Status::Changed
+    } else {
+        Status::Ok
+    }
+}
+
+/// True for errors that mean "not defined (yet)".
+pub fn is_undefined(e: &Error) -> bool {
+    e.kind() == Kind::Undefined
+}

@@ -1,0 +1,303 @@
+//! Goes over blocks and tasks with a set of hosts in step. Hosts that fail leave the list until a
+//! rescue section takes them in again; an always section runs for all that entered its block.
+
+use super::event::Event;
+use super::looping;
+use super::play::{PlayRun, info};
+use super::state::{Host, Phase};
+use crate::diag::Result;
+use crate::playbook::{Block, Item, Task};
+use crate::value::{Map, Value};
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+
+/// Where in the play we are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Frame {
+    /// A failure here is taken in by a rescue section.
+    pub rescuable: bool,
+    /// Within handlers.
+    pub handlers: bool,
+}
+
+fn active(hosts: &[Host]) -> Vec<Host> {
+    hosts.iter().filter(|h| h.is_active()).cloned().collect()
+}
+
+/// Runs a list of tasks and blocks.
+pub fn items(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()> {
+    for item in list {
+        let live = active(hosts);
+        if live.is_empty() || p.broken.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        match item {
+            Item::Task(t) => task(p, t, &live, f)?,
+            Item::Block(b) => block(p, b, &live, f)?,
+            Item::RoleEnd(role) => {
+                let mut done = role.completed.lock().unwrap_or_else(|e| e.into_inner());
+                for h in &live {
+                    done.insert(h.name.clone());
+                }
+                drop(done);
+            }
+        }
+    }
+    // hosts that ended the role early go on behind it
+    if let Some(Item::RoleEnd(role)) = list.last() {
+        for h in hosts {
+            let mut e = h.end_role.lock().unwrap_or_else(|e| e.into_inner());
+            if *e == Some(role.id) {
+                *e = None;
+                role.completed.lock().unwrap_or_else(|e| e.into_inner()).insert(h.name.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
+    let inner = Frame { rescuable: f.rescuable || !b.rescue.is_empty(), ..f };
+    items(p, &b.block, hosts, inner)?;
+    let failed = |hosts: &[Host]| -> Vec<Host> { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() };
+    if !b.rescue.is_empty() {
+        let lost = failed(hosts);
+        for h in &lost {
+            h.set(Phase::Active);
+        }
+        p.refresh_alive();
+        items(p, &b.rescue, &lost, f)?;
+    }
+    if !b.always.is_empty() {
+        let lost = failed(hosts);
+        let broken = p.broken.swap(false, Ordering::SeqCst);
+        for h in &lost {
+            h.set(Phase::Active);
+        }
+        let all = active(hosts);
+        items(p, &b.always, &all, f)?;
+        for h in &lost {
+            if h.phase() == Phase::Active {
+                h.set(Phase::Failed);
+            }
+        }
+        p.broken.fetch_or(broken, Ordering::SeqCst);
+        p.refresh_alive();
+    }
+    Ok(())
+}
+
+/// True if the task is not for this host: its role is completed or ended.
+fn role_done(t: &Task, h: &Host) -> bool {
+    let Some(role) = &t.role else { return false };
+    if h.end_role.lock().unwrap_or_else(|e| e.into_inner()).is_some_and(|id| role.chain().iter().any(|r| r.id == id)) {
+        return true;
+    }
+    !role.allow_duplicates && !t.is_handler && role.completed.lock().unwrap_or_else(|e| e.into_inner()).contains(&h.name)
+}
+
+/// Runs one task on hosts.
+pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
+    let r = &p.runner;
+    let hosts: Vec<Host> = hosts.iter().filter(|h| !role_done(t, h)).cloned().collect();
+    let Some(first) = hosts.first().cloned() else { return Ok(()) };
+    if !f.handlers && !t.is_handler && !p.tags.selects(&p.tags_of(t, &first.name)) {
+        return Ok(());
+    }
+    if r.state.waiting_for_start.load(Ordering::SeqCst) {
+        let implicit = t.implicit || t.short == "meta";
+        if implicit || !starts_here(r.options.start_at_task.as_deref().unwrap_or_default(), t) {
+            return Ok(());
+        }
+        r.state.waiting_for_start.store(false, Ordering::SeqCst);
+    }
+    if t.short == "meta" {
+        return super::meta::run(p, t, &hosts, f);
+    }
+    let what = info(p, t, &first.name);
+    if r.options.step && !t.implicit && !step(p, &what.label)? {
+        return Ok(());
+    }
+    r.emit(Event::TaskStart(what.clone()));
+    if matches!(t.short.as_str(), "include_tasks" | "include_role" | "include") {
+        return super::include::run(p, t, &what, &hosts, f);
+    }
+    let scope = r.scope(&p.view(&first.name, Some(t)));
+    // these work on the run as a whole, once, whatever the hosts
+    let bypass = matches!(t.short.as_str(), "add_host" | "pause");
+    let once = bypass || r.flag(&t.kw.run_once, &scope, false, "run_once")?;
+    let chosen: Vec<Host> = if once && !p.free { vec![first.clone()] } else { hosts.clone() };
+    let throttle = r.number(&t.kw.throttle, &scope, "throttle")?.unwrap_or(0).max(0) as usize;
+    let mut failed = on_hosts(p, t, &what, &chosen, throttle, f)?;
+    let run_once = once && !bypass && !p.free;
+    if run_once && failed {
+        for h in &hosts {
+            if h.is_active() {
+                h.set(first.phase());
+            }
+        }
+    }
+    let fatal = r.flag(&t.kw.any_errors_fatal, &scope, r.options.any_errors_fatal, "any_errors_fatal")?;
+    if failed && fatal {
+        for h in &p.hosts {
+            if h.is_active() {
+                h.set(Phase::Failed);
+            }
+        }
+        if !f.rescuable && !p.free {
+            r.emit(Event::NoHostsRemaining);
+            p.broken.store(true, Ordering::SeqCst);
+        }
+        failed = true;
+    }
+    if failed {
+        p.refresh_alive();
+        check_percentage(p);
+    }
+    Ok(())
+}
+
+/// `max_fail_percentage`: more failures than that end the play.
+fn check_percentage(p: &PlayRun) {
+    let Some(max) = p.max_fail else { return };
+    let bad = p.hosts.iter().filter(|h| h.phase() == Phase::Failed).count();
+    if bad as f64 / p.hosts.len().max(1) as f64 > max / 100.0 {
+        for h in &p.hosts {
+            if h.is_active() {
+                h.set(Phase::Failed);
+            }
+        }
+        p.runner.emit(Event::NoHostsRemaining);
+        p.broken.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Runs the task on hosts, as many at once as forks and throttle allow; true if one failed.
+fn on_hosts(p: &PlayRun, t: &Arc<Task>, what: &Arc<super::TaskInfo>, hosts: &[Host], throttle: usize, f: Frame) -> Result<bool> {
+    let r = &p.runner;
+    let mut failed = false;
+    let one = |h: &Host| {
+        r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });
+        looping::run(r, t, what, &p.view(&h.name, Some(t)))
+    };
+    if hosts.len() == 1 || p.free || throttle == 1 {
+        for h in hosts {
+            failed |= super::results::settle(p, t, what, h, one(h), f.rescuable)?;
+        }
+        return Ok(failed);
+    }
+    let wave = if throttle == 0 { hosts.len() } else { throttle };
+    for part in hosts.chunks(wave) {
+        let (tx, rx) = mpsc::channel();
+        let settled: Result<()> = r.workers.in_place_scope(|s| {
+            for (i, h) in part.iter().enumerate() {
+                let tx = tx.clone();
+                let one = &one;
+                s.spawn(move |_| drop(tx.send((i, one(h)))));
+            }
+            drop(tx);
+            // results are told in the hosts' order as far as they have come
+            let mut waiting: Vec<Option<looping::HostOutcome>> = (0..part.len()).map(|_| None).collect();
+            let mut next = 0;
+            for (i, o) in rx {
+                waiting[i] = Some(o);
+                while let Some(o) = waiting.get_mut(next).and_then(Option::take) {
+                    failed |= super::results::settle(p, t, what, &part[next], o, f.rescuable)?;
+                    next += 1;
+                }
+            }
+            Ok(())
+        });
+        settled?;
+    }
+    Ok(failed)
+}
+
+/// A task that the engine adds itself.
+pub fn implicit_task(p: &PlayRun, name: &str, action: &str, args: Map) -> Task {
+    let mut tags = p.play.tags.clone();
+    tags.push("always".into());
+    Task {
+        id: 0,
+        span: p.play.span,
+        name: Some(Value::plain(name)),
+        action: action.into(),
+        short: crate::playbook::short_name(action),
+        args,
+        args_template: None,
+        kw: p.play.kw.clone(),
+        when: p.play.when.clone(),
+        tags,
+        environment: p.play.environment.clone(),
+        module_defaults: p.play.module_defaults.clone(),
+        collections: vec![],
+        vars: Arc::default(),
+        block_vars: vec![],
+        include_vars: vec![],
+        role: None,
+        loop_: None,
+        loop_control: Default::default(),
+        register: None,
+        changed_when: vec![],
+        failed_when: vec![],
+        until: vec![],
+        retries: None,
+        delay: None,
+        async_: None,
+        poll: None,
+        notify: vec![],
+        listen: vec![],
+        is_handler: false,
+        inherit: Arc::default(),
+        file: p.play.playbook_dir.join("playbook.yml"),
+        implicit: true,
+    }
+}
+
+/// `--start-at-task`: the name, with or without its role, or a glob.
+fn starts_here(wanted: &str, t: &Task) -> bool {
+    let own = t.name.as_ref().map(Value::to_str).unwrap_or_default();
+    let full = t.raw_label();
+    let glob = globset::Glob::new(wanted).map(|g| g.compile_matcher());
+    [own.as_str(), full.as_str()].iter().any(|n| !n.is_empty() && (*n == wanted || glob.as_ref().is_ok_and(|g| g.is_match(n))))
+}
+
+/// `--step`: asks whether to do this task.
+fn step(p: &PlayRun, label: &str) -> Result<bool> {
+    let r = &p.runner;
+    if r.state.step_all.load(Ordering::SeqCst) || !std::io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    print!("Perform task: TASK: {label} (N)o/(y)es/(c)ontinue: ");
+    std::io::stdout().flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(match line.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => true,
+        "c" | "continue" => {
+            r.state.step_all.store(true, Ordering::SeqCst);
+            true
+        }
+        _ => false,
+    })
+}
+
+impl PlayRun {
+    /// A task's tags, rendered.
+    pub fn tags_of(&self, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
+        if t.tags.iter().all(|v| !v.needs_render()) {
+            return t.tags.iter().map(Value::to_str).collect();
+        }
+        let scope = self.runner.scope(&self.view(host, Some(t)));
+        let mut out = vec![];
+        for v in &t.tags {
+            match self.runner.engine.render(v, &scope) {
+                Ok(Value::List(l)) => out.extend(l.iter().map(Value::to_str)),
+                Ok(v) => out.extend(v.to_str().split(',').map(|s| s.trim().to_string())),
+                Err(_) => out.push(v.to_str()),
+            }
+        }
+        out
+    }
+}

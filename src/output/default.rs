@@ -1,0 +1,366 @@
+//! Ansible's default text, after the `default` callback's documented output.
+
+use super::json::{py_json, py_json_indent};
+use super::report::{error_text, show_error, show_warning};
+use super::style::Style;
+use super::{Screen, diff};
+use crate::executor::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
+use crate::value::{Map, Value};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+/// The default renderer.
+pub struct DefaultText {
+    screen: Screen,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    free: bool,
+    /// The task whose banner stands last.
+    banner: Option<usize>,
+}
+
+impl DefaultText {
+    pub fn new(screen: Screen) -> DefaultText {
+        DefaultText { screen, state: Mutex::default() }
+    }
+
+    fn line(&self, text: &str, style: Style) {
+        let text = style.paint(text, self.screen.color);
+        let mut out = std::io::stdout().lock();
+        // a closed pipe ends the output, not the run
+        let _ = writeln!(out, "{text}");
+    }
+    fn failed_line(&self, text: &str, style: Style) {
+        if self.screen.display_failed_stderr {
+            eprintln!("{}", style.paint(text, self.screen.color));
+        } else {
+            self.line(text, style);
+        }
+    }
+
+    fn banner(&self, text: &str) {
+        let text = text.trim();
+        let stars = self.screen.columns.saturating_sub(text.chars().count()).max(3);
+        self.line(&format!("\n{text} {}", "*".repeat(stars)), Style::Plain);
+    }
+
+    fn task_banner(&self, t: &TaskInfo) {
+        let prefix = if t.is_handler { "RUNNING HANDLER" } else { "TASK" };
+        let mut args = String::new();
+        if self.screen.display_args_to_stdout && !t.no_log {
+            let list: Vec<String> = t.args.iter().map(|(k, v)| format!("{k}={}", v.to_str())).collect();
+            args = format!(" {}", list.join(", "));
+        }
+        let check = if self.screen.check_mode_markers && t.check { " [CHECK MODE]" } else { "" };
+        self.banner(&format!("{prefix} [{}{args}]{check}", t.label));
+        if self.screen.verbosity >= 2 {
+            let (line, _) = t.span.line_col();
+            self.line(&format!("task path: {}:{line}", t.span.file()), Style::Debug);
+        }
+    }
+
+    /// With strategies that do not keep step, the banner comes with the first result.
+    fn late_banner(&self, t: &TaskInfo) {
+        let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        if s.banner != Some(t.id) || t.id == 0 && s.free {
+            if s.banner != Some(t.id) {
+                s.banner = Some(t.id);
+                drop(s);
+                self.task_banner(t);
+            }
+        }
+    }
+
+    fn verbose(&self, r: &TaskResult) -> bool {
+        self.screen.verbosity > 0 || r.verbose_always
+    }
+
+    fn host(r: &TaskResult) -> String {
+        match &r.delegated_to {
+            Some(d) => format!("{} -> {d}", r.host),
+            None => r.host.to_string(),
+        }
+    }
+
+    fn dump(&self, r: &TaskResult, action: &str) -> String {
+        let m = shown(r, action, self.screen.verbosity);
+        if self.screen.result_format == "yaml" {
+            return format!("\n{}", indent(&crate::yaml::emit(&Value::map(m), &Default::default()), 4));
+        }
+        let v = Value::map(m);
+        if r.verbose_always || self.screen.pretty_results { py_json_indent(&v, 4) } else { py_json(&v) }
+    }
+
+    fn result(&self, t: &TaskInfo, r: &TaskResult) {
+        self.late_banner(t);
+        let item_results = t.loops && r.data.contains_key("results");
+        if r.diff {
+            self.diffs(r, item_results);
+        }
+        let host = DefaultText::host(r);
+        match r.status {
+            Status::Ok | Status::Changed => {
+                let (word, style) = if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
+                if item_results || (r.status == Status::Ok && !self.screen.display_ok_hosts) {
+                    return;
+                }
+                let mut text = format!("{word}: [{host}]");
+                if self.verbose(r) {
+                    text.push_str(&format!(" => {}", self.dump(r, &t.action)));
+                }
+                self.line(&text, style);
+            }
+            Status::Skipped => {
+                if self.screen.display_skipped_hosts {
+                    let mut text = format!("skipping: [{}]", r.host);
+                    if self.verbose(r) {
+                        text.push_str(&format!(" => {}", self.dump(r, &t.action)));
+                    }
+                    self.line(&text, Style::Skip);
+                }
+            }
+            Status::Failed => {
+                self.error(t, r);
+                if !item_results {
+                    if self.screen.show_task_path_on_failure && self.screen.verbosity < 2 {
+                        let (line, _) = t.span.line_col();
+                        self.line(&format!("task path: {}:{line}", t.span.file()), Style::Debug);
+                    }
+                    self.failed_line(&format!("fatal: [{host}]: FAILED! => {}", self.dump(r, &t.action)), Style::Error);
+                }
+                if r.ignored {
+                    self.line("...ignoring", Style::Skip);
+                }
+            }
+            Status::Unreachable => {
+                self.error(t, r);
+                self.failed_line(&format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(r, &t.action)), Style::Unreachable);
+                if r.ignored {
+                    self.line("...ignoring", Style::Skip);
+                }
+            }
+        }
+    }
+
+    /// The failure on standard error, with its place.
+    fn error(&self, t: &TaskInfo, r: &TaskResult) {
+        if r.no_log || r.item.is_some() {
+            return;
+        }
+        let e = match &r.error {
+            Some(e) => e.clone().at(t.span),
+            None => {
+                let msg = r.get("msg").map(Value::to_str).unwrap_or_else(|| "the task failed".into());
+                crate::diag::Error::general(msg).at(t.span)
+            }
+        };
+        let e = if e.message().starts_with("Task failed") { e } else { e.context("Task failed") };
+        eprint!("{}", error_text(&e, self.screen.color));
+    }
+
+    fn diffs(&self, r: &TaskResult, loops: bool) {
+        let show = |m: &Map| {
+            let changed = m.get("changed").is_some_and(Value::truthy);
+            if let Some(d) = m.get("diff").filter(|d| d.truthy() && changed) {
+                let text = diff::show(d, self.screen.diff_context, self.screen.color);
+                if !text.is_empty() {
+                    self.line(&text, Style::Plain);
+                }
+            }
+        };
+        if r.no_log {
+            return;
+        }
+        if loops {
+            for x in r.get("results").and_then(Value::as_list).unwrap_or_default() {
+                if let Value::Map(m) = x {
+                    show(m);
+                }
+            }
+        } else {
+            show(&r.data);
+        }
+    }
+
+    fn item(&self, t: &TaskInfo, r: &TaskResult) {
+        self.late_banner(t);
+        let host = DefaultText::host(r);
+        let label = if r.no_log { "(censored due to no_log)".into() } else { r.item.clone().unwrap_or_default() };
+        let dump = || self.dump(r, &t.action);
+        match r.status {
+            Status::Ok | Status::Changed => {
+                if r.status == Status::Ok && !self.screen.display_ok_hosts {
+                    return;
+                }
+                let (word, style) = if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
+                let more = if self.verbose(r) { format!(" => {}", dump()) } else { String::new() };
+                self.line(&format!("{word}: [{host}] => (item={label}){more}"), style);
+            }
+            Status::Skipped => {
+                if self.screen.display_skipped_hosts {
+                    let more = if self.verbose(r) { format!(" => {}", dump()) } else { String::new() };
+                    self.line(&format!("skipping: [{}] => (item={label}) {more}", r.host), Style::Skip);
+                }
+            }
+            Status::Failed => {
+                self.failed_line(&format!("failed: [{host}] (item={label}) => {}", dump()), Style::Error);
+            }
+            Status::Unreachable => {
+                self.failed_line(&format!("fatal: [{host}]: UNREACHABLE! => (item={label}) => {}", dump()), Style::Unreachable);
+            }
+        }
+    }
+
+    fn stats(&self, hosts: &indexmap::IndexMap<Arc<str>, Counts>, custom: &indexmap::IndexMap<String, Map>) {
+        self.banner("PLAY RECAP");
+        let mut names: Vec<_> = hosts.iter().collect();
+        names.sort_by(|a, b| a.0.cmp(b.0));
+        let color = self.screen.color;
+        for (h, c) in names {
+            let host = if !color {
+                format!("{h:<26}")
+            } else {
+                let style = if c.failed + c.unreachable > 0 {
+                    Style::Error
+                } else if c.changed > 0 {
+                    Style::Changed
+                } else {
+                    Style::Ok
+                };
+                format!("{:<37}", style.paint(h, true))
+            };
+            let cell = |name: &str, n: u32, style: Style| {
+                let s = format!("{name}={n:<4}");
+                if n > 0 { style.paint(&s, color) } else { s }
+            };
+            self.line(
+                &format!(
+                    "{host} : {} {} {} {} {} {} {}",
+                    cell("ok", c.ok, Style::Ok),
+                    cell("changed", c.changed, Style::Changed),
+                    cell("unreachable", c.unreachable, Style::Unreachable),
+                    cell("failed", c.failed, Style::Error),
+                    cell("skipped", c.skipped, Style::Skip),
+                    cell("rescued", c.rescued, Style::Ok),
+                    cell("ignored", c.ignored, Style::Warn),
+                ),
+                Style::Plain,
+            );
+        }
+        self.line("", Style::Plain);
+        if self.screen.show_custom_stats && !custom.is_empty() {
+            self.banner("CUSTOM STATS: ");
+            for (k, m) in custom {
+                if k != "_run" {
+                    self.line(&format!("\t{k}: {}", py_json(&Value::map(m.clone()))), Style::Plain);
+                }
+            }
+            if let Some(m) = custom.get("_run") {
+                self.line("", Style::Plain);
+                self.line(&format!("\tRUN: {}", py_json(&Value::map(m.clone()))), Style::Plain);
+            }
+            self.line("", Style::Plain);
+        }
+    }
+}
+
+fn indent(text: &str, n: usize) -> String {
+    text.lines().map(|l| format!("{}{l}", " ".repeat(n))).collect::<Vec<_>>().join("\n")
+}
+
+/// The keys of a result that the text shows.
+pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
+    if r.no_log {
+        let mut m = Map::new();
+        m.insert(
+            "censored".into(),
+            "the output has been hidden due to the fact that 'no_log: true' was specified for this result".into(),
+        );
+        for k in ["changed", "attempts", "retries"] {
+            if let Some(v) = r.get(k) {
+                m.insert(k.into(), v.clone());
+            }
+        }
+        return m;
+    }
+    let debug = matches!(action.rsplit('.').next(), Some("debug"));
+    r.data
+        .iter()
+        .filter(|(k, _)| {
+            let k = k.as_str().unwrap_or_default();
+            !(k.starts_with("_ansible_")
+                || matches!(k, "failed" | "skipped")
+                || (k == "invocation" && (verbosity < 3 || debug))
+                || (k == "diff" && verbosity < 3)
+                || (k == "exception" && verbosity < 3)
+                || (matches!(k, "warnings" | "deprecations"))
+                || (debug && k == "changed" && r.verbose_always))
+        })
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
+}
+
+impl Sink for DefaultText {
+    fn event(&self, e: Event) {
+        match e {
+            Event::PlaybookStart { path, plays } => {
+                if self.screen.verbosity > 1 {
+                    let name = camino::Utf8Path::new(&path).file_name().unwrap_or(&path).to_string();
+                    self.banner(&format!("PLAYBOOK: {name}"));
+                    self.line(&format!("{plays} plays in {path}"), Style::Plain);
+                }
+            }
+            Event::PlayStart { name, check, free, .. } => {
+                *self.state.lock().unwrap_or_else(|e| e.into_inner()) = State { free, banner: None };
+                let check = if self.screen.check_mode_markers && check { " [CHECK MODE]" } else { "" };
+                let name = name.trim();
+                self.banner(&if name.is_empty() { format!("PLAY{check}") } else { format!("PLAY [{name}]{check}") });
+            }
+            Event::NoHostsMatched => self.line("skipping: no hosts matched", Style::Skip),
+            Event::NoHostsRemaining => self.banner("NO MORE HOSTS LEFT"),
+            Event::TaskStart(t) => {
+                let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
+                if !s.free {
+                    s.banner = Some(t.id);
+                    drop(s);
+                    self.task_banner(&t);
+                }
+            }
+            Event::HostStart { .. } => {}
+            Event::Item { task, result } => self.item(&task, &result),
+            Event::Result { task, result } => self.result(&task, &result),
+            Event::Retry { task, result, left, .. } => {
+                self.late_banner(&task);
+                let mut text = format!("FAILED - RETRYING: [{}]: {} ({left} retries left).", DefaultText::host(&result), task.label);
+                if self.screen.verbosity > 2 {
+                    text.push_str(&format!("Result was: {}", self.dump(&result, &task.action)));
+                }
+                self.line(&text, Style::Debug);
+            }
+            Event::AsyncPoll { host, jid, started, .. } => {
+                let text = format!("ASYNC POLL on {host}: jid={jid} started=1 finished={}", u8::from(!started));
+                self.line(&text, Style::Debug);
+            }
+            Event::Included { path, hosts, item } => {
+                let names: Vec<&str> = hosts.iter().map(|h| &**h).collect();
+                let item = item.map(|i| format!(" => (item={i})")).unwrap_or_default();
+                self.line(&format!("included: {path} for {}{item}", names.join(", ")), Style::Skip);
+            }
+            Event::Notified { handler, host } => {
+                if self.screen.verbosity > 1 {
+                    self.line(&format!("NOTIFIED HANDLER {handler} for {host}"), Style::Verbose);
+                }
+            }
+            Event::Display(t) => self.line(&t, Style::Plain),
+            Event::Warning(t) => show_warning(&t, self.screen.columns, self.screen.color),
+            Event::Deprecation(t) => {
+                eprintln!("{}", Style::Deprecate.paint(&super::style::wrap(&format!("[DEPRECATION WARNING]: {t}"), self.screen.columns), self.screen.color));
+            }
+            Event::Error(e) => show_error(&e, self.screen.color),
+            Event::Stats { hosts, custom } => self.stats(&hosts, &custom),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Errors and warnings on standard error.
+
+use super::style::{Style, wrap};
+use crate::diag::Error;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+/// The text of an error: Ansible's first line, then the place with a snippet, then advice.
+pub fn error_text(e: &Error, color: bool) -> String {
+    let mut out = Style::Error.paint(&format!("[ERROR]: {}", e.message()), color);
+    out.push('\n');
+    let Some(span) = e.span() else {
+        if let Some(h) = e.help_text() {
+            out.push_str(&format!("  help: {h}\n"));
+        }
+        return out;
+    };
+    out.push_str(&format!("Origin: {}\n", span.show()));
+    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_context_lines(2);
+    let shown = Snippet(e);
+    let mut text = String::new();
+    if handler.render_report(&mut text, &shown).is_ok() {
+        // the handler's own first line repeats the message
+        for line in text.lines().skip_while(|l| !l.contains('╭') && !l.contains("help:")) {
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// The error without its message, which the first line has shown already.
+struct Snippet<'a>(&'a Error);
+impl std::fmt::Debug for Snippet<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl std::fmt::Display for Snippet<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(".")
+    }
+}
+impl std::error::Error for Snippet<'_> {}
+impl miette::Diagnostic for Snippet<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        miette::Diagnostic::help(self.0)
+    }
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        miette::Diagnostic::source_code(self.0)
+    }
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        miette::Diagnostic::labels(self.0)
+    }
+}
+
+/// Prints an error to standard error.
+pub fn show_error(e: &Error, color: bool) {
+    eprint!("{}", error_text(e, color));
+}
+
+/// Prints a warning to standard error, folded at `columns`.
+pub fn show_warning(text: &str, columns: usize, color: bool) {
+    eprintln!("{}", Style::Warn.paint(&wrap(&format!("[WARNING]: {text}"), columns), color));
+}
