@@ -1,1 +1,107 @@
-//! The command line: one file per command.
+//! The command line: one file per command. The binary answers to Ansible's names too.
+
+mod check;
+mod common;
+mod config;
+mod playbook;
+mod setup;
+
+pub use common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
+pub use config::Config;
+
+use crate::diag::Result;
+use clap::{Parser, Subcommand};
+
+/// A drop-in replacement for Ansible's playbook engine.
+#[derive(Parser, Debug)]
+#[command(name = "dirigo", version = version(), disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run playbooks (as ansible-playbook does).
+    Playbook(playbook::Args),
+}
+
+/// The version line, with the release of ansible-core whose behaviour this is.
+pub fn version() -> String {
+    format!("{} [core {}]", env!("CARGO_PKG_VERSION"), crate::vars::ANSIBLE_VERSION)
+}
+
+/// Runs the program; the exit code.
+pub fn main() -> i32 {
+    let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if argv.get(1).is_some_and(|a| a == "__agent") {
+        return crate::agent::main();
+    }
+    if let Some(code) = crate::transport::askpass_if_called() {
+        return code;
+    }
+    // output into a closed pipe ends quietly
+    // SAFETY: restores the default action of a signal before any thread exists
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+    let name = argv
+        .first()
+        .and_then(|a| std::path::Path::new(a).file_name())
+        .map(|f| f.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let argv = match alias(&name) {
+        Alias::Command(c) => std::iter::once(argv.first().cloned().unwrap_or_default())
+            .chain(std::iter::once(c.into()))
+            .chain(argv.into_iter().skip(1))
+            .collect(),
+        Alias::Refused => {
+            eprintln!("[ERROR]: {name} is not offered by dirigo; see dirigo --help for what is");
+            return 2;
+        }
+        Alias::None => argv,
+    };
+    if !name.starts_with("dirigo") && argv.get(2).is_some_and(|a| a == "--version") {
+        println!("{name} [core {}]\n  dirigo version = {}", crate::vars::ANSIBLE_VERSION, env!("CARGO_PKG_VERSION"));
+        return 0;
+    }
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(c) => c,
+        Err(e) => {
+            let _ = e.print();
+            return e.exit_code();
+        }
+    };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(e) => {
+            use std::io::IsTerminal;
+            crate::output::show_error(&e, std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+            e.exit_code()
+        }
+    }
+}
+
+enum Alias {
+    Command(&'static str),
+    Refused,
+    None,
+}
+
+/// What a name of Ansible's stands for.
+fn alias(name: &str) -> Alias {
+    match name {
+        "ansible-playbook" => Alias::Command("playbook"),
+        "ansible" => Alias::Command("adhoc"),
+        "ansible-inventory" => Alias::Command("inventory"),
+        "ansible-vault" => Alias::Command("vault"),
+        n if n.starts_with("ansible-") => Alias::Refused,
+        _ => Alias::None,
+    }
+}
+
+fn run(c: Command) -> Result<i32> {
+    match c {
+        Command::Playbook(a) => playbook::run(a),
+    }
+}

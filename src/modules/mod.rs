@@ -16,7 +16,7 @@ mod systemd;
 mod user;
 mod validate;
 
-pub use spec::{Arg, Args, Rule, Spec, Type};
+pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
 pub use validate::{Checked, expand_path, expand_path_with, validate};
 
 use serde_json::{Map, Value as Json};

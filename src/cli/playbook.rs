@@ -1,0 +1,156 @@
+//! `dirigo playbook`, also as `ansible-playbook`.
+
+use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
+use super::setup::{Ready, Wanted};
+use crate::diag::{Error, Result};
+use crate::executor::{Runner, TagFilter, list_play};
+use crate::playbook::{Play, Playbook, load_playbook};
+use crate::template::{FileScope, MapVars, Scope};
+use crate::value::Value;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::sync::Arc;
+
+/// Run playbooks.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The playbooks, in order of running
+    #[arg(required = true, value_name = "PLAYBOOK")]
+    playbooks: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    inventory: InventoryArgs,
+    #[command(flatten)]
+    vault: VaultArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    /// Run only plays and tasks with one of these tags
+    #[arg(short = 't', long = "tags", value_name = "TAGS")]
+    tags: Vec<String>,
+    /// Leave out plays and tasks with one of these tags
+    #[arg(long, value_name = "SKIP_TAGS")]
+    skip_tags: Vec<String>,
+    /// Check the playbooks' syntax; run nothing
+    #[arg(long)]
+    syntax_check: bool,
+    /// Print the tasks that would run
+    #[arg(long)]
+    list_tasks: bool,
+    /// Print the tags there are
+    #[arg(long)]
+    list_tags: bool,
+    /// Ask before each task
+    #[arg(long)]
+    step: bool,
+    /// Begin at the task of this name
+    #[arg(long, value_name = "NAME")]
+    start_at_task: Option<String>,
+    /// Run handlers even if a task fails
+    #[arg(long)]
+    force_handlers: bool,
+}
+
+/// Loads everything, then runs, lists or checks.
+pub fn run(a: Args) -> Result<i32> {
+    let first = a.playbooks.first().map(|p| p.parent().unwrap_or(Utf8Path::new("")).to_owned()).unwrap_or_default();
+    for p in &a.playbooks {
+        if !p.exists() {
+            return Err(Error::general(format!("the playbook: {p} could not be found")));
+        }
+    }
+    let wanted = Wanted {
+        inventory: &a.inventory,
+        vault: &a.vault,
+        connection: &a.connection,
+        run: &a.run,
+        base_dir: first,
+        tags: a.tags.clone(),
+        skip_tags: a.skip_tags.clone(),
+    };
+    let mut ready = Ready::new(&wanted)?;
+    ready.options.step = a.step;
+    ready.options.start_at_task = a.start_at_task.clone();
+    ready.options.force_handlers |= a.force_handlers;
+    ready.options.flush_cache = a.inventory.flush_cache;
+    let mut books = vec![];
+    for p in &a.playbooks {
+        books.push(load_playbook(&ready.loader, p, &ready.extra)?);
+    }
+    super::check::playbooks(&books)?;
+    if a.syntax_check || a.list_tasks || a.list_tags || a.inventory.list_hosts {
+        for w in ready.loader.take_warnings() {
+            crate::output::show_warning(w.message(), ready.screen.columns, ready.screen.color);
+        }
+        for b in &books {
+            list(&a, &ready, b)?;
+        }
+        return Ok(0);
+    }
+    if ready.store.inventory().hosts.is_empty() && ready.config.flag("localhost_warning", true)? {
+        crate::output::show_warning(
+            "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'",
+            ready.screen.columns,
+            ready.screen.color,
+        );
+    }
+    if ready.options.verbosity > 0 {
+        match &ready.config.file {
+            Some(f) => println!("Using {f} as config file"),
+            None => println!("No config file found; using defaults"),
+        }
+    }
+    let runner: Arc<Runner> = ready.runner()?;
+    let code = runner.run(&books);
+    runner.pool.shutdown();
+    code
+}
+
+/// `--list-hosts`, `--list-tasks`, `--list-tags`, `--syntax-check`.
+fn list(a: &Args, ready: &Ready, book: &Playbook) -> Result<()> {
+    println!("\nplaybook: {}", book.path);
+    if !(a.list_tasks || a.list_tags || a.inventory.list_hosts) {
+        return Ok(());
+    }
+    let filter = TagFilter::new(&ready.options.tags, &ready.options.skip_tags);
+    for (i, play) in book.plays.iter().enumerate() {
+        let hosts = pattern(ready, play)?;
+        let name = play.name.as_ref().map(Value::to_str).unwrap_or_else(|| hosts.clone());
+        let mut tags: Vec<String> = play.tags.iter().map(Value::to_str).collect();
+        tags.sort();
+        tags.dedup();
+        println!("\n  play #{} ({hosts}): {name}\tTAGS: [{}]", i + 1, tags.join(","));
+        if a.inventory.list_hosts {
+            let mut found = ready.store.inventory().select(&hosts)?;
+            if let Some(l) = &ready.limit {
+                found.retain(|h| l.contains(h));
+            }
+            println!("    pattern: {}", Value::list(vec![hosts.as_str().into()]).to_str());
+            println!("    hosts ({}):", found.len());
+            for h in found {
+                println!("      {h}");
+            }
+        }
+        let listing = list_play(play, &filter);
+        if a.list_tasks {
+            println!("    tasks:");
+            for (label, tags) in &listing.tasks {
+                println!("      {label}\tTAGS: [{}]", tags.join(", "));
+            }
+        }
+        if a.list_tags {
+            let all: Vec<&str> = listing.tags.iter().map(String::as_str).collect();
+            println!("      TASK TAGS: [{}]", all.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn pattern(ready: &Ready, play: &Play) -> Result<String> {
+    let mut vars = (*play.vars).clone();
+    vars.extend(ready.extra.iter().map(|(k, v)| (k.clone(), v.clone())));
+    let scope = Scope::new(Arc::new(MapVars(vars)), Arc::new(FileScope::default()));
+    Ok(match ready.engine.render(&play.hosts, &scope)? {
+        Value::List(l) => l.iter().map(Value::to_str).collect::<Vec<_>>().join(","),
+        v => v.to_str(),
+    })
+}

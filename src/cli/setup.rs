@@ -1,0 +1,362 @@
+//! From options and configuration to a run: inventory, secrets, variables, engine, connections.
+
+use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
+use super::config::Config;
+use crate::diag::{Error, Result};
+use crate::executor::{Defaults, Options, Runner, Sink};
+use crate::inventory::{Inventory, LoadOptions};
+use crate::output::Screen;
+use crate::playbook::{Loader, LoaderOptions, parse_kv};
+use crate::template::{Engine, EngineOptions, FileScope, MapVars, Scope};
+use crate::transport::{Pool, PoolOptions, Secret};
+use crate::value::{Map, Value};
+use crate::vars::{Globals, RunInfo, Store};
+use crate::vault::{Secrets, VaultSources, ask_secret};
+use crate::yaml;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Options of a run, whatever the command.
+pub struct Wanted<'a> {
+    pub inventory: &'a InventoryArgs,
+    pub vault: &'a VaultArgs,
+    pub connection: &'a ConnectionArgs,
+    pub run: &'a RunArgs,
+    /// Directory of the (first) playbook, or the current one.
+    pub base_dir: Utf8PathBuf,
+    pub tags: Vec<String>,
+    pub skip_tags: Vec<String>,
+}
+
+/// Everything made ready, before anything is run.
+pub struct Ready {
+    pub config: Config,
+    pub secrets: Arc<Secrets>,
+    pub extra: Map,
+    pub loader: Arc<Loader>,
+    pub engine: Engine,
+    pub store: Arc<Store>,
+    pub sink: Arc<dyn Sink>,
+    pub options: Options,
+    pub limit: Option<HashSet<Arc<str>>>,
+    pub screen: Screen,
+    sources: Vec<String>,
+}
+
+/// The secrets that options and configuration name.
+pub fn secrets(v: &VaultArgs, c: &Config) -> Result<Secrets> {
+    let mut ids = c.list("vault_identity_list");
+    ids.extend(v.vault_id.iter().cloned());
+    let mut files: Vec<String> = c.text("vault_password_file").into_iter().collect();
+    files.extend(v.vault_password_file.iter().cloned());
+    VaultSources {
+        vault_ids: ids,
+        password_files: files,
+        ask: v.ask_vault_password || c.flag("ask_vault_pass", false)?,
+        default_label: c.text("vault_identity").unwrap_or_default(),
+        match_ids: c.flag("vault_id_match", false)?,
+        ..VaultSources::default()
+    }
+    .load()
+}
+
+/// `-e`: key=value pairs, JSON or YAML text, or @FILE; the later ones win.
+pub fn extra_vars(list: &[String], secrets: &Secrets) -> Result<Map> {
+    let mut out = Map::new();
+    for e in list {
+        let more = if let Some(file) = e.strip_prefix('@') {
+            let path = Utf8PathBuf::from(crate::modules::expand_path(file));
+            let text = std::fs::read_to_string(&path).map_err(|err| {
+                Error::options(format!("Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."))
+                    .help(err.to_string())
+            })?;
+            let text = secrets.open_text(path.as_str(), text)?;
+            document(path.as_str(), &text)?
+        } else if e.trim_start().starts_with(['{', '[']) {
+            document("<extra vars>", e)?
+        } else {
+            parse_kv(e, false, false, None).map_err(|err| {
+                Error::options(format!("Invalid extra vars data supplied. '{e}' could not be made into a dictionary")).help(err.message())
+            })?
+        };
+        out.extend(more);
+    }
+    Ok(out)
+}
+
+fn document(name: &str, text: &str) -> Result<Map> {
+    let doc = yaml::parse_str(name, text)?;
+    match doc.root.to_value() {
+        Value::Map(m) => Ok((*m).clone()),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Error::options(format!("Invalid extra vars data supplied. '{}' could not be made into a dictionary", text.trim())).at(doc.root.span)),
+    }
+}
+
+fn password_file(path: &str) -> Result<String> {
+    let p = crate::modules::expand_path(path);
+    let run = |e: std::io::Error| Error::options(format!("Could not read password file {p}: {e}"));
+    use std::os::unix::fs::PermissionsExt;
+    let executable = std::fs::metadata(&p).map_err(run)?.permissions().mode() & 0o111 != 0;
+    let bytes = if executable {
+        let out = std::process::Command::new(&p).output().map_err(run)?;
+        if !out.status.success() {
+            return Err(Error::options(format!("The password script {p} returned an error ({}): {}", out.status, String::from_utf8_lossy(&out.stderr).trim())));
+        }
+        out.stdout
+    } else {
+        std::fs::read(&p).map_err(run)?
+    };
+    let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_string();
+    if text.is_empty() {
+        return Err(Error::options(format!("Empty password was provided from file ({p})")));
+    }
+    Ok(text)
+}
+
+fn defaults(c: &Config, a: &ConnectionArgs) -> Result<Defaults> {
+    let d = Defaults::default();
+    let or = |name: &str, d: String| c.text(name).unwrap_or(d);
+    let mut out = Defaults {
+        connection: a.connection.clone().unwrap_or_else(|| or("transport", d.connection.clone())),
+        remote_user: a.user.clone().or_else(|| c.text("remote_user")),
+        remote_port: c.number("remote_port")?,
+        private_key_file: a.private_key.clone().or_else(|| c.text("private_key_file")),
+        timeout: a.timeout.or(c.number("timeout")?).unwrap_or(d.timeout),
+        ssh_args: or("ssh_args", d.ssh_args.clone()),
+        ssh_common_args: a.ssh_common_args.clone().unwrap_or_else(|| or("ssh_common_args", String::new())),
+        ssh_extra_args: a.ssh_extra_args.clone().unwrap_or_else(|| or("ssh_extra_args", String::new())),
+        ssh_executable: or("ssh_executable", d.ssh_executable.clone()),
+        host_key_checking: c.flag("host_key_checking", true)?,
+        control_path_dir: or("control_path_dir", d.control_path_dir.clone()),
+        remote_tmp: or("remote_tmp", d.remote_tmp.clone()),
+        ssh_retries: c.number("ssh_retries")?.unwrap_or(0),
+        become_: a.become_ || c.flag("become", false)?,
+        become_method: a.become_method.clone().unwrap_or_else(|| or("become_method", d.become_method.clone())),
+        become_user: a.become_user.clone().unwrap_or_else(|| or("become_user", d.become_user.clone())),
+        become_flags: c.text("become_flags"),
+        become_exe: c.text("become_exe"),
+        task_timeout: c.number("task_timeout")?.unwrap_or(0),
+        display_args_to_stdout: c.flag("display_args_to_stdout", false)?,
+        no_log: c.flag("no_log", false)?,
+        async_dir: or("async_dir", d.async_dir.clone()),
+        ..d
+    };
+    if let Some(m) = Some(&out.become_method) {
+        m.parse::<crate::transport::Method>().map_err(Error::options)?;
+    }
+    out.connection.parse::<crate::transport::Connection>().map_err(Error::options)?;
+    let files = (
+        a.connection_password_file.clone().or_else(|| c.text("connection_password_file")),
+        a.become_password_file.clone().or_else(|| c.text("become_password_file")),
+    );
+    let ask_pass = a.ask_pass || (files.0.is_none() && c.flag("ask_pass", false)?);
+    let ask_become = a.ask_become_pass || (files.1.is_none() && c.flag("become_ask_pass", false)?);
+    if let Some(f) = &files.0 {
+        out.password = Some(Secret::new(password_file(f)?));
+    } else if ask_pass {
+        out.password = Some(Secret::new(ask_secret("SSH password: ")?));
+    }
+    if let Some(f) = &files.1 {
+        out.become_password = Some(Secret::new(password_file(f)?));
+    } else if ask_become {
+        let words = if ask_pass { "BECOME password[defaults to SSH password]: " } else { "BECOME password: " };
+        let typed = ask_secret(words)?;
+        out.become_password = if typed.is_empty() { out.password.clone() } else { Some(Secret::new(typed)) };
+    }
+    Ok(out)
+}
+
+fn options(c: &Config, w: &Wanted) -> Result<Options> {
+    let mut skip = c.list("skip_tags");
+    skip.extend(w.skip_tags.iter().cloned());
+    let mut tags = if w.tags.is_empty() { c.list("run_tags") } else { w.tags.clone() };
+    if tags.is_empty() {
+        tags.push("all".into());
+    }
+    let forks = w.run.forks.or(c.number("forks")?).unwrap_or(5);
+    if forks == 0 {
+        return Err(Error::options("The number of processes (--forks) must be >= 1"));
+    }
+    Ok(Options {
+        check: w.run.check,
+        diff: w.run.diff || c.flag("diff_always", false)?,
+        verbosity: w.run.verbose.max(c.number("verbosity")?.unwrap_or(0)),
+        forks,
+        tags,
+        skip_tags: skip,
+        limit: w.inventory.limit.clone(),
+        force_handlers: c.flag("force_handlers", false)?,
+        strategy: c.text("strategy").unwrap_or_else(|| "linear".into()),
+        gathering: c.text("gathering").unwrap_or_else(|| "implicit".into()),
+        error_on_missing_handler: c.flag("error_on_missing_handler", true)?,
+        any_errors_fatal: c.flag("any_errors_fatal", false)?,
+        defaults: defaults(c, w.connection)?,
+        ..Options::default()
+    })
+}
+
+/// The inventory sources: `-i`, the configuration, /etc/ansible/hosts.
+fn sources(c: &Config, a: &InventoryArgs) -> Vec<String> {
+    if !a.inventory.is_empty() {
+        return a.inventory.clone();
+    }
+    match c.get("inventory") {
+        Some(v) if v.contains(',') => v.split(',').map(str::trim).filter(|s| !s.is_empty()).map(crate::modules::expand_path).collect(),
+        Some(v) => vec![crate::modules::expand_path(v)],
+        None => vec!["/etc/ansible/hosts".into()],
+    }
+}
+
+/// Directories beside which group_vars and host_vars are looked for.
+fn source_dirs(sources: &[String]) -> Vec<Utf8PathBuf> {
+    let mut out: Vec<Utf8PathBuf> = vec![];
+    for s in sources.iter().filter(|s| !s.contains(',')) {
+        let p = Utf8Path::new(s);
+        let p = crate::playbook::clean(&absolute(p));
+        let dir = if p.is_dir() { p } else { p.parent().map(Utf8Path::to_owned).unwrap_or_default() };
+        if !out.contains(&dir) {
+            out.push(dir);
+        }
+    }
+    out
+}
+
+/// The path from the root.
+pub fn absolute(p: &Utf8Path) -> Utf8PathBuf {
+    if p.is_absolute() {
+        return p.to_owned();
+    }
+    let cwd = std::env::current_dir().ok().and_then(|c| Utf8PathBuf::from_path_buf(c).ok()).unwrap_or_default();
+    cwd.join(p)
+}
+
+impl Ready {
+    pub fn new(w: &Wanted) -> Result<Ready> {
+        let config = Config::load()?;
+        let options = options(&config, w)?;
+        let mut screen = Screen::of_stdout(options.verbosity);
+        adjust(&mut screen, &config)?;
+        let name = w.run.output.clone().or_else(|| config.text("stdout_callback")).unwrap_or_else(|| "default".into());
+        let name = name.strip_prefix("ansible.builtin.").unwrap_or(&name).to_string();
+        let sink = crate::output::renderer(&name, screen.clone()).ok_or_else(|| {
+            Error::options(format!("there is no output format '{name}'")).help("there are default, json, ndjson and yaml")
+        })?;
+        for t in &config.warnings {
+            crate::output::show_warning(t, screen.columns, screen.color);
+        }
+        if !config.unknown.is_empty() {
+            crate::output::show_warning(
+                &format!("these settings are not supported and have no effect: {}", config.unknown.join(", ")),
+                screen.columns,
+                screen.color,
+            );
+        }
+        let secrets = Arc::new(secrets(w.vault, &config)?);
+        let extra = extra_vars(&w.run.extra_vars, &secrets)?;
+        let sources = sources(&config, w.inventory);
+        let inventory = load_inventory(&sources, &secrets, &config, &screen)?;
+        let engine = Engine::new(EngineOptions::default());
+        let loader = Arc::new(make_loader(&config, &secrets, &engine));
+        let limit = limit(&inventory, w.inventory.limit.as_deref(), &screen)?;
+        let info = RunInfo {
+            check: options.check,
+            diff: options.diff,
+            forks: options.forks,
+            verbosity: options.verbosity,
+            limit: options.limit.clone(),
+            run_tags: options.tags.clone(),
+            skip_tags: options.skip_tags.clone(),
+            inventory_sources: sources.iter().map(|s| if s.contains(',') { s.clone() } else { absolute(s.as_str().into()).to_string() }).collect(),
+            config_file: config.file.as_ref().map(|f| f.to_string()),
+        };
+        let dirs = source_dirs(&sources);
+        let store = Arc::new(Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), Globals::new(&info), secrets.clone()));
+        Ok(Ready { config, secrets, extra, loader, engine, store, sink, options, limit, screen, sources })
+    }
+
+    /// The run itself.
+    pub fn runner(self) -> Result<Arc<Runner>> {
+        let pool = Arc::new(Pool::new(PoolOptions::default()).map_err(|e| Error::general(format!("cannot start the connections' runtime: {e}")))?);
+        let (sources, secrets, config, screen) = (self.sources, self.secrets, self.config, self.screen);
+        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen));
+        Runner::new(self.options, self.store, self.engine, self.loader, pool, self.sink, reload, self.limit)
+    }
+}
+
+fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
+    if c.flag("force_color", false)? {
+        s.color = true;
+    } else if c.get("nocolor").is_some_and(|v| !v.is_empty() && crate::value::parse_bool(v) != Some(false)) {
+        s.color = false;
+    }
+    s.display_skipped_hosts = c.flag("display_skipped_hosts", true)?;
+    s.display_ok_hosts = c.flag("display_ok_hosts", true)?;
+    s.display_failed_stderr = c.flag("display_failed_stderr", false)?;
+    s.display_args_to_stdout = c.flag("display_args_to_stdout", false)?;
+    s.show_custom_stats = c.flag("show_custom_stats", false)?;
+    s.show_task_path_on_failure = c.flag("show_task_path_on_failure", false)?;
+    s.check_mode_markers = c.flag("check_mode_markers", false)?;
+    s.diff_context = c.number("diff_context")?.unwrap_or(3);
+    s.pretty_results = c.flag("callback_format_pretty", false)?;
+    if let Some(f) = c.get("callback_result_format") {
+        if !matches!(f, "json" | "yaml") {
+            return Err(Error::options(format!("callback_result_format: '{f}' is neither json nor yaml")));
+        }
+        s.result_format = f.into();
+    }
+    Ok(())
+}
+
+fn load_inventory(sources: &[String], secrets: &Arc<Secrets>, c: &Config, screen: &Screen) -> Result<Inventory> {
+    let options = LoadOptions {
+        secrets: secrets.clone(),
+        unparsed_is_failed: c.flag("inventory_unparsed_failed", false)?,
+        any_unparsed_is_failed: c.flag("inventory_any_unparsed_failed", false)?,
+        ..LoadOptions::default()
+    };
+    let (inv, warnings) = Inventory::load(sources, &options)?;
+    for w in warnings {
+        crate::output::show_warning(&w, screen.columns, screen.color);
+    }
+    Ok(inv)
+}
+
+fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Option<HashSet<Arc<str>>>> {
+    let Some(p) = pattern else { return Ok(None) };
+    let hosts = inv.select(p)?;
+    for w in inv.take_warnings() {
+        crate::output::show_warning(&w, screen.columns, screen.color);
+    }
+    if hosts.is_empty() {
+        return Err(Error::general("Specified inventory, host pattern and/or --limit leaves us with no hosts to target.")
+            .help("see the hosts that a pattern selects with dirigo inventory --list --limit PATTERN"));
+    }
+    Ok(Some(hosts.into_iter().collect()))
+}
+
+fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine) -> Loader {
+    let home = |p: &str| Utf8PathBuf::from(crate::modules::expand_path(p));
+    let roles_path =
+        c.paths("roles_path").unwrap_or_else(|| vec![home("~/.ansible/roles"), "/usr/share/ansible/roles".into(), "/etc/ansible/roles".into()]);
+    let collections_path =
+        c.paths("collections_path").unwrap_or_else(|| vec![home("~/.ansible/collections"), "/usr/share/ansible/collections".into()]);
+    let (s, e) = (secrets.clone(), engine.clone());
+    Loader::new(LoaderOptions {
+        roles_path,
+        collections_path,
+        decrypt: Box::new(move |t| {
+            let bytes = s.decrypt(t)?;
+            String::from_utf8(bytes).map_err(|_| Error::parse("the vaulted file is not valid UTF-8"))
+        }),
+        render: Box::new(move |v, layers| {
+            let mut all = Map::new();
+            for l in layers {
+                all.extend(l.iter().map(|(k, v)| (k.clone(), v.clone())));
+            }
+            e.render(v, &Scope::new(Arc::new(MapVars(all)), Arc::new(FileScope::default())))
+        }),
+        known_action: Box::new(crate::actions::known),
+    })
+}
