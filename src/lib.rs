@@ -15,6 +15,7 @@ pub mod modules;
 pub mod output;
 pub mod playbook;
 pub mod proto;
+pub mod pyjson;
 pub mod template;
 pub mod transport;
 pub mod value;

@@ -33,10 +33,13 @@ fn run_add_host(ctx: &mut ActionCtx) -> ActionResult {
         return Err(Error::general("name, host or hostname needs to be provided").into());
     };
     let (name, port) = match full.rsplit_once(':') {
-        Some((n, p)) if !n.contains(':') && !n.is_empty() && p.chars().all(|c| c.is_ascii_digit()) && !p.is_empty() => (n.to_string(), p.parse::<i64>().ok()),
+        Some((n, p)) if !n.contains(':') && !n.is_empty() && p.chars().all(|c| c.is_ascii_digit()) && !p.is_empty() => {
+            (n.to_string(), p.parse::<i64>().ok())
+        }
         _ => (full.clone(), None),
     };
-    let groups: Vec<String> = ["groupname", "groups", "group"].iter().find_map(|n| ctx.args.get(*n)).map(names).unwrap_or_default();
+    let groups: Vec<String> =
+        ["groupname", "groups", "group"].iter().find_map(|n| ctx.args.get(*n)).map(names).unwrap_or_default();
     let mut vars = Map::new();
     if let Some(p) = port {
         vars.insert("ansible_ssh_port".into(), p.into());

@@ -31,7 +31,12 @@ fn message(ctx: &ActionCtx, names: &[&str], default: &str) -> Result<Value, Acti
             return match &v {
                 Value::Str(_) => Ok(v),
                 Value::List(l) if l.iter().all(|x| x.as_str().is_some()) => Ok(v),
-                _ => Err(Error::general(format!("Incorrect type for {}, expected a string or list of strings and got {}", names[0], v.type_name())).into()),
+                _ => Err(Error::general(format!(
+                    "Incorrect type for {}, expected a string or list of strings and got {}",
+                    names[0],
+                    v.type_name()
+                ))
+                .into()),
             };
         }
     }

@@ -13,7 +13,10 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let mut done = Done::of(ctx.module("setup", args, None)?);
     if let Some(Value::Map(m)) = done.data.get("ansible_facts") {
         let mut m = (**m).clone();
-        m.insert("gather_subset".into(), ctx.args.get("gather_subset").cloned().unwrap_or_else(|| Value::list(vec!["all".into()])));
+        m.insert(
+            "gather_subset".into(),
+            ctx.args.get("gather_subset").cloned().unwrap_or_else(|| Value::list(vec!["all".into()])),
+        );
         m.insert("module_setup".into(), true.into());
         done.data.insert("ansible_facts".into(), Value::map(m));
     }

@@ -36,14 +36,20 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let mut read: Vec<Value> = vec![];
     if let Some(dir) = a.opt_str("dir") {
         let root = find_dir(ctx, dir)?;
-        let pattern = a.opt_str("files_matching").map(regex::Regex::new).transpose().map_err(|e| Error::general(format!("files_matching: {e}")))?;
+        let pattern = a
+            .opt_str("files_matching")
+            .map(regex::Regex::new)
+            .transpose()
+            .map_err(|e| Error::general(format!("files_matching: {e}")))?;
         let mut files = vec![];
         walk(&root, 1, a.int("depth"), &mut files);
         let ext = a.strings("extensions");
         let ignored = a.strings("ignore_files");
         for f in files {
             let name = f.file_name().unwrap_or_default();
-            if pattern.as_ref().is_some_and(|p| !p.is_match(name)) || ignored.iter().any(|i| regex::Regex::new(&format!("{i}$")).map_or(i == name, |r| r.is_match(name))) {
+            if pattern.as_ref().is_some_and(|p| !p.is_match(name))
+                || ignored.iter().any(|i| regex::Regex::new(&format!("{i}$")).map_or(i == name, |r| r.is_match(name)))
+            {
                 continue;
             }
             if !ext.iter().any(|e| f.extension() == Some(e)) {
@@ -66,7 +72,8 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         outer.insert(n.into(), Value::map(all));
         all = outer;
     }
-    let shown = ctx.engine.render(&Value::map(all.clone()), ctx.scope).unwrap_or_else(|_| Value::map(all.clone()).untrusted());
+    let shown =
+        ctx.engine.render(&Value::map(all.clone()), ctx.scope).unwrap_or_else(|_| Value::map(all.clone()).untrusted());
     Ok(Done::new(false)
         .set("ansible_facts", shown)
         .set("ansible_included_var_files", Value::list(read))
@@ -76,7 +83,9 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
 fn add(all: &mut Map, more: Map, how: Option<&str>) {
     for (k, v) in more {
         match (how, all.get_mut(&k), v) {
-            (Some("merge"), Some(Value::Map(old)), Value::Map(new)) => add(std::sync::Arc::make_mut(old), (*new).clone(), how),
+            (Some("merge"), Some(Value::Map(old)), Value::Map(new)) => {
+                add(std::sync::Arc::make_mut(old), (*new).clone(), how)
+            }
             (_, _, v) => drop(all.insert(k, v)),
         }
     }

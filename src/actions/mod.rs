@@ -68,12 +68,26 @@ pub struct ActionCtx<'a> {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Variables of the host; with `facts` they count as facts too (`cacheable`).
-    SetFacts { vars: Map, cacheable: bool },
+    SetFacts {
+        vars: Map,
+        cacheable: bool,
+    },
     /// Variables as `include_vars` sets them.
     IncludeVars(Map),
-    AddHost { name: String, groups: Vec<String>, vars: Map },
-    GroupBy { group: String, parents: Vec<String> },
-    SetStats { data: Map, per_host: bool, aggregate: bool },
+    AddHost {
+        name: String,
+        groups: Vec<String>,
+        vars: Map,
+    },
+    GroupBy {
+        group: String,
+        parents: Vec<String>,
+    },
+    SetStats {
+        data: Map,
+        per_host: bool,
+        aggregate: bool,
+    },
 }
 
 /// An action's answer: result keys and effects.
@@ -188,13 +202,24 @@ impl ActionCtx<'_> {
         validate(spec, &given, self.name).map(|c| c.args).map_err(|m| ActionError::Failed(Error::general(m)))
     }
     /// Calls a module of the agent with these arguments.
-    pub fn module(&self, module: &str, args: Map, payload: Option<Payload>) -> std::result::Result<Response, ActionError> {
+    pub fn module(
+        &self,
+        module: &str,
+        args: Map,
+        payload: Option<Payload>,
+    ) -> std::result::Result<Response, ActionError> {
         let args = match Value::map(args).to_json() {
             serde_json::Value::Object(o) => o,
             _ => Default::default(),
         };
-        let request =
-            Request { module: module.into(), args, check: self.check, diff: self.diff, timeout: self.timeout, ..Request::default() };
+        let request = Request {
+            module: module.into(),
+            args,
+            check: self.check,
+            diff: self.diff,
+            timeout: self.timeout,
+            ..Request::default()
+        };
         Ok(self.remote.call(request, payload, None)?)
     }
     pub fn arg_str(&self, name: &str) -> Option<String> {

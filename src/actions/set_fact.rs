@@ -28,7 +28,9 @@ fn pairs(ctx: &ActionCtx) -> Result<Map, Error> {
         let name = k.to_string();
         match name.as_str() {
             "cacheable" => {}
-            "_raw_params" => vars.extend(parse_kv(&v.to_str(), false, false, None)?.into_iter().map(|(k, v)| (k, v.untrusted()))),
+            "_raw_params" => {
+                vars.extend(parse_kv(&v.to_str(), false, false, None)?.into_iter().map(|(k, v)| (k, v.untrusted())))
+            }
             _ => drop(vars.insert(k.clone(), v.clone())),
         }
     }
@@ -38,7 +40,9 @@ fn pairs(ctx: &ActionCtx) -> Result<Map, Error> {
 fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
     let vars = pairs(ctx)?;
     if vars.is_empty() {
-        return Err(Error::general("No key/value pairs provided, at least one is required for this action to succeed").into());
+        return Err(
+            Error::general("No key/value pairs provided, at least one is required for this action to succeed").into()
+        );
     }
     for k in vars.keys() {
         if !k.as_str().is_some_and(is_identifier) {

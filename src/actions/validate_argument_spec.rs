@@ -24,7 +24,11 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         return Err(Error::general("\"argument_spec\" arg is required in args").into());
     };
     let Value::Map(wanted) = wanted else {
-        return Err(Error::general(format!("Incorrect type for argument_spec, expected dict and got {}", wanted.type_name())).into());
+        return Err(Error::general(format!(
+            "Incorrect type for argument_spec, expected dict and got {}",
+            wanted.type_name()
+        ))
+        .into());
     };
     let provided = get("provided_arguments")?.unwrap_or_default();
     let context = get("validate_args_context")?.unwrap_or_else(Value::empty_map);

@@ -60,7 +60,8 @@ fn check_args(t: &Task, spec: &Spec) -> Result<()> {
             continue;
         }
         let Some(arg) = spec.find(&name) else {
-            let mut names: Vec<&str> = spec.args.iter().map(|a| a.name.as_str()).filter(|n| !n.starts_with('_')).collect();
+            let mut names: Vec<&str> =
+                spec.args.iter().map(|a| a.name.as_str()).filter(|n| !n.starts_with('_')).collect();
             names.sort_unstable();
             let e = Error::parse(format!(
                 "Unsupported parameters for ({}) module: {name}. Supported parameters include: {}.",
@@ -78,8 +79,13 @@ fn check_args(t: &Task, spec: &Spec) -> Result<()> {
             let text = modules::convert(arg.ty, &v.to_json()).unwrap_or_default();
             if !arg.choices.contains(&text) {
                 let list: Vec<String> = arg.choices.iter().map(modules::json_text).collect();
-                return Err(Error::parse(format!("value of {} must be one of: {}, got: {}", arg.name, list.join(", "), v.to_str()))
-                    .at(place(v).unwrap_or(t.span)));
+                return Err(Error::parse(format!(
+                    "value of {} must be one of: {}, got: {}",
+                    arg.name,
+                    list.join(", "),
+                    v.to_str()
+                ))
+                .at(place(v).unwrap_or(t.span)));
             }
         }
     }
@@ -94,7 +100,9 @@ fn check_args(t: &Task, spec: &Spec) -> Result<()> {
         .map(|a| a.name.as_str())
         .collect();
     if !missing.is_empty() {
-        return Err(Error::parse(format!("missing required arguments: {}", missing.join(", "))).at(t.span).label(format!("a task of {}", t.action)));
+        return Err(Error::parse(format!("missing required arguments: {}", missing.join(", ")))
+            .at(t.span)
+            .label(format!("a task of {}", t.action)));
     }
     Ok(())
 }

@@ -91,15 +91,45 @@ settings! {
 
 /// Settings that change nothing here: they tune Python, ssh plug-ins' inner workings, or files Ansible alone writes.
 const WITHOUT_MEANING: &[&str] = &[
-    "ANSIBLE_PIPELINING", "ANSIBLE_SSH_PIPELINING", "ANSIBLE_CONFIG", "ANSIBLE_RETRY_FILES_ENABLED", "ANSIBLE_DEPRECATION_WARNINGS",
-    "ANSIBLE_SYSTEM_WARNINGS", "ANSIBLE_COMMAND_WARNINGS", "ANSIBLE_PYTHON_INTERPRETER", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_HOME",
-    "ANSIBLE_LIBRARY", "ANSIBLE_NOCOWS", "ANSIBLE_COW_SELECTION", "ANSIBLE_PLAYBOOK_DIR", "ANSIBLE_KEEP_REMOTE_FILES",
-    "ANSIBLE_DEVEL_WARNING", "ANSIBLE_SSH_TRANSFER_METHOD", "ANSIBLE_LOCALHOST_WARNING", "ANSIBLE_INVENTORY_UNPARSED_WARNING",
+    "ANSIBLE_PIPELINING",
+    "ANSIBLE_SSH_PIPELINING",
+    "ANSIBLE_CONFIG",
+    "ANSIBLE_RETRY_FILES_ENABLED",
+    "ANSIBLE_DEPRECATION_WARNINGS",
+    "ANSIBLE_SYSTEM_WARNINGS",
+    "ANSIBLE_COMMAND_WARNINGS",
+    "ANSIBLE_PYTHON_INTERPRETER",
+    "ANSIBLE_LOCAL_TEMP",
+    "ANSIBLE_HOME",
+    "ANSIBLE_LIBRARY",
+    "ANSIBLE_NOCOWS",
+    "ANSIBLE_COW_SELECTION",
+    "ANSIBLE_PLAYBOOK_DIR",
+    "ANSIBLE_KEEP_REMOTE_FILES",
+    "ANSIBLE_DEVEL_WARNING",
+    "ANSIBLE_SSH_TRANSFER_METHOD",
+    "ANSIBLE_LOCALHOST_WARNING",
+    "ANSIBLE_INVENTORY_UNPARSED_WARNING",
 ];
 const WITHOUT_MEANING_INI: &[&str] = &[
-    "pipelining", "retry_files_enabled", "deprecation_warnings", "system_warnings", "command_warnings", "interpreter_python",
-    "local_tmp", "home", "library", "nocows", "cow_selection", "control_path", "transfer_method", "scp_if_ssh", "internal_poll_interval",
-    "retry_files_save_path", "use_persistent_connections", "module_compression",
+    "pipelining",
+    "retry_files_enabled",
+    "deprecation_warnings",
+    "system_warnings",
+    "command_warnings",
+    "interpreter_python",
+    "local_tmp",
+    "home",
+    "library",
+    "nocows",
+    "cow_selection",
+    "control_path",
+    "transfer_method",
+    "scp_if_ssh",
+    "internal_poll_interval",
+    "retry_files_save_path",
+    "use_persistent_connections",
+    "module_compression",
 ];
 
 /// What the configuration file and the environment say.
@@ -181,9 +211,11 @@ impl Config {
                 continue;
             }
             let Some((k, v)) = t.split_once(['=', ':']) else {
-                return Err(Error::options(format!("Error reading config file ({file}): this is neither a section nor a setting"))
-                    .at(crate::diag::Span::new(source, start, start + line.trim_end().len()))
-                    .help("a setting looks like key = value"));
+                return Err(Error::options(format!(
+                    "Error reading config file ({file}): this is neither a section nor a setting"
+                ))
+                .at(crate::diag::Span::new(source, start, start + line.trim_end().len()))
+                .help("a setting looks like key = value"));
             };
             let (k, v) = (k.trim(), strip_comment(v.trim()));
             last = None;
@@ -207,7 +239,11 @@ impl Config {
             }
         }
         for (k, v) in std::env::vars() {
-            if k.starts_with("ANSIBLE_") && !WITHOUT_MEANING.contains(&k.as_str()) && !v.is_empty() && !SETTINGS.iter().any(|s| s.env.contains(&k.as_str())) {
+            if k.starts_with("ANSIBLE_")
+                && !WITHOUT_MEANING.contains(&k.as_str())
+                && !v.is_empty()
+                && !SETTINGS.iter().any(|s| s.env.contains(&k.as_str()))
+            {
                 self.unknown.push(k);
             }
         }
@@ -232,11 +268,9 @@ impl Config {
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
         match self.get(name) {
             None => Ok(None),
-            Some(v) => v
-                .trim()
-                .parse()
-                .map(Some)
-                .map_err(|_| Error::options(format!("Invalid value provided for '{name}': '{v}' is not a valid number"))),
+            Some(v) => v.trim().parse().map(Some).map_err(|_| {
+                Error::options(format!("Invalid value provided for '{name}': '{v}' is not a valid number"))
+            }),
         }
     }
     /// A list separated by commas.
@@ -247,14 +281,21 @@ impl Config {
     }
     /// Directories separated by colons, `~` expanded.
     pub fn paths(&self, name: &str) -> Option<Vec<Utf8PathBuf>> {
-        self.get(name).map(|v| v.split(':').filter(|s| !s.is_empty()).map(|s| crate::modules::expand_path(s).into()).collect())
+        self.get(name)
+            .map(|v| v.split(':').filter(|s| !s.is_empty()).map(|s| crate::modules::expand_path(s).into()).collect())
     }
 }
 
 fn is_path(name: &str) -> bool {
     matches!(
         name,
-        "inventory" | "roles_path" | "collections_path" | "private_key_file" | "vault_password_file" | "become_password_file" | "connection_password_file"
+        "inventory"
+            | "roles_path"
+            | "collections_path"
+            | "private_key_file"
+            | "vault_password_file"
+            | "become_password_file"
+            | "connection_password_file"
     )
 }
 

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 
 /// A drop-in replacement for Ansible's playbook engine.
 #[derive(Parser, Debug)]
-#[command(name = "dirigo", version = version(), disable_help_subcommand = true)]
+#[command(name = "dirigo", version = concat!(env!("CARGO_PKG_VERSION"), " [core 2.19.14]"), disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -26,20 +26,10 @@ enum Command {
     Playbook(playbook::Args),
 }
 
-/// The version line, with the release of ansible-core whose behaviour this is.
-pub fn version() -> String {
-    format!("{} [core {}]", env!("CARGO_PKG_VERSION"), crate::vars::ANSIBLE_VERSION)
-}
-
 /// Runs the program; the exit code.
 pub fn main() -> i32 {
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    if argv.get(1).is_some_and(|a| a == "__agent") {
-        return crate::agent::main();
-    }
-    if let Some(code) = crate::transport::askpass_if_called() {
-        return code;
-    }
+    crate::transport::hidden_commands();
     // output into a closed pipe ends quietly
     // SAFETY: restores the default action of a signal before any thread exists
     unsafe {

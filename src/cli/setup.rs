@@ -11,7 +11,9 @@ use crate::template::{Engine, EngineOptions, FileScope, MapVars, Scope};
 use crate::transport::{Pool, PoolOptions, Secret};
 use crate::value::{Map, Value};
 use crate::vars::{Globals, RunInfo, Store};
-use crate::vault::{Secrets, VaultSources, ask_secret};
+use crate::vault::Secrets;
+use crate::vault::prompt::ask_secret;
+use crate::vault::source::VaultSources;
 use crate::yaml;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::HashSet;
@@ -68,8 +70,10 @@ pub fn extra_vars(list: &[String], secrets: &Secrets) -> Result<Map> {
         let more = if let Some(file) = e.strip_prefix('@') {
             let path = Utf8PathBuf::from(crate::modules::expand_path(file));
             let text = std::fs::read_to_string(&path).map_err(|err| {
-                Error::options(format!("Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."))
-                    .help(err.to_string())
+                Error::options(format!(
+                    "Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."
+                ))
+                .help(err.to_string())
             })?;
             let text = secrets.open_text(path.as_str(), text)?;
             document(path.as_str(), &text)?
@@ -77,7 +81,8 @@ pub fn extra_vars(list: &[String], secrets: &Secrets) -> Result<Map> {
             document("<extra vars>", e)?
         } else {
             parse_kv(e, false, false, None).map_err(|err| {
-                Error::options(format!("Invalid extra vars data supplied. '{e}' could not be made into a dictionary")).help(err.message())
+                Error::options(format!("Invalid extra vars data supplied. '{e}' could not be made into a dictionary"))
+                    .help(err.message())
             })?
         };
         out.extend(more);
@@ -90,7 +95,11 @@ fn document(name: &str, text: &str) -> Result<Map> {
     match doc.root.to_value() {
         Value::Map(m) => Ok((*m).clone()),
         Value::Null => Ok(Map::new()),
-        _ => Err(Error::options(format!("Invalid extra vars data supplied. '{}' could not be made into a dictionary", text.trim())).at(doc.root.span)),
+        _ => Err(Error::options(format!(
+            "Invalid extra vars data supplied. '{}' could not be made into a dictionary",
+            text.trim()
+        ))
+        .at(doc.root.span)),
     }
 }
 
@@ -102,7 +111,11 @@ fn password_file(path: &str) -> Result<String> {
     let bytes = if executable {
         let out = std::process::Command::new(&p).output().map_err(run)?;
         if !out.status.success() {
-            return Err(Error::options(format!("The password script {p} returned an error ({}): {}", out.status, String::from_utf8_lossy(&out.stderr).trim())));
+            return Err(Error::options(format!(
+                "The password script {p} returned an error ({}): {}",
+                out.status,
+                String::from_utf8_lossy(&out.stderr).trim()
+            )));
         }
         out.stdout
     } else {
@@ -203,7 +216,9 @@ fn sources(c: &Config, a: &InventoryArgs) -> Vec<String> {
         return a.inventory.clone();
     }
     match c.get("inventory") {
-        Some(v) if v.contains(',') => v.split(',').map(str::trim).filter(|s| !s.is_empty()).map(crate::modules::expand_path).collect(),
+        Some(v) if v.contains(',') => {
+            v.split(',').map(str::trim).filter(|s| !s.is_empty()).map(crate::modules::expand_path).collect()
+        }
         Some(v) => vec![crate::modules::expand_path(v)],
         None => vec!["/etc/ansible/hosts".into()],
     }
@@ -241,7 +256,8 @@ impl Ready {
         let name = w.run.output.clone().or_else(|| config.text("stdout_callback")).unwrap_or_else(|| "default".into());
         let name = name.strip_prefix("ansible.builtin.").unwrap_or(&name).to_string();
         let sink = crate::output::renderer(&name, screen.clone()).ok_or_else(|| {
-            Error::options(format!("there is no output format '{name}'")).help("there are default, json, ndjson and yaml")
+            Error::options(format!("there is no output format '{name}'"))
+                .help("there are default, json, ndjson and yaml")
         })?;
         for t in &config.warnings {
             crate::output::show_warning(t, screen.columns, screen.color);
@@ -268,17 +284,30 @@ impl Ready {
             limit: options.limit.clone(),
             run_tags: options.tags.clone(),
             skip_tags: options.skip_tags.clone(),
-            inventory_sources: sources.iter().map(|s| if s.contains(',') { s.clone() } else { absolute(s.as_str().into()).to_string() }).collect(),
+            inventory_sources: sources
+                .iter()
+                .map(|s| if s.contains(',') { s.clone() } else { absolute(s.as_str().into()).to_string() })
+                .collect(),
             config_file: config.file.as_ref().map(|f| f.to_string()),
         };
         let dirs = source_dirs(&sources);
-        let store = Arc::new(Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), Globals::new(&info), secrets.clone()));
+        let store = Arc::new(Store::new(
+            inventory,
+            dirs,
+            absolute(&w.base_dir),
+            extra.clone(),
+            Globals::new(&info),
+            secrets.clone(),
+        ));
         Ok(Ready { config, secrets, extra, loader, engine, store, sink, options, limit, screen, sources })
     }
 
     /// The run itself.
     pub fn runner(self) -> Result<Arc<Runner>> {
-        let pool = Arc::new(Pool::new(PoolOptions::default()).map_err(|e| Error::general(format!("cannot start the connections' runtime: {e}")))?);
+        let pool = Arc::new(
+            Pool::new(PoolOptions::default())
+                .map_err(|e| Error::general(format!("cannot start the connections' runtime: {e}")))?,
+        );
         let (sources, secrets, config, screen) = (self.sources, self.secrets, self.config, self.screen);
         let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen));
         Runner::new(self.options, self.store, self.engine, self.loader, pool, self.sink, reload, self.limit)
@@ -330,18 +359,22 @@ fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Opti
         crate::output::show_warning(&w, screen.columns, screen.color);
     }
     if hosts.is_empty() {
-        return Err(Error::general("Specified inventory, host pattern and/or --limit leaves us with no hosts to target.")
-            .help("see the hosts that a pattern selects with dirigo inventory --list --limit PATTERN"));
+        return Err(Error::general(
+            "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
+        )
+        .help("see the hosts that a pattern selects with dirigo inventory --list --limit PATTERN"));
     }
     Ok(Some(hosts.into_iter().collect()))
 }
 
 fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine) -> Loader {
     let home = |p: &str| Utf8PathBuf::from(crate::modules::expand_path(p));
-    let roles_path =
-        c.paths("roles_path").unwrap_or_else(|| vec![home("~/.ansible/roles"), "/usr/share/ansible/roles".into(), "/etc/ansible/roles".into()]);
-    let collections_path =
-        c.paths("collections_path").unwrap_or_else(|| vec![home("~/.ansible/collections"), "/usr/share/ansible/collections".into()]);
+    let roles_path = c.paths("roles_path").unwrap_or_else(|| {
+        vec![home("~/.ansible/roles"), "/usr/share/ansible/roles".into(), "/etc/ansible/roles".into()]
+    });
+    let collections_path = c
+        .paths("collections_path")
+        .unwrap_or_else(|| vec![home("~/.ansible/collections"), "/usr/share/ansible/collections".into()]);
     let (s, e) = (secrets.clone(), engine.clone());
     Loader::new(LoaderOptions {
         roles_path,

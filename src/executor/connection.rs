@@ -5,9 +5,9 @@ use crate::actions::Remote;
 use crate::diag::{Error, Result};
 use crate::playbook::Task;
 use crate::proto::{Request, Response};
-use crate::template::{Scope, Var, Vars};
+use crate::template::{Scope, Var};
 use crate::transport::{Become, CallError, ConnParams, Connection, Payload, RawOutput, Secret};
-use crate::value::{Map, Value};
+use crate::value::Value;
 use serde_json::Value as Json;
 use std::io::Write;
 use std::sync::Arc;
@@ -103,7 +103,9 @@ pub fn escalation(r: &Runner, task: &Task, scope: &Scope) -> Result<Option<Becom
     let l = Lookup { runner: r, scope };
     let d = &r.options.defaults;
     let wanted = match l.var(&["ansible_become"])? {
-        Some(v) => v.to_bool_loose().ok_or_else(|| Error::general(format!("ansible_become: '{}' is not a boolean", v.to_str())))?,
+        Some(v) => v
+            .to_bool_loose()
+            .ok_or_else(|| Error::general(format!("ansible_become: '{}' is not a boolean", v.to_str())))?,
         None => r.flag(&task.kw.become_, scope, d.become_, "become")?,
     };
     if !wanted {
@@ -155,7 +157,11 @@ pub fn environment(r: &Runner, task: &Task, scope: &Scope) -> Result<serde_json:
                 Value::Null => {}
                 other if crate::template::is_omit(&other) => {}
                 other => {
-                    return Err(Error::general(format!("environment must be a dictionary, received {} ({})", other.to_str(), other.type_name())));
+                    return Err(Error::general(format!(
+                        "environment must be a dictionary, received {} ({})",
+                        other.to_str(),
+                        other.type_name()
+                    )));
                 }
             }
         }
@@ -174,7 +180,12 @@ pub struct HostRemote<'a> {
 }
 
 impl Remote for HostRemote<'_> {
-    fn call(&self, mut q: Request, payload: Option<Payload>, sink: Option<&mut (dyn Write + Send)>) -> std::result::Result<Response, CallError> {
+    fn call(
+        &self,
+        mut q: Request,
+        payload: Option<Payload>,
+        sink: Option<&mut (dyn Write + Send)>,
+    ) -> std::result::Result<Response, CallError> {
         for (k, v) in &self.env {
             q.env.entry(k.clone()).or_insert_with(|| v.clone());
         }
@@ -196,15 +207,4 @@ impl Remote for HostRemote<'_> {
     fn address(&self) -> String {
         self.params.address.clone()
     }
-}
-
-/// Connection variables a result may show for a delegated task.
-pub fn delegated_vars(host: &str, p: &ConnParams) -> Map {
-    let mut inner = Map::new();
-    inner.insert("ansible_host".into(), p.address.as_str().into());
-    inner.insert("ansible_port".into(), p.port.map(|x| Value::Int(x.into())).unwrap_or_default());
-    inner.insert("ansible_user".into(), p.user.as_deref().map(Value::plain).unwrap_or_default());
-    inner.insert("ansible_connection".into(), if p.connection == Connection::Local { "local" } else { "ssh" }.into());
-    let _ = host;
-    inner
 }

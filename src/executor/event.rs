@@ -81,27 +81,66 @@ pub struct Counts {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The playbook file begins (shown from -vv).
-    PlaybookStart { path: String, plays: usize },
-    PlayStart { name: String, hosts: Vec<Arc<str>>, check: bool, free: bool },
+    PlaybookStart {
+        path: String,
+        plays: usize,
+    },
+    PlayStart {
+        name: String,
+        hosts: Vec<Arc<str>>,
+        check: bool,
+        free: bool,
+    },
     /// No host matches the play's pattern.
     NoHostsMatched,
     NoHostsRemaining,
     TaskStart(Arc<TaskInfo>),
     /// A host begins a task (free strategy shows the banner from it).
-    HostStart { task: Arc<TaskInfo>, host: Arc<str> },
-    Item { task: Arc<TaskInfo>, result: Arc<TaskResult> },
-    Result { task: Arc<TaskInfo>, result: Arc<TaskResult> },
-    Retry { task: Arc<TaskInfo>, result: Arc<TaskResult>, left: i64, attempt: i64, item: Option<String> },
-    AsyncPoll { task: Arc<TaskInfo>, host: Arc<str>, jid: String, started: bool, left: i64 },
-    Included { path: String, hosts: Vec<Arc<str>>, item: Option<String> },
-    Notified { handler: String, host: Arc<str> },
+    HostStart {
+        task: Arc<TaskInfo>,
+        host: Arc<str>,
+    },
+    Item {
+        task: Arc<TaskInfo>,
+        result: Arc<TaskResult>,
+    },
+    Result {
+        task: Arc<TaskInfo>,
+        result: Arc<TaskResult>,
+    },
+    Retry {
+        task: Arc<TaskInfo>,
+        result: Arc<TaskResult>,
+        left: i64,
+        attempt: i64,
+        item: Option<String>,
+    },
+    AsyncPoll {
+        task: Arc<TaskInfo>,
+        host: Arc<str>,
+        jid: String,
+        started: bool,
+        left: i64,
+    },
+    Included {
+        path: String,
+        hosts: Vec<Arc<str>>,
+        item: Option<String>,
+    },
+    Notified {
+        handler: String,
+        host: Arc<str>,
+    },
     /// A message from a prompt, `pause` and their like: printed as it is.
     Display(String),
     Warning(String),
     Deprecation(String),
     Error(Error),
     /// The end of the run.
-    Stats { hosts: IndexMap<Arc<str>, Counts>, custom: IndexMap<String, Map> },
+    Stats {
+        hosts: IndexMap<Arc<str>, Counts>,
+        custom: IndexMap<String, Map>,
+    },
 }
 
 /// Takes events, in order.

@@ -59,7 +59,11 @@ fn topics(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
     let r = &p.runner;
     let mut out = vec![];
     for l in &t.listen {
-        let v = if l.needs_render() { r.engine.render(l, &r.scope(&p.view(host, Some(t)))).unwrap_or_else(|_| l.clone()) } else { l.clone() };
+        let v = if l.needs_render() {
+            r.engine.render(l, &r.scope(&p.view(host, Some(t)))).unwrap_or_else(|_| l.clone())
+        } else {
+            l.clone()
+        };
         match v {
             Value::List(l) => out.extend(l.iter().map(Value::to_str)),
             v => out.push(v.to_str()),
@@ -93,9 +97,15 @@ pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Re
             }
         }
         if !found {
-            let msg = format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list");
+            let msg = format!(
+                "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+            );
             if r.options.error_on_missing_handler {
-                return Err(Error::general(msg).at(task.notify.iter().find_map(super::runner::origin).or(Some(task.span))));
+                return Err(Error::general(msg).at(task
+                    .notify
+                    .iter()
+                    .find_map(super::runner::origin)
+                    .or(Some(task.span))));
             }
             r.warn(msg);
         }
@@ -112,11 +122,8 @@ fn tell(p: &PlayRun, h: &HandlerState, host: &Arc<str>, name: &str) {
 /// Runs what was notified on these hosts. Handlers notified by handlers run in the same pass if they
 /// stand behind, else in the next.
 pub fn flush(p: &PlayRun, hosts: &[Host]) -> Result<()> {
-    let forced: Vec<Host> = if p.force_handlers {
-        hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect()
-    } else {
-        vec![]
-    };
+    let forced: Vec<Host> =
+        if p.force_handlers { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() } else { vec![] };
     for h in &forced {
         h.set(Phase::Active);
     }

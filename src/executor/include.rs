@@ -42,7 +42,11 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
         }
         match load(p, t, &g) {
             Ok((shown, items)) => {
-                r.emit(Event::Included { path: shown, hosts: live.iter().map(|h| h.name.clone()).collect(), item: g.label.clone() });
+                r.emit(Event::Included {
+                    path: shown,
+                    hosts: live.iter().map(|h| h.name.clone()).collect(),
+                    item: g.label.clone(),
+                });
                 for h in &live {
                     r.state.count(&h.name, |c| c.ok += 1);
                 }
@@ -66,7 +70,15 @@ fn fail(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, e: Error, f:
     settle(p, t, what, h, a, None, f)
 }
 
-fn settle(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, a: Attempt, item: Option<String>, f: Frame) -> Result<()> {
+fn settle(
+    p: &PlayRun,
+    t: &Arc<Task>,
+    what: &Arc<TaskInfo>,
+    h: &Host,
+    a: Attempt,
+    item: Option<String>,
+    f: Frame,
+) -> Result<()> {
     let result = super::TaskResult {
         host: h.name.clone(),
         delegated_to: None,
@@ -83,7 +95,14 @@ fn settle(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, a: Attempt
     Ok(())
 }
 
-fn evaluate(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, view: &View, groups: &mut Vec<Group>) -> Result<()> {
+fn evaluate(
+    p: &PlayRun,
+    t: &Arc<Task>,
+    what: &Arc<TaskInfo>,
+    h: &Host,
+    view: &View,
+    groups: &mut Vec<Group>,
+) -> Result<()> {
     let r = &p.runner;
     if t.loop_.is_none() {
         return match first_false(r, &t.when, &r.scope(view))? {
@@ -156,18 +175,28 @@ fn evaluate(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, view: &V
     Ok(())
 }
 
-fn add(p: &PlayRun, t: &Arc<Task>, h: &Host, view: &View, locals: Map, label: Option<String>, groups: &mut Vec<Group>) -> Result<()> {
+fn add(
+    p: &PlayRun,
+    t: &Arc<Task>,
+    h: &Host,
+    view: &View,
+    locals: Map,
+    label: Option<String>,
+    groups: &mut Vec<Group>,
+) -> Result<()> {
     let r = &p.runner;
     let scope = r.scope(view);
     let mut args = Map::new();
     for (k, v) in &t.args {
         // `apply` stays as written: its values are rendered by the tasks that get them
-        let v = if k.as_str() == Some("apply") && v.as_map().is_some() { v.clone() } else { r.engine.render(v, &scope)? };
+        let v =
+            if k.as_str() == Some("apply") && v.as_map().is_some() { v.clone() } else { r.engine.render(v, &scope)? };
         if !crate::template::is_omit(&v) {
             args.insert(k.clone(), v);
         }
     }
-    match groups.iter_mut().find(|g| g.args == args && g.locals == locals && !g.hosts.iter().any(|x| Arc::ptr_eq(x, h))) {
+    match groups.iter_mut().find(|g| g.args == args && g.locals == locals && !g.hosts.iter().any(|x| Arc::ptr_eq(x, h)))
+    {
         Some(g) => g.hosts.push(h.clone()),
         None => groups.push(Group { args, locals, label, hosts: vec![h.clone()], first_view: view.clone() }),
     }
@@ -197,7 +226,9 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
         if t.short == "include" {
             inherit.include_vars.push(Arc::new(g.args.clone()));
         } else {
-            return Err(Error::parse(format!("Invalid options for include_tasks: {k}")).at(t.span).help("variables for the included tasks go under vars:"));
+            return Err(Error::parse(format!("Invalid options for include_tasks: {k}"))
+                .at(t.span)
+                .help("variables for the included tasks go under vars:"));
         }
     }
     let Some(name) = g.args.get("_raw_params").or_else(|| g.args.get("file")).map(Value::to_str) else {

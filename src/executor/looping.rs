@@ -191,7 +191,8 @@ pub fn label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value) -> String 
 
 fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
     let (no_log, diff) = flags(r, task, view);
-    let whole = |a: Attempt| HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![] };
+    let whole =
+        |a: Attempt| HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![] };
     let list = match items(r, task, view) {
         Ok(l) => l,
         Err(e) => {
@@ -242,7 +243,9 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         if let Some(n) = &c.index {
             a.data.insert("ansible_index_var".into(), n.as_str().into());
         }
-        if c.extended && let Some(v) = l.get("ansible_loop") {
+        if c.extended
+            && let Some(v) = l.get("ansible_loop")
+        {
             let mut shown = v.as_map().cloned().unwrap_or_default();
             if !c.all_items {
                 shown.shift_remove("allitems");
@@ -297,7 +300,9 @@ pub fn ignores(r: &Arc<Runner>, task: &Task, view: &View, s: Status) -> bool {
     let scope = r.scope(view);
     match s {
         Status::Failed => r.flag(&task.kw.ignore_errors, &scope, false, "ignore_errors").unwrap_or(false),
-        Status::Unreachable => r.flag(&task.kw.ignore_unreachable, &scope, false, "ignore_unreachable").unwrap_or(false),
+        Status::Unreachable => {
+            r.flag(&task.kw.ignore_unreachable, &scope, false, "ignore_unreachable").unwrap_or(false)
+        }
         _ => false,
     }
 }

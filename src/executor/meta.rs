@@ -85,7 +85,11 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
             }
         }
         other => {
-            return Err(Error::parse(format!("invalid meta action requested: {other}")).at(t.args.get("_raw_params").and_then(origin).or(Some(t.span))));
+            return Err(Error::parse(format!("invalid meta action requested: {other}")).at(t
+                .args
+                .get("_raw_params")
+                .and_then(origin)
+                .or(Some(t.span))));
         }
     }
     Ok(())

@@ -42,12 +42,17 @@ impl PlayRun {
     /// For a `run_once` task, the hosts that share its result.
     pub fn run_once_hosts(&self, task: &Task, _host: &Host, view: &View) -> Option<Vec<Arc<str>>> {
         let once = self.runner.flag(&task.kw.run_once, &self.runner.scope(view), false, "run_once").unwrap_or(false);
-        (once && !self.free).then(|| self.hosts.iter().filter(|h| h.phase() != Phase::Unreachable).map(|h| h.name.clone()).collect())
+        (once && !self.free)
+            .then(|| self.hosts.iter().filter(|h| h.phase() != Phase::Unreachable).map(|h| h.name.clone()).collect())
     }
     /// Writes down who still takes part, for the magic variables.
     pub fn refresh_alive(&self) {
-        let alive: Vec<Arc<str>> =
-            self.hosts.iter().filter(|h| matches!(h.phase(), Phase::Active | Phase::Ended)).map(|h| h.name.clone()).collect();
+        let alive: Vec<Arc<str>> = self
+            .hosts
+            .iter()
+            .filter(|h| matches!(h.phase(), Phase::Active | Phase::Ended))
+            .map(|h| h.name.clone())
+            .collect();
         let whole: Vec<Arc<str>> = self
             .vars
             .all_hosts
@@ -91,7 +96,12 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
                 .help("there are linear, free and host_pinned"));
         }
     };
-    r.emit(Event::PlayStart { name: name.clone(), hosts: hosts.clone(), check: play_check(r, play, &early_scope), free });
+    r.emit(Event::PlayStart {
+        name: name.clone(),
+        hosts: hosts.clone(),
+        check: play_check(r, play, &early_scope),
+        free,
+    });
     if hosts.is_empty() {
         r.emit(Event::NoHostsMatched);
         return Ok(true);
@@ -117,7 +127,9 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let batches = batches(r, play, &hosts, &scope)?;
     let max_fail = match r.text(&play.max_fail_percentage, &scope)? {
         Some(t) => Some(t.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
-            Error::general(format!("the field 'max_fail_percentage' has an invalid value ({t}), and could not be converted to a float."))
+            Error::general(format!(
+                "the field 'max_fail_percentage' has an invalid value ({t}), and could not be converted to a float."
+            ))
         })?),
         None => None,
     };
@@ -125,7 +137,12 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let count = batches.len();
     for (i, batch) in batches.into_iter().enumerate() {
         if i > 0 {
-            r.emit(Event::PlayStart { name: name.clone(), hosts: batch.clone(), check: play_check(r, play, &scope), free });
+            r.emit(Event::PlayStart {
+                name: name.clone(),
+                hosts: batch.clone(),
+                check: play_check(r, play, &scope),
+                free,
+            });
         }
         let run = PlayRun {
             runner: r.clone(),
@@ -144,7 +161,8 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         *vars.batch.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(batch.clone());
         super::handlers::collect(&run, &play.handlers);
         let outcome = run_batch(&run);
-        let failed: Vec<&Host> = run.hosts.iter().filter(|h| matches!(h.phase(), Phase::Failed | Phase::Unreachable)).collect();
+        let failed: Vec<&Host> =
+            run.hosts.iter().filter(|h| matches!(h.phase(), Phase::Failed | Phase::Unreachable)).collect();
         for h in &failed {
             let set = if h.phase() == Phase::Failed { &r.state.failed } else { &r.state.unreachable };
             lock(set).insert(h.name.clone());
@@ -212,7 +230,12 @@ fn select_hosts(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) ->
 }
 
 /// Cuts the hosts in batches as `serial` says: numbers or percentages, the last one repeats.
-fn batches(r: &Arc<Runner>, play: &Play, hosts: &[Arc<str>], scope: &crate::template::Scope) -> Result<Vec<Vec<Arc<str>>>> {
+fn batches(
+    r: &Arc<Runner>,
+    play: &Play,
+    hosts: &[Arc<str>],
+    scope: &crate::template::Scope,
+) -> Result<Vec<Vec<Arc<str>>>> {
     let mut sizes = vec![];
     for s in &play.serial {
         let v = r.engine.render(s, scope)?;
@@ -355,7 +378,11 @@ fn gather(p: &PlayRun, hosts: &[Host]) -> Result<()> {
         return Ok(());
     }
     let mut args = Map::new();
-    for (k, v) in [("gather_subset", &p.play.gather_subset), ("gather_timeout", &p.play.gather_timeout), ("fact_path", &p.play.fact_path)] {
+    for (k, v) in [
+        ("gather_subset", &p.play.gather_subset),
+        ("gather_timeout", &p.play.gather_timeout),
+        ("fact_path", &p.play.fact_path),
+    ] {
         if let Some(v) = v {
             args.insert(k.into(), v.clone());
         }

@@ -79,5 +79,8 @@ fn encrypt(r: &Arc<Runner>, plain: &str, how: &str, p: &Prompt, scope: &Scope) -
     locals.insert("_salt".into(), p.salt.as_deref().map(Value::plain).unwrap_or_default());
     let scope = r.engine.with_extra(locals, scope);
     let expr = if p.salt.is_some() { "_plain | password_hash(_how, _salt)" } else { "_plain | password_hash(_how)" };
-    r.engine.eval(expr, &scope).map(|v| v.to_str()).map_err(|e| Error::general(format!("vars_prompt {}: {}", p.name, e.message())))
+    r.engine
+        .eval(expr, &scope)
+        .map(|v| v.to_str())
+        .map_err(|e| Error::general(format!("vars_prompt {}: {}", p.name, e.message())))
 }

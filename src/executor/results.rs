@@ -32,7 +32,14 @@ pub fn apply_early(r: &Arc<Runner>, view: &View, e: &Effect) {
 }
 
 /// Settles a result: answers true if the host failed at this task.
-pub fn settle(p: &PlayRun, task: &Arc<Task>, info: &Arc<TaskInfo>, host: &Host, o: HostOutcome, rescuable: bool) -> Result<bool> {
+pub fn settle(
+    p: &PlayRun,
+    task: &Arc<Task>,
+    info: &Arc<TaskInfo>,
+    host: &Host,
+    o: HostOutcome,
+    rescuable: bool,
+) -> Result<bool> {
     let r = &p.runner;
     let view = p.view(&host.name, Some(task));
     let mut result = o.result;
@@ -95,7 +102,9 @@ fn texts(v: Option<&Value>) -> Vec<String> {
 /// The result as a variable: without the keys that are the engine's own.
 pub fn registered(data: &Map) -> Map {
     data.iter()
-        .filter(|(k, _)| !k.as_str().is_some_and(|k| k.starts_with("_ansible_") && k != "_ansible_item_label" || k == "invocation"))
+        .filter(|(k, _)| {
+            !k.as_str().is_some_and(|k| k.starts_with("_ansible_") && k != "_ansible_item_label" || k == "invocation")
+        })
         .map(|(k, v)| (k.clone(), v.untrusted()))
         .collect()
 }
@@ -114,7 +123,15 @@ fn take_facts(r: &Arc<Runner>, host: &Arc<str>, facts: &Map) {
     }
 }
 
-fn apply(p: &PlayRun, targets: &[Arc<str>], host: &Host, e: &Effect, to: &Option<String>, delegate_facts: bool, result: &mut TaskResult) -> Result<()> {
+fn apply(
+    p: &PlayRun,
+    targets: &[Arc<str>],
+    host: &Host,
+    e: &Effect,
+    to: &Option<String>,
+    delegate_facts: bool,
+    result: &mut TaskResult,
+) -> Result<()> {
     let r = &p.runner;
     match e {
         Effect::SetFacts { vars, cacheable } => {

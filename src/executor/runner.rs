@@ -5,7 +5,7 @@ use super::options::Options;
 use super::state::{RunState, lock};
 use crate::diag::Result;
 use crate::playbook::{Loader, Playbook};
-use crate::template::{Engine, FileScope, InventoryView, Scope, VaultOpener, Vars, Warn};
+use crate::template::{Engine, FileScope, InventoryView, Scope, Vars, VaultOpener, Warn};
 use crate::transport::Pool;
 use crate::value::Value;
 use crate::vars::{Store, View};
@@ -59,7 +59,19 @@ impl Runner {
             .map_err(|e| crate::diag::Error::general(format!("cannot start {} forks: {e}", options.forks)))?;
         let state = RunState::default();
         state.waiting_for_start.store(options.start_at_task.is_some(), Ordering::SeqCst);
-        Ok(Arc::new(Runner { options, store, engine, loader, pool, sink, state, reload, limit, warned: Mutex::default(), workers }))
+        Ok(Arc::new(Runner {
+            options,
+            store,
+            engine,
+            loader,
+            pool,
+            sink,
+            state,
+            reload,
+            limit,
+            warned: Mutex::default(),
+            workers,
+        }))
     }
 
     pub fn emit(&self, e: Event) {
@@ -136,7 +148,8 @@ impl Runner {
                 search.push(d.to_owned());
             }
         }
-        let playbook_dir = view.play.as_ref().map(|p| p.play.playbook_dir.clone()).unwrap_or_else(|| self.store.base_dir.clone());
+        let playbook_dir =
+            view.play.as_ref().map(|p| p.play.playbook_dir.clone()).unwrap_or_else(|| self.store.base_dir.clone());
         search.push(playbook_dir.clone());
         let weak = Arc::downgrade(self);
         Arc::new(FileScope {
@@ -235,9 +248,4 @@ impl VaultOpener for VaultOf {
     fn open(&self, envelope: &str) -> Result<Vec<u8>> {
         self.0.secrets.decrypt(envelope)
     }
-}
-
-/// Whether a view knows a variable.
-pub(super) fn defined(view: &View, name: &str) -> bool {
-    matches!(view.get(name), Ok(Some(_)))
 }

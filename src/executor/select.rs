@@ -14,7 +14,11 @@ pub struct TagFilter {
 impl TagFilter {
     pub fn new(only: &[String], skip: &[String]) -> TagFilter {
         let split = |l: &[String]| {
-            l.iter().flat_map(|s| s.split(',')).map(|s| s.trim().to_string()).filter(|s| !s.is_empty()).collect::<Vec<_>>()
+            l.iter()
+                .flat_map(|s| s.split(','))
+                .map(|s| s.trim().to_string())
+                .filter(|s| !s.is_empty())
+                .collect::<Vec<_>>()
         };
         let mut only = split(only);
         if only.is_empty() {
@@ -31,10 +35,8 @@ impl TagFilter {
         let skip = |n: &str| self.skip.iter().any(|t| t == n);
         let common = |l: &[String]| l.iter().any(|t| has(t));
         let never = has("never");
-        let run = has("always")
-            || (only("all") && !never)
-            || common(&self.only)
-            || (only("tagged") && !untagged && !never);
+        let run =
+            has("always") || (only("all") && !never) || common(&self.only) || (only("tagged") && !untagged && !never);
         if !run || self.skip.is_empty() {
             return run;
         }

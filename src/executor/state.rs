@@ -27,13 +27,11 @@ pub struct HostState {
     phase: AtomicU8,
     /// Set by `meta: end_role`, with the id of the role that ends.
     pub end_role: Mutex<Option<usize>>,
-    /// `ansible_failed_task` and `ansible_failed_result` of the failure being rescued.
-    pub fact_gathered: AtomicBool,
 }
 
 impl HostState {
     pub fn new(name: Arc<str>) -> HostState {
-        HostState { name, phase: AtomicU8::new(0), end_role: Mutex::default(), fact_gathered: AtomicBool::new(false) }
+        HostState { name, phase: AtomicU8::new(0), end_role: Mutex::default() }
     }
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {

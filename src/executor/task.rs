@@ -5,7 +5,7 @@ use super::connection::{self, HostRemote};
 use super::event::{Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
 use crate::actions::{self, ActionCtx, ActionError, Done, Effect, Remote};
-use crate::diag::{Error, Kind, Result};
+use crate::diag::{Error, Result};
 use crate::modules;
 use crate::playbook::Task;
 use crate::proto::{AsyncJob, Request};
@@ -71,12 +71,22 @@ impl Work<'_> {
         let env = connection::environment(r, self.task, &scope)?;
         let check = r.flag(&self.task.kw.check_mode, &scope, r.options.check, "check_mode")?;
         let diff = r.flag(&self.task.kw.diff, &scope, r.options.diff, "diff")?;
-        let timeout = r.number(&self.task.kw.timeout, &scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
+        let timeout =
+            r.number(&self.task.kw.timeout, &scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
         let mut hints = serde_json::Map::new();
         hints.insert("verbosity".into(), r.options.verbosity.into());
         let remote = HostRemote { runner: r, params, become_, env, no_log, hints };
         let (args, raw_args) = self.arguments(&scope)?;
-        let call = Call { work: self, scope: &scope, remote: &remote, check, diff, timeout: timeout.max(0) as u64, raw_args: &raw_args, host: &host };
+        let call = Call {
+            work: self,
+            scope: &scope,
+            remote: &remote,
+            check,
+            diff,
+            timeout: timeout.max(0) as u64,
+            raw_args: &raw_args,
+            host: &host,
+        };
         let mut out = call.with_retries(args)?;
         out.delegated_to = delegated_to;
         if out.data.contains_key("diff") && !diff {
@@ -92,7 +102,12 @@ impl Work<'_> {
             return Ok((self.view.host.clone(), scope.clone(), None));
         };
         if name.is_empty() {
-            return Err(Error::general("Empty hostname produced from delegate_to: \"\"").at(self.task.kw.delegate_to.as_ref().and_then(super::runner::origin)));
+            return Err(Error::general("Empty hostname produced from delegate_to: \"\"").at(self
+                .task
+                .kw
+                .delegate_to
+                .as_ref()
+                .and_then(super::runner::origin)));
         }
         let host: Arc<str> = name.as_str().into();
         let mut view = View::new(&r.store, &host);
@@ -114,7 +129,10 @@ impl Work<'_> {
                 Value::Map(m) => raw.extend(m.iter().map(|(k, v)| (k.clone(), v.clone()))),
                 v if crate::template::is_omit(&v) => {}
                 other => {
-                    return Err(Error::general(format!("'args' must render to a dictionary, not to a {}", other.type_name())));
+                    return Err(Error::general(format!(
+                        "'args' must render to a dictionary, not to a {}",
+                        other.type_name()
+                    )));
                 }
             }
         }
@@ -127,7 +145,9 @@ impl Work<'_> {
         let mut args = Map::with_capacity(raw.len());
         for (k, v) in &raw {
             let key = match k.as_str() {
-                Some(s) if crate::value::has_delimiter(s) && self.task.short == "set_fact" => r.engine.render_to_string(s, scope)?.into(),
+                Some(s) if crate::value::has_delimiter(s) && self.task.short == "set_fact" => {
+                    r.engine.render_to_string(s, scope)?.into()
+                }
                 _ => k.clone(),
             };
             let v = r.engine.render(v, scope)?;
@@ -150,7 +170,9 @@ fn default_args(r: &Runner, layer: &Value, task: &Task, scope: &Scope) -> Result
     for l in &layers {
         for (k, v) in l.as_map().into_iter().flatten() {
             let name = k.to_string();
-            if crate::playbook::short_name(&name) == task.short || modules::find(&name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t))) {
+            if crate::playbook::short_name(&name) == task.short
+                || modules::find(&name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t)))
+            {
                 let v = if v.as_str().is_some() { r.engine.render(v, scope)? } else { v.clone() };
                 out.extend(v.as_map().cloned().unwrap_or_default());
             }
@@ -211,11 +233,7 @@ impl Call<'_> {
                 return Ok(a);
             }
             a.data.insert("attempts".into(), Value::Int(n.into()));
-            let done = if has_until {
-                all(r, &t.until, &self.scope_with(&a.data))?
-            } else {
-                !a.is("failed")
-            };
+            let done = if has_until { all(r, &t.until, &self.scope_with(&a.data))? } else { !a.is("failed") };
             if done {
                 return Ok(a);
             }
@@ -363,7 +381,14 @@ impl Call<'_> {
             _ => Default::default(),
         };
         let module = modules::find(&self.work.task.action).map_or(self.work.task.short.as_str(), |m| m.name);
-        Request { module: module.into(), args, check: self.check, diff: self.diff, timeout: self.timeout, ..Request::default() }
+        Request {
+            module: module.into(),
+            args,
+            check: self.check,
+            diff: self.diff,
+            timeout: self.timeout,
+            ..Request::default()
+        }
     }
 
     fn module(&self, args: Map) -> actions::ActionResult {
@@ -374,7 +399,9 @@ impl Call<'_> {
     fn asynchronous(&self, args: Map, limit: i64) -> actions::ActionResult {
         let (r, t) = (self.work.runner, self.work.task);
         if self.check {
-            return Ok(Done::new(false).set("skipped", true).set("msg", "check mode and async cannot be used on same task."));
+            return Ok(Done::new(false)
+                .set("skipped", true)
+                .set("msg", "check mode and async cannot be used on same task."));
         }
         if actions::find(&t.short).is_some() {
             return Err(Error::general(format!("async is not supported for this task's action ('{}')", t.short)).into());
@@ -463,7 +490,10 @@ fn py_splitlines(s: &str) -> Vec<&str> {
     let mut start = 0;
     let mut chars = s.char_indices().peekable();
     while let Some((i, c)) = chars.next() {
-        if matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}' | '\u{1d}' | '\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}') {
+        if matches!(
+            c,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}' | '\u{1d}' | '\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        ) {
             out.push(&s[start..i]);
             start = i + c.len_utf8();
             if c == '\r' && chars.peek().is_some_and(|(_, n)| *n == '\n') {
@@ -501,9 +531,4 @@ pub fn status(data: &Map, unreachable: bool) -> Status {
     } else {
         Status::Ok
     }
-}
-
-/// True for errors that mean "not defined (yet)".
-pub fn is_undefined(e: &Error) -> bool {
-    e.kind() == Kind::Undefined
 }

@@ -60,7 +60,8 @@ pub fn items(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()>
 fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
     let inner = Frame { rescuable: f.rescuable || !b.rescue.is_empty(), ..f };
     items(p, &b.block, hosts, inner)?;
-    let failed = |hosts: &[Host]| -> Vec<Host> { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() };
+    let failed =
+        |hosts: &[Host]| -> Vec<Host> { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() };
     if !b.rescue.is_empty() {
         let lost = failed(hosts);
         for h in &lost {
@@ -94,7 +95,9 @@ fn role_done(t: &Task, h: &Host) -> bool {
     if h.end_role.lock().unwrap_or_else(|e| e.into_inner()).is_some_and(|id| role.chain().iter().any(|r| r.id == id)) {
         return true;
     }
-    !role.allow_duplicates && !t.is_handler && role.completed.lock().unwrap_or_else(|e| e.into_inner()).contains(&h.name)
+    !role.allow_duplicates
+        && !t.is_handler
+        && role.completed.lock().unwrap_or_else(|e| e.into_inner()).contains(&h.name)
 }
 
 /// Runs one task on hosts.
@@ -174,7 +177,14 @@ fn check_percentage(p: &PlayRun) {
 }
 
 /// Runs the task on hosts, as many at once as forks and throttle allow; true if one failed.
-fn on_hosts(p: &PlayRun, t: &Arc<Task>, what: &Arc<super::TaskInfo>, hosts: &[Host], throttle: usize, f: Frame) -> Result<bool> {
+fn on_hosts(
+    p: &PlayRun,
+    t: &Arc<Task>,
+    what: &Arc<super::TaskInfo>,
+    hosts: &[Host],
+    throttle: usize,
+    f: Frame,
+) -> Result<bool> {
     let r = &p.runner;
     let mut failed = false;
     let one = |h: &Host| {
@@ -260,7 +270,9 @@ fn starts_here(wanted: &str, t: &Task) -> bool {
     let own = t.name.as_ref().map(Value::to_str).unwrap_or_default();
     let full = t.raw_label();
     let glob = globset::Glob::new(wanted).map(|g| g.compile_matcher());
-    [own.as_str(), full.as_str()].iter().any(|n| !n.is_empty() && (*n == wanted || glob.as_ref().is_ok_and(|g| g.is_match(n))))
+    [own.as_str(), full.as_str()]
+        .iter()
+        .any(|n| !n.is_empty() && (*n == wanted || glob.as_ref().is_ok_and(|g| g.is_match(n))))
 }
 
 /// `--step`: asks whether to do this task.

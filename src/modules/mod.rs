@@ -17,7 +17,7 @@ mod user;
 mod validate;
 
 pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
-pub use validate::{Checked, expand_path, expand_path_with, validate};
+pub use validate::{Checked, convert, expand_path, expand_path_with, validate};
 
 use serde_json::{Map, Value as Json};
 use std::io::Read;

@@ -1,10 +1,10 @@
 //! Ansible's default text, after the `default` callback's documented output.
 
-use super::json::{py_json, py_json_indent};
 use super::report::{error_text, show_error, show_warning};
 use super::style::Style;
 use super::{Screen, diff};
 use crate::executor::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
+use crate::pyjson::{py_json, py_json_indent};
 use crate::value::{Map, Value};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -103,7 +103,8 @@ impl DefaultText {
         let host = DefaultText::host(r);
         match r.status {
             Status::Ok | Status::Changed => {
-                let (word, style) = if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
+                let (word, style) =
+                    if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
                 if item_results || (r.status == Status::Ok && !self.screen.display_ok_hosts) {
                     return;
                 }
@@ -137,7 +138,10 @@ impl DefaultText {
             }
             Status::Unreachable => {
                 self.error(t, r);
-                self.failed_line(&format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(r, &t.action)), Style::Unreachable);
+                self.failed_line(
+                    &format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(r, &t.action)),
+                    Style::Unreachable,
+                );
                 if r.ignored {
                     self.line("...ignoring", Style::Skip);
                 }
@@ -195,7 +199,8 @@ impl DefaultText {
                 if r.status == Status::Ok && !self.screen.display_ok_hosts {
                     return;
                 }
-                let (word, style) = if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
+                let (word, style) =
+                    if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
                 let more = if self.verbose(r) { format!(" => {}", dump()) } else { String::new() };
                 self.line(&format!("{word}: [{host}] => (item={label}){more}"), style);
             }
@@ -209,7 +214,10 @@ impl DefaultText {
                 self.failed_line(&format!("failed: [{host}] (item={label}) => {}", dump()), Style::Error);
             }
             Status::Unreachable => {
-                self.failed_line(&format!("fatal: [{host}]: UNREACHABLE! => (item={label}) => {}", dump()), Style::Unreachable);
+                self.failed_line(
+                    &format!("fatal: [{host}]: UNREACHABLE! => (item={label}) => {}", dump()),
+                    Style::Unreachable,
+                );
             }
         }
     }
@@ -334,7 +342,11 @@ impl Sink for DefaultText {
             Event::Result { task, result } => self.result(&task, &result),
             Event::Retry { task, result, left, .. } => {
                 self.late_banner(&task);
-                let mut text = format!("FAILED - RETRYING: [{}]: {} ({left} retries left).", DefaultText::host(&result), task.label);
+                let mut text = format!(
+                    "FAILED - RETRYING: [{}]: {} ({left} retries left).",
+                    DefaultText::host(&result),
+                    task.label
+                );
                 if self.screen.verbosity > 2 {
                     text.push_str(&format!("Result was: {}", self.dump(&result, &task.action)));
                 }
@@ -357,7 +369,13 @@ impl Sink for DefaultText {
             Event::Display(t) => self.line(&t, Style::Plain),
             Event::Warning(t) => show_warning(&t, self.screen.columns, self.screen.color),
             Event::Deprecation(t) => {
-                eprintln!("{}", Style::Deprecate.paint(&super::style::wrap(&format!("[DEPRECATION WARNING]: {t}"), self.screen.columns), self.screen.color));
+                eprintln!(
+                    "{}",
+                    Style::Deprecate.paint(
+                        &super::style::wrap(&format!("[DEPRECATION WARNING]: {t}"), self.screen.columns),
+                        self.screen.color
+                    )
+                );
             }
             Event::Error(e) => show_error(&e, self.screen.color),
             Event::Stats { hosts, custom } => self.stats(&hosts, &custom),

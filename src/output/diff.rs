@@ -1,7 +1,7 @@
 //! Diffs as Ansible shows them: unified text between `before` and `after`.
 
-use super::json::py_json_indent;
 use super::style::Style;
+use crate::pyjson::py_json_indent;
 use crate::value::Value;
 use similar::TextDiff;
 

@@ -75,12 +75,18 @@ impl Document {
                    "ignored": r.ignored, "item": if r.no_log { None } else { r.item.clone() }, "result": Document::result(t, r)})
         };
         Some(match e {
-            Event::PlaybookStart { path, plays } => json!({"event": "playbook_start", "time": now(), "path": path, "plays": plays}),
-            Event::PlayStart { name, hosts, check, .. } => json!({"event": "play_start", "time": now(), "name": name, "hosts": hosts, "check": check}),
+            Event::PlaybookStart { path, plays } => {
+                json!({"event": "playbook_start", "time": now(), "path": path, "plays": plays})
+            }
+            Event::PlayStart { name, hosts, check, .. } => {
+                json!({"event": "play_start", "time": now(), "name": name, "hosts": hosts, "check": check})
+            }
             Event::NoHostsMatched => json!({"event": "no_hosts_matched", "time": now()}),
             Event::NoHostsRemaining => json!({"event": "no_hosts_remaining", "time": now()}),
             Event::TaskStart(t) => json!({"event": "task_start", "time": now(), "task": task(t)}),
-            Event::HostStart { task: t, host } => json!({"event": "host_start", "time": now(), "task": task(t), "host": host}),
+            Event::HostStart { task: t, host } => {
+                json!({"event": "host_start", "time": now(), "task": task(t), "host": host})
+            }
             Event::Item { task: t, result } => ended("item", t, result),
             Event::Result { task: t, result } => ended("result", t, result),
             Event::Retry { task: t, result, left, attempt, .. } => {
@@ -89,13 +95,21 @@ impl Document {
             Event::AsyncPoll { task: t, host, jid, started, left } => {
                 json!({"event": "async_poll", "time": now(), "task": task(t), "host": host, "jid": jid, "finished": !started, "left": left})
             }
-            Event::Included { path, hosts, item } => json!({"event": "included", "time": now(), "path": path, "hosts": hosts, "item": item}),
-            Event::Notified { handler, host } => json!({"event": "notified", "time": now(), "handler": handler, "host": host}),
+            Event::Included { path, hosts, item } => {
+                json!({"event": "included", "time": now(), "path": path, "hosts": hosts, "item": item})
+            }
+            Event::Notified { handler, host } => {
+                json!({"event": "notified", "time": now(), "handler": handler, "host": host})
+            }
             Event::Display(t) => json!({"event": "display", "time": now(), "text": t}),
             Event::Warning(t) => json!({"event": "warning", "time": now(), "text": t}),
             Event::Deprecation(t) => json!({"event": "deprecation", "time": now(), "text": t}),
-            Event::Error(e) => json!({"event": "error", "time": now(), "text": e.message(), "place": e.span().map(|s| s.show()), "help": e.help_text()}),
-            Event::Stats { hosts, custom } => json!({"event": "stats", "time": now(), "stats": stats(hosts), "custom_stats": custom_stats(custom)}),
+            Event::Error(e) => {
+                json!({"event": "error", "time": now(), "text": e.message(), "place": e.span().map(|s| s.show()), "help": e.help_text()})
+            }
+            Event::Stats { hosts, custom } => {
+                json!({"event": "stats", "time": now(), "stats": stats(hosts), "custom_stats": custom_stats(custom)})
+            }
         })
     }
 
@@ -112,7 +126,8 @@ impl Document {
             }
             Event::Result { task, result } => {
                 let tasks = plays.last_mut().and_then(|p| p["tasks"].as_array_mut());
-                if let Some(t) = tasks.and_then(|l| l.iter_mut().rev().find(|t| t["task"]["id"] == task.id.to_string())) {
+                if let Some(t) = tasks.and_then(|l| l.iter_mut().rev().find(|t| t["task"]["id"] == task.id.to_string()))
+                {
                     t["hosts"][&*result.host] = Document::result(&task, &result);
                     t["task"]["duration"]["end"] = now().into();
                 }
@@ -125,7 +140,8 @@ impl Document {
                     let text = serde_json::to_string_pretty(&doc).unwrap_or_default();
                     let _ = writeln!(std::io::stdout().lock(), "{text}");
                 } else {
-                    let _ = write!(std::io::stdout().lock(), "{}", yaml::emit(&Value::from_json(doc), &Default::default()));
+                    let _ =
+                        write!(std::io::stdout().lock(), "{}", yaml::emit(&Value::from_json(doc), &Default::default()));
                 }
             }
             _ => {}

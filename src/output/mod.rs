@@ -3,13 +3,11 @@
 mod default;
 mod diff;
 mod document;
-mod json;
 mod report;
 mod style;
 
 pub use default::DefaultText;
 pub use document::{Document, Format};
-pub use json::{py_json, py_json_indent};
 pub use report::{show_error, show_warning};
 pub use style::Style;
 

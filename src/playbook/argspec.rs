@@ -35,11 +35,7 @@ pub fn load(loader: &Loader, role: &Utf8Path, meta: &Node) -> Result<IndexMap<St
         let spec = spec_of(options.as_map().unwrap_or(&Map::new()), value.as_map()).map_err(|m| v.error(m))?;
         out.insert(
             k.to_value().to_str(),
-            ArgumentSpec {
-                short_description: value.get("short_description").map(Value::to_str),
-                spec,
-                raw: options,
-            },
+            ArgumentSpec { short_description: value.get("short_description").map(Value::to_str), spec, raw: options },
         );
     }
     Ok(out)

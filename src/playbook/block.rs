@@ -61,7 +61,14 @@ fn load_block(loader: &Loader, node: &Node, place: &Place) -> Result<Block> {
             None => Ok(vec![]),
         }
     };
-    Ok(Block { span: node.span, name, block: part("block")?, rescue: part("rescue")?, always: part("always")?, inherit })
+    Ok(Block {
+        span: node.span,
+        name,
+        block: part("block")?,
+        rescue: part("rescue")?,
+        always: part("always")?,
+        inherit,
+    })
 }
 
 /// Puts a task in the list, or what it imports.
@@ -69,13 +76,17 @@ fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut V
     match t.short.as_str() {
         "import_tasks" => {
             if let Some(l) = &t.loop_ {
-                return Err(Error::parse("You cannot use loops on 'import_tasks' statements. You should use 'include_tasks' instead.").at(l.span));
+                return Err(Error::parse(
+                    "You cannot use loops on 'import_tasks' statements. You should use 'include_tasks' instead.",
+                )
+                .at(l.span));
             }
             let Some(file) = t.args.get("_raw_params").or_else(|| t.args.get("file")) else {
                 return Err(node.error("No file specified for import_tasks"));
             };
             let name = loader.static_name(file, place, "import path", &t.vars)?;
-            let Some(path) = loader.find_include(&name, place, if place.inherit.handlers { "handlers" } else { "tasks" })
+            let Some(path) =
+                loader.find_include(&name, place, if place.inherit.handlers { "handlers" } else { "tasks" })
             else {
                 return Err(Error::parse(format!("Could not find or access '{name}' on the Ansible Controller."))
                     .at(origin(file).unwrap_or(node.span))
@@ -89,7 +100,10 @@ fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut V
         }
         "import_role" => {
             if let Some(l) = &t.loop_ {
-                return Err(Error::parse("You cannot use loops on 'import_role' statements. You should use 'include_role' instead.").at(l.span));
+                return Err(Error::parse(
+                    "You cannot use loops on 'import_role' statements. You should use 'include_role' instead.",
+                )
+                .at(l.span));
             }
             let mut args = Map::new();
             for (k, v) in &t.args {
@@ -153,7 +167,9 @@ impl Own {
             "vars" => self.vars = vars_of(v)?,
             "notify" => self.notify = list_of(v),
             "collections" => self.collections = Some(list_of(v).iter().map(Value::to_str).collect()),
-            "user" => drop(self.kw.set("remote_user", v)?),
+            "user" => {
+                self.kw.set("remote_user", v)?;
+            }
             "debugger" => {
                 return Err(v
                     .error("the 'debugger' keyword is not supported")
@@ -201,7 +217,10 @@ pub(crate) fn module_defaults(v: &Node) -> Result<Value> {
     if v.is_null() || v.as_map().is_some() || v.as_seq().is_some() || v.to_value().needs_render() {
         return Ok(v.to_value());
     }
-    Err(v.error(format!("the field 'module_defaults' should be a dictionary or list of dictionaries, but was a {}", v.type_name())))
+    Err(v.error(format!(
+        "the field 'module_defaults' should be a dictionary or list of dictionaries, but was a {}",
+        v.type_name()
+    )))
 }
 
 /// `when:` and its like: one condition or a list of them.
@@ -224,7 +243,8 @@ pub(crate) fn own_names(more: &[&'static str]) -> Vec<&'static str> {
 /// "'x' is not a valid attribute for a Play", with the nearest valid name.
 pub(crate) fn unknown(key: &Node, what: &str, valid: &[&str]) -> Error {
     let name = Key::from_value(&key.to_plain_value()).map(|k| k.to_string()).unwrap_or_default();
-    let e = key.error(format!("'{name}' is not a valid attribute for a {what}")).label("this keyword is not known here");
+    let e =
+        key.error(format!("'{name}' is not a valid attribute for a {what}")).label("this keyword is not known here");
     match nearest(&name, valid) {
         Some(n) => e.help(format!("did you mean '{n}'?")),
         None => e,

@@ -14,7 +14,6 @@ pub enum Want {
     Int,
     Float,
     Str,
-    Any,
 }
 
 macro_rules! keywords {
@@ -71,11 +70,13 @@ pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
         return Ok(v);
     }
     let bad = |what: &str| {
-        node.error(format!("the field '{name}' has an invalid value ({}), and could not be converted to {what}.", v.to_str()))
-            .label(format!("this is a {}", v.type_name()))
+        node.error(format!(
+            "the field '{name}' has an invalid value ({}), and could not be converted to {what}.",
+            v.to_str()
+        ))
+        .label(format!("this is a {}", v.type_name()))
     };
     match want {
-        Want::Any => Ok(v),
         Want::Bool => match v.to_bool_loose() {
             Some(b) => Ok(Value::Bool(b)),
             None if v.is_null() => Ok(v),
@@ -96,8 +97,9 @@ pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
             _ => Err(bad("a float")),
         },
         Want::Str => match &v {
-            Value::List(_) | Value::Map(_) => Err(bad("a string")
-                .help(format!("'{name}' takes one text, not a {}", v.type_name()))),
+            Value::List(_) | Value::Map(_) => {
+                Err(bad("a string").help(format!("'{name}' takes one text, not a {}", v.type_name())))
+            }
             Value::Null | Value::Str(_) => Ok(v),
             other => Ok(Value::trusted(other.to_str(), Some(node.span))),
         },
@@ -152,7 +154,9 @@ pub fn tags_of(node: &Node) -> Result<Vec<Value>> {
             }
             NodeKind::Int(_) | NodeKind::Bool(_) | NodeKind::Float(_) => out.push(Value::plain(n.to_value().to_str())),
             _ => {
-                return Err(n.error("tags must be specified as a list").help("write tags: [one, two] or tags: one,two"));
+                return Err(n
+                    .error("tags must be specified as a list")
+                    .help("write tags: [one, two] or tags: one,two"));
             }
         }
     }
@@ -184,7 +188,8 @@ pub fn vars_of(node: &Node) -> Result<Map> {
 }
 
 fn vars_error(node: &Node) -> Error {
-    node.error("Vars in a Play, Block or Task must be specified as a dictionary.").label(format!("this is a {}", node.type_name()))
+    node.error("Vars in a Play, Block or Task must be specified as a dictionary.")
+        .label(format!("this is a {}", node.type_name()))
 }
 
 /// Refuses names that templates could never reach.

@@ -5,8 +5,22 @@ use crate::value::{Key, Map, Value};
 
 /// Actions whose free text is kept whole as `_raw_params`.
 pub const RAW_PARAM: &[&str] = &[
-    "add_host", "command", "expect", "group_by", "import_role", "import_tasks", "include", "include_role",
-    "include_tasks", "include_vars", "meta", "raw", "script", "set_fact", "shell", "import_playbook",
+    "add_host",
+    "command",
+    "expect",
+    "group_by",
+    "import_role",
+    "import_tasks",
+    "include",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "meta",
+    "raw",
+    "script",
+    "set_fact",
+    "shell",
+    "import_playbook",
 ];
 
 /// The options that may stand within the free text of command-like modules.
@@ -129,11 +143,7 @@ mod tests {
     use super::*;
 
     fn kv(t: &str, raw: bool, command: bool) -> Vec<(String, String)> {
-        parse_kv(t, raw, command, None)
-            .expect("parses")
-            .into_iter()
-            .map(|(k, v)| (k.to_string(), v.to_str()))
-            .collect()
+        parse_kv(t, raw, command, None).expect("parses").into_iter().map(|(k, v)| (k.to_string(), v.to_str())).collect()
     }
     fn own(v: &[(&str, &str)]) -> Vec<(String, String)> {
         v.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
@@ -141,7 +151,10 @@ mod tests {
 
     #[test]
     fn pairs_and_raw() {
-        assert_eq!(kv("a=1 b=\"x y\" c={{ d | default('e f') }}", false, false), own(&[("a", "1"), ("b", "x y"), ("c", "{{ d | default('e f') }}")]));
+        assert_eq!(
+            kv("a=1 b=\"x y\" c={{ d | default('e f') }}", false, false),
+            own(&[("a", "1"), ("b", "x y"), ("c", "{{ d | default('e f') }}")])
+        );
         assert_eq!(kv("echo a=b chdir=/tmp", true, true), own(&[("chdir", "/tmp"), ("_raw_params", "echo a=b")]));
         assert_eq!(kv("echo 'it is' \"so  far\"", true, true), own(&[("_raw_params", "echo 'it is' \"so  far\"")]));
     }

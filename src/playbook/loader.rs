@@ -113,8 +113,9 @@ impl Loader {
             }
             _ => Error::parse(format!("an error occurred while trying to read the file '{path}': {e}")),
         })?;
-        let text = String::from_utf8(bytes)
-            .map_err(|e| Error::parse(format!("'{path}' is not valid UTF-8 (byte {})", e.utf8_error().valid_up_to())))?;
+        let text = String::from_utf8(bytes).map_err(|e| {
+            Error::parse(format!("'{path}' is not valid UTF-8 (byte {})", e.utf8_error().valid_up_to()))
+        })?;
         let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
         if text.starts_with("$ANSIBLE_VAULT;") {
             return (self.options.decrypt)(&text).map_err(|e| e.context(path));
@@ -136,10 +137,9 @@ impl Loader {
                 let place = Place { file: path.to_owned(), importing, ..place.clone() };
                 block::load_items(self, &node, &place)
             }
-            _ => Err(node.error(format!("included task files must contain a list of tasks: '{path}'")).label(format!(
-                "this is a {}",
-                node.type_name()
-            ))),
+            _ => Err(node
+                .error(format!("included task files must contain a list of tasks: '{path}'"))
+                .label(format!("this is a {}", node.type_name()))),
         }
     }
 

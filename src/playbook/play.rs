@@ -23,7 +23,8 @@ struct Outer {
 /// Loads a playbook with everything it imports. `extra` are the `-e` variables.
 pub fn load_playbook(loader: &Loader, path: &Utf8Path, extra: &Map) -> Result<Playbook> {
     if !path.exists() {
-        return Err(Error::general(format!("the playbook: {path} could not be found")).help("paths are taken from the current directory"));
+        return Err(Error::general(format!("the playbook: {path} could not be found"))
+            .help("paths are taken from the current directory"));
     }
     if !path.is_file() && path.is_dir() {
         return Err(Error::general(format!("the playbook: {path} does not appear to be a file")));
@@ -62,9 +63,13 @@ fn load_file(loader: &Loader, path: &Utf8Path, extra: &Map, outer: &Outer, plays
     outer.files.push(full.clone());
     for entry in list {
         let Some(map) = entry.as_map() else {
-            return Err(entry.error(format!("playbook entries must be either valid plays or 'import_playbook' statements (this is a {})", entry.type_name())));
+            return Err(entry.error(format!(
+                "playbook entries must be either valid plays or 'import_playbook' statements (this is a {})",
+                entry.type_name()
+            )));
         };
-        const IMPORT: [&str; 4] = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
+        const IMPORT: [&str; 4] =
+            ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook", "include"];
         match map.iter().find(|(k, _)| k.as_str().is_some_and(|k| IMPORT.contains(&k))) {
             Some((_, target)) => import(loader, entry, target, &dir, extra, &outer, plays)?,
             None => plays.push(Arc::new(load_play(loader, entry, &full, &dir, extra, &outer)?)),
@@ -73,14 +78,26 @@ fn load_file(loader: &Loader, path: &Utf8Path, extra: &Map, outer: &Outer, plays
     Ok(())
 }
 
-fn import(loader: &Loader, entry: &Node, target: &Node, dir: &Utf8Path, extra: &Map, outer: &Outer, plays: &mut Vec<Arc<Play>>) -> Result<()> {
+fn import(
+    loader: &Loader,
+    entry: &Node,
+    target: &Node,
+    dir: &Utf8Path,
+    extra: &Map,
+    outer: &Outer,
+    plays: &mut Vec<Arc<Play>>,
+) -> Result<()> {
     let mut inner = outer.clone();
     for (k, v) in entry.as_map().unwrap_or_default() {
         match k.as_str().unwrap_or_default() {
             "when" => inner.when.extend(conditions(v)?),
             "tags" => inner.tags.extend(tags_of(v)?),
             "vars" => inner.vars.extend(vars_of(v)?),
-            "name" | "import_playbook" | "include" | "ansible.builtin.import_playbook" | "ansible.legacy.import_playbook" => {}
+            "name"
+            | "import_playbook"
+            | "include"
+            | "ansible.builtin.import_playbook"
+            | "ansible.legacy.import_playbook" => {}
             _ => return Err(unknown(k, "PlaybookInclude", &["import_playbook", "name", "when", "tags", "vars"])),
         }
     }
@@ -101,7 +118,9 @@ fn import(loader: &Loader, entry: &Node, target: &Node, dir: &Utf8Path, extra: &
     }
     if !path.is_file() {
         return Err(target
-            .error(format!("Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."))
+            .error(format!(
+                "Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."
+            ))
             .help("the path is taken from the directory of the importing playbook"));
     }
     load_file(loader, &path, extra, &inner, plays)
@@ -124,11 +143,34 @@ fn collection_playbook(loader: &Loader, dir: &Utf8Path, name: &str) -> Option<Ut
 }
 
 const PLAY_ONLY: &[&str] = &[
-    "hosts", "name", "gather_facts", "gather_subset", "gather_timeout", "fact_path", "vars_files", "vars_prompt", "serial",
-    "strategy", "order", "max_fail_percentage", "force_handlers", "pre_tasks", "roles", "tasks", "post_tasks", "handlers",
+    "hosts",
+    "name",
+    "gather_facts",
+    "gather_subset",
+    "gather_timeout",
+    "fact_path",
+    "vars_files",
+    "vars_prompt",
+    "serial",
+    "strategy",
+    "order",
+    "max_fail_percentage",
+    "force_handlers",
+    "pre_tasks",
+    "roles",
+    "tasks",
+    "post_tasks",
+    "handlers",
 ];
 
-fn load_play(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extra: &Map, outer: &Outer) -> Result<Play> {
+fn load_play(
+    loader: &Loader,
+    node: &Node,
+    file: &Utf8Path,
+    dir: &Utf8Path,
+    extra: &Map,
+    outer: &Outer,
+) -> Result<Play> {
     let mut p = Play {
         span: node.span,
         name: None,
@@ -185,10 +227,12 @@ fn load_play(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extr
                 if node.get("remote_user").is_some() {
                     return Err(k.error("both 'user' and 'remote_user' are set for this play. The use of 'user' is deprecated, and should be removed"));
                 }
-                drop(p.kw.set("remote_user", v)?);
+                p.kw.set("remote_user", v)?;
             }
             "debugger" => {
-                return Err(v.error("the 'debugger' keyword is not supported").help("remove it; to see what a task did, run with -vv"));
+                return Err(v
+                    .error("the 'debugger' keyword is not supported")
+                    .help("remove it; to see what a task did, run with -vv"));
             }
             "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" => {}
             "delegate_to" | "delegate_facts" | "when" | "notify" => return Err(unknown(k, "Play", PLAY_ONLY)),
@@ -207,7 +251,9 @@ fn load_play(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extr
 
 fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
     let Some(h) = hosts else {
-        return Err(node.error("the field 'hosts' is required but was not set").help("begin the play with hosts: PATTERN"));
+        return Err(node
+            .error("the field 'hosts' is required but was not set")
+            .help("begin the play with hosts: PATTERN"));
     };
     match &h.kind {
         NodeKind::Null => Err(h.error("Hosts list cannot be empty. Please check your playbook")),
@@ -215,9 +261,15 @@ fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
         NodeKind::Seq(s) => {
             for e in s {
                 match &e.kind {
-                    NodeKind::Null => return Err(e.error("Hosts list cannot contain values of 'None'. Please check your playbook")),
+                    NodeKind::Null => {
+                        return Err(e.error("Hosts list cannot contain values of 'None'. Please check your playbook"));
+                    }
                     NodeKind::Str(_) | NodeKind::Int(_) => {}
-                    _ => return Err(e.error(format!("Hosts list contains an invalid host value: '{}'", e.to_value().to_str()))),
+                    _ => {
+                        return Err(
+                            e.error(format!("Hosts list contains an invalid host value: '{}'", e.to_value().to_str()))
+                        );
+                    }
                 }
             }
             Ok(h.to_value())
@@ -228,7 +280,14 @@ fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
     }
 }
 
-fn load_sections(loader: &Loader, node: &Node, file: &Utf8Path, dir: &Utf8Path, extra: &Map, p: &mut Play) -> Result<()> {
+fn load_sections(
+    loader: &Loader,
+    node: &Node,
+    file: &Utf8Path,
+    dir: &Utf8Path,
+    extra: &Map,
+    p: &mut Play,
+) -> Result<()> {
     let scope = PlayScope::new(dir.to_owned(), vec![(*p.import_vars).clone(), (*p.vars).clone(), extra.clone()]);
     let inherit = Inherit {
         kw: p.kw.clone(),
@@ -273,7 +332,10 @@ fn serial(v: &Node) -> Result<Vec<Value>> {
             _ => false,
         };
         if !ok {
-            return Err(v.error(format!("the field 'serial' has an invalid value ({}), and could not be converted to a number or percentage.", s.to_str())));
+            return Err(v.error(format!(
+                "the field 'serial' has an invalid value ({}), and could not be converted to a number or percentage.",
+                s.to_str()
+            )));
         }
     }
     Ok(list)
@@ -298,8 +360,11 @@ fn prompts(v: &Node) -> Result<Vec<Prompt>> {
     };
     let mut out = vec![];
     for n in list {
-        let Some(map) = n.as_map() else { return Err(n.error("Invalid vars_prompt data structure, missing 'name' key")) };
-        const KNOWN: &[&str] = &["name", "prompt", "default", "private", "confirm", "encrypt", "salt_size", "salt", "unsafe"];
+        let Some(map) = n.as_map() else {
+            return Err(n.error("Invalid vars_prompt data structure, missing 'name' key"));
+        };
+        const KNOWN: &[&str] =
+            &["name", "prompt", "default", "private", "confirm", "encrypt", "salt_size", "salt", "unsafe"];
         if let Some((k, _)) = map.iter().find(|(k, _)| !k.as_str().is_some_and(|k| KNOWN.contains(&k))) {
             return Err(k.error(format!(
                 "Invalid vars_prompt data structure, found unsupported key '{}'",
@@ -308,7 +373,9 @@ fn prompts(v: &Node) -> Result<Vec<Prompt>> {
         }
         let text = |k: &str| n.get(k).filter(|v| !v.is_null()).map(Node::to_value);
         let flag = |k: &str, d: bool| n.get(k).and_then(|v| v.to_value().to_bool_loose()).unwrap_or(d);
-        let Some(name) = text("name") else { return Err(n.error("Invalid vars_prompt data structure, missing 'name' key")) };
+        let Some(name) = text("name") else {
+            return Err(n.error("Invalid vars_prompt data structure, missing 'name' key"));
+        };
         out.push(Prompt {
             name: name.to_str(),
             prompt: text("prompt"),

@@ -2,7 +2,7 @@
 //!
 //! Layout after <https://docs.ansible.com/ansible/latest/playbook_guide/playbooks_reuse_roles.html>.
 
-use super::block::{Own, load_items, unknown};
+use super::block::{Own, load_items};
 use super::keywords::{Inherit, Keywords, vars_of};
 use super::loader::{Loader, Place, lock};
 use super::{ArgumentSpec, Block, Item, Role, Task, argspec};
@@ -30,7 +30,12 @@ pub fn load_list(loader: &Loader, node: &Node, place: &Place) -> Result<(Vec<Ite
     let list = match &node.kind {
         NodeKind::Null => return Ok((vec![], vec![])),
         NodeKind::Seq(s) => s,
-        _ => return Err(node.error(format!("A malformed role declaration was encountered: a list of roles is wanted, not a {}", node.type_name()))),
+        _ => {
+            return Err(node.error(format!(
+                "A malformed role declaration was encountered: a list of roles is wanted, not a {}",
+                node.type_name()
+            )));
+        }
     };
     let (mut items, mut roles) = (vec![], vec![]);
     for entry in list {
@@ -66,7 +71,11 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
                 }
             }
         }
-        _ => return Err(entry.error(format!("role definitions must be a name or a dictionary, not a {}", entry.type_name()))),
+        _ => {
+            return Err(
+                entry.error(format!("role definitions must be a name or a dictionary, not a {}", entry.type_name()))
+            );
+        }
     }
     let Some((name, span)) = name else {
         return Err(entry.error("role definitions must contain a role name").help("- role: NAME"));
@@ -82,18 +91,34 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
 }
 
 /// Loads the role that an `import_role` or `include_role` names: its tasks and its handlers.
-pub fn load_for_task(loader: &Loader, args: &Map, span: Span, place: &Place, is_import: bool) -> Result<(Vec<Item>, Vec<Item>)> {
+pub fn load_for_task(
+    loader: &Loader,
+    args: &Map,
+    span: Span,
+    place: &Place,
+    is_import: bool,
+) -> Result<(Vec<Item>, Vec<Item>)> {
     let text = |k: &str| args.get(k).filter(|v| !v.is_null()).map(Value::to_str);
     let flag = |k: &str| args.get(k).and_then(Value::to_bool_loose);
     let action = if is_import { "import_role" } else { "include_role" };
     const KNOWN: [&str; 10] = [
-        "name", "role", "tasks_from", "vars_from", "defaults_from", "handlers_from", "allow_duplicates", "public", "apply",
+        "name",
+        "role",
+        "tasks_from",
+        "vars_from",
+        "defaults_from",
+        "handlers_from",
+        "allow_duplicates",
+        "public",
+        "apply",
         "rolespec_validate",
     ];
     for k in args.keys() {
         let k = k.to_string();
         if !KNOWN.contains(&k.as_str()) || (is_import && k == "apply") {
-            return Err(Error::parse(format!("Invalid options for {action}: {k}")).at(span).help(format!("known are {}", KNOWN.join(", "))));
+            return Err(Error::parse(format!("Invalid options for {action}: {k}"))
+                .at(span)
+                .help(format!("known are {}", KNOWN.join(", "))));
         }
     }
     let Some(name) = text("name").or_else(|| text("role")) else {
@@ -130,9 +155,9 @@ pub fn apply_to(inherit: &mut Inherit, apply: &Map) {
     let mut kw = Keywords::default();
     for (k, v) in apply {
         match k.to_string().as_str() {
-            "tags" => inherit.tags.extend(list(v).iter().flat_map(|t| {
-                t.to_str().split(',').map(|x| Value::plain(x.trim())).collect::<Vec<_>>()
-            })),
+            "tags" => inherit.tags.extend(
+                list(v).iter().flat_map(|t| t.to_str().split(',').map(|x| Value::plain(x.trim())).collect::<Vec<_>>()),
+            ),
             "when" => inherit.when.extend(list(v)),
             "environment" => inherit.environment.push(v.clone()),
             "module_defaults" => inherit.module_defaults.push(v.clone()),
@@ -269,13 +294,15 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         inherit.role = Some(shell);
         let mut importing = place.importing.clone();
         importing.push(path.join("meta"));
-        let inner = Place { file: path.join("meta/main.yml"), inherit: Arc::new(inherit), importing, scope: place.scope };
+        let inner =
+            Place { file: path.join("meta/main.yml"), inherit: Arc::new(inherit), importing, scope: place.scope };
         let (items, roles) = load_list(loader, deps, &inner)?;
         dependencies = items;
         role.dependencies = roles;
     }
     // equal uses are one role, so that it runs once for each host
-    let key = format!("{path}|{:?}|{:?}|{:?}|{:?}|{:?}", role.params, role.use_vars, u.from, u.inherit.when, u.inherit.tags);
+    let key =
+        format!("{path}|{:?}|{:?}|{:?}|{:?}|{:?}", role.params, role.use_vars, u.from, u.inherit.when, u.inherit.tags);
     let role = lock(&place.scope.roles).entry(key).or_insert_with(|| Arc::new(role)).clone();
     u.inherit.role = Some(role.clone());
     if let Some(p) = &role.parent
@@ -298,12 +325,19 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
     }
     let file = match &u.from.tasks {
         Some(f) => Some(find_named(&path.join("tasks"), f).ok_or_else(|| {
-            Error::parse(format!("Could not find specified file in role: tasks/{f}")).at(span).help(format!("the role is {path}"))
+            Error::parse(format!("Could not find specified file in role: tasks/{f}"))
+                .at(span)
+                .help(format!("the role is {path}"))
         })?),
         None => find_main(&path.join("tasks"), "main"),
     };
     if let Some(file) = file {
-        let inner = Place { file: file.clone(), inherit: inherit.clone(), importing: place.importing.clone(), scope: place.scope };
+        let inner = Place {
+            file: file.clone(),
+            inherit: inherit.clone(),
+            importing: place.importing.clone(),
+            scope: place.scope,
+        };
         tasks.extend(loader.load_task_file(&file, &inner)?);
     }
     Ok(Loaded { role, dependencies, tasks, inherit, span })
@@ -318,9 +352,10 @@ fn load_handlers(
     span: Span,
 ) -> Result<Vec<Item>> {
     let file = match from {
-        Some(f) => Some(find_named(&path.join("handlers"), f).ok_or_else(|| {
-            Error::parse(format!("Could not find specified file in role: handlers/{f}")).at(span)
-        })?),
+        Some(f) => Some(
+            find_named(&path.join("handlers"), f)
+                .ok_or_else(|| Error::parse(format!("Could not find specified file in role: handlers/{f}")).at(span))?,
+        ),
         None => find_main(&path.join("handlers"), "main"),
     };
     let Some(file) = file else { return Ok(vec![]) };
@@ -351,7 +386,8 @@ fn find(loader: &Loader, name: &str, span: Span, place: &Place) -> Result<Utf8Pa
     for c in &collections {
         if let Some((ns, coll)) = c.split_once('.') {
             let short = if collection_of(name).is_some() { last } else { name };
-            for root in std::iter::once(dir.join("collections")).chain(loader.options.collections_path.iter().cloned()) {
+            for root in std::iter::once(dir.join("collections")).chain(loader.options.collections_path.iter().cloned())
+            {
                 candidates.push(root.join("ansible_collections").join(ns).join(coll).join("roles").join(short));
             }
         }
@@ -399,7 +435,11 @@ pub fn clean(p: &Utf8Path) -> Utf8PathBuf {
 }
 
 fn find_main(dir: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
-    ["yml", "yaml", "json"].iter().map(|e| dir.join(format!("{name}.{e}"))).chain([dir.join(name)]).find(|p| p.is_file())
+    ["yml", "yaml", "json"]
+        .iter()
+        .map(|e| dir.join(format!("{name}.{e}")))
+        .chain([dir.join(name)])
+        .find(|p| p.is_file())
 }
 
 fn find_named(dir: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
@@ -426,7 +466,10 @@ fn load_role_vars(loader: &Loader, path: &Utf8Path, sub: &str, from: Option<&str
             continue;
         }
         if node.as_map().is_none() {
-            return Err(node.error(format!("The {sub}/main.yml file for role '{}' must contain a dictionary of variables", path.file_name().unwrap_or_default())));
+            return Err(node.error(format!(
+                "The {sub}/main.yml file for role '{}' must contain a dictionary of variables",
+                path.file_name().unwrap_or_default()
+            )));
         }
         out.extend(vars_of(&node)?);
     }
@@ -446,7 +489,14 @@ fn collect_yaml(dir: &Utf8Path, out: &mut Vec<Utf8PathBuf>) {
     }
 }
 
-fn validation_task(loader: &Loader, role: &Arc<Role>, entry: &str, spec: &ArgumentSpec, inherit: &Arc<Inherit>, span: Span) -> Task {
+fn validation_task(
+    loader: &Loader,
+    role: &Arc<Role>,
+    entry: &str,
+    spec: &ArgumentSpec,
+    inherit: &Arc<Inherit>,
+    span: Span,
+) -> Task {
     let mut name = format!("Validating arguments against arg spec '{entry}'");
     if let Some(d) = &spec.short_description {
         name.push_str(&format!(" - {d}"));
@@ -497,9 +547,4 @@ fn validation_task(loader: &Loader, role: &Arc<Role>, entry: &str, spec: &Argume
         file: role.path.join("meta/argument_specs.yml"),
         implicit: true,
     }
-}
-
-/// Refuses an unknown key of a role's mapping where only known ones may stand.
-pub(crate) fn refuse_key(key: &Node, valid: &[&str]) -> Error {
-    unknown(key, "RoleMetadata", valid)
 }

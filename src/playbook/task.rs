@@ -10,8 +10,22 @@ use crate::yaml::{Node, NodeKind};
 use std::sync::Arc;
 
 const TASK_ONLY: &[&str] = &[
-    "action", "args", "async", "changed_when", "delay", "failed_when", "local_action", "loop", "loop_control", "name",
-    "poll", "register", "retries", "until", "listen", "environment",
+    "action",
+    "args",
+    "async",
+    "changed_when",
+    "delay",
+    "failed_when",
+    "local_action",
+    "loop",
+    "loop_control",
+    "name",
+    "poll",
+    "register",
+    "retries",
+    "until",
+    "listen",
+    "environment",
 ];
 
 /// Where a task's action and arguments come from.
@@ -70,19 +84,26 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                 // a second key that is no keyword beside the action is a mistyped keyword; alone it is an unknown module
                 let has_action = map.iter().any(|(x, _)| {
                     x.as_str().is_some_and(|x| {
-                        x != key && (matches!(x, "action" | "local_action") || (loader.options.known_action)(x))
+                        x != key
+                            && (matches!(x, "action" | "local_action") || (loader.options.known_action)(x))
                             && !own_names(TASK_ONLY).contains(&x)
                     })
                 });
                 if has_action {
-                    return Err(unknown(k, if place.inherit.handlers { "Handler" } else { "Task" }, &own_names(TASK_ONLY)));
+                    return Err(unknown(
+                        k,
+                        if place.inherit.handlers { "Handler" } else { "Task" },
+                        &own_names(TASK_ONLY),
+                    ));
                 }
                 return Err(unknown_action(k, key));
             }
         }
     }
     let Some((mut a, at)) = action else {
-        return Err(node.error("no module/action detected in task.").help("name a module, as in\n  ansible.builtin.debug:\n    msg: hello"));
+        return Err(node
+            .error("no module/action detected in task.")
+            .help("name a module, as in\n  ansible.builtin.debug:\n    msg: hello"));
     };
     if a.name.contains(|c: char| c.is_whitespace()) || !(loader.options.known_action)(&a.name) {
         return Err(unknown_action(at, &a.name));
@@ -127,7 +148,8 @@ impl Parts {
     ) -> Task {
         let vars = Arc::new(std::mem::take(&mut own.vars));
         let notify_own = std::mem::take(&mut own.notify);
-        let include = matches!(short.as_str(), "include_tasks" | "import_tasks" | "include_role" | "import_role" | "include");
+        let include =
+            matches!(short.as_str(), "include_tasks" | "import_tasks" | "include_role" | "import_role" | "include");
         let static_include = matches!(short.as_str(), "import_tasks" | "import_role");
         let parent = &place.inherit;
         let collections = own.collections.clone();
@@ -198,9 +220,9 @@ fn unknown_action(at: &Node, name: &str) -> Error {
 
 fn set_action<'a>(slot: &mut Option<(ActionOf, &'a Node)>, a: ActionOf, key: &'a Node) -> Result<()> {
     if let Some((first, _)) = slot {
-        return Err(key.error(format!("conflicting action statements: {}, {}", first.name, a.name)).help(
-            "a task runs one module; make two tasks of it, or indent the second one if it is an argument",
-        ));
+        return Err(key
+            .error(format!("conflicting action statements: {}, {}", first.name, a.name))
+            .help("a task runs one module; make two tasks of it, or indent the second one if it is an argument"));
     }
     *slot = Some((a, key));
     Ok(())
@@ -332,19 +354,34 @@ fn merge_args(a: &mut ActionOf, n: &Node) -> Result<()> {
             a.args_template = Some(n.to_value());
             Ok(())
         }
-        _ => Err(n.error(format!("Complex args must be a dictionary or variable string (\"{{{{ var }}}}\"), got a {}", n.type_name()))),
+        _ => Err(n.error(format!(
+            "Complex args must be a dictionary or variable string (\"{{{{ var }}}}\"), got a {}",
+            n.type_name()
+        ))),
     }
 }
 
 fn refuse_odd(short: &str, a: &ActionOf, loop_: Option<&Loop>, at: &Node) -> Result<()> {
     if short == "meta" {
         const KNOWN: [&str; 12] = [
-            "clear_facts", "clear_host_errors", "end_batch", "end_host", "end_play", "end_role", "flush_handlers",
-            "noop", "refresh_inventory", "reset_connection", "role_complete", "flush_cache",
+            "clear_facts",
+            "clear_host_errors",
+            "end_batch",
+            "end_host",
+            "end_play",
+            "end_role",
+            "flush_handlers",
+            "noop",
+            "refresh_inventory",
+            "reset_connection",
+            "role_complete",
+            "flush_cache",
         ];
         let what = a.args.get("_raw_params").map(Value::to_str).unwrap_or_default();
         if !KNOWN.contains(&what.as_str()) && !crate::value::has_delimiter(&what) {
-            return Err(at.error(format!("invalid meta action requested: {what}")).help(format!("known are {}", KNOWN[..10].join(", "))));
+            return Err(at
+                .error(format!("invalid meta action requested: {what}"))
+                .help(format!("known are {}", KNOWN[..10].join(", "))));
         }
         if let Some(l) = loop_ {
             return Err(Error::parse("Loops are not supported on meta tasks").at(l.span));
@@ -352,7 +389,10 @@ fn refuse_odd(short: &str, a: &ActionOf, loop_: Option<&Loop>, at: &Node) -> Res
     }
     let raw_ok = free_form(short).0;
     if !raw_ok && a.args.contains_key(&Key::from("_raw_params")) {
-        return Err(at.error(format!("this task '{short}' has extra params, which is only allowed in the following modules: {}", kv::RAW_PARAM.join(", "))));
+        return Err(at.error(format!(
+            "this task '{short}' has extra params, which is only allowed in the following modules: {}",
+            kv::RAW_PARAM.join(", ")
+        )));
     }
     Ok(())
 }

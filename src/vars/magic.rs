@@ -67,14 +67,34 @@ fn names(list: &[Arc<str>]) -> Value {
 }
 
 pub(super) const HOST_NAMES: &[&str] = &[
-    "inventory_hostname", "inventory_hostname_short", "inventory_dir", "inventory_file", "group_names", "groups", "hostvars", "vars",
+    "inventory_hostname",
+    "inventory_hostname_short",
+    "inventory_dir",
+    "inventory_file",
+    "group_names",
+    "groups",
+    "hostvars",
+    "vars",
 ];
 pub(super) const PLAY_NAMES: &[&str] = &[
-    "play_hosts", "ansible_play_hosts", "ansible_play_hosts_all", "ansible_play_batch", "ansible_play_name", "playbook_dir",
-    "ansible_play_role_names", "role_names", "ansible_role_names", "ansible_dependent_role_names",
+    "play_hosts",
+    "ansible_play_hosts",
+    "ansible_play_hosts_all",
+    "ansible_play_batch",
+    "ansible_play_name",
+    "playbook_dir",
+    "ansible_play_role_names",
+    "role_names",
+    "ansible_role_names",
+    "ansible_dependent_role_names",
 ];
 pub(super) const ROLE_NAMES: &[&str] = &[
-    "role_name", "role_path", "role_uuid", "ansible_role_name", "ansible_parent_role_names", "ansible_parent_role_paths",
+    "role_name",
+    "role_path",
+    "role_uuid",
+    "ansible_role_name",
+    "ansible_parent_role_names",
+    "ansible_parent_role_paths",
     "ansible_collection_name",
 ];
 
@@ -138,7 +158,9 @@ fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
         "play_hosts" | "ansible_play_batch" => names(&read(&p.alive)),
         "ansible_play_hosts" => names(&read(&p.alive_play)),
         "ansible_play_hosts_all" => names(&p.all_hosts),
-        "ansible_play_name" => p.play.name.as_ref().map(|n| Value::plain(n.to_str())).unwrap_or_else(|| p.play.hosts.untrusted()),
+        "ansible_play_name" => {
+            p.play.name.as_ref().map(|n| Value::plain(n.to_str())).unwrap_or_else(|| p.play.hosts.untrusted())
+        }
         "playbook_dir" => p.play.playbook_dir.as_str().into(),
         "ansible_play_role_names" => roles(false, true),
         "ansible_dependent_role_names" => roles(true, false),

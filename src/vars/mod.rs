@@ -6,6 +6,6 @@ mod magic;
 mod store;
 mod view;
 
-pub use magic::{Globals, RunInfo};
+pub use magic::{ANSIBLE_VERSION, Globals, RunInfo};
 pub use store::{HostStore, PlayVars, Store};
 pub use view::View;

@@ -37,11 +37,28 @@ pub struct HostStore {
 /// Names that a host's facts may never set (CVE-2020-10684): they steer the connection.
 pub fn is_control_name(name: &str) -> bool {
     const EXACT: [&str; 22] = [
-        "ansible_host", "ansible_port", "ansible_user", "ansible_password", "ansible_pass", "ansible_connection",
-        "ansible_private_key_file", "ansible_shell_type", "ansible_shell_executable", "ansible_timeout",
-        "ansible_remote_tmp", "ansible_scp_executable", "ansible_sftp_executable", "ansible_ssh_executable",
-        "ansible_pipelining", "ansible_rsync_path", "ansible_playbook_python", "ansible_agent_path", "ansible_verbosity",
-        "ansible_check_mode", "ansible_diff_mode", "ansible_facts",
+        "ansible_host",
+        "ansible_port",
+        "ansible_user",
+        "ansible_password",
+        "ansible_pass",
+        "ansible_connection",
+        "ansible_private_key_file",
+        "ansible_shell_type",
+        "ansible_shell_executable",
+        "ansible_timeout",
+        "ansible_remote_tmp",
+        "ansible_scp_executable",
+        "ansible_sftp_executable",
+        "ansible_ssh_executable",
+        "ansible_pipelining",
+        "ansible_rsync_path",
+        "ansible_playbook_python",
+        "ansible_agent_path",
+        "ansible_verbosity",
+        "ansible_check_mode",
+        "ansible_diff_mode",
+        "ansible_facts",
     ];
     EXACT.contains(&name)
         || name.starts_with("ansible_become")
@@ -128,7 +145,14 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(inventory: Inventory, inventory_dirs: Vec<Utf8PathBuf>, base_dir: Utf8PathBuf, extra: Map, globals: Globals, secrets: Arc<Secrets>) -> Store {
+    pub fn new(
+        inventory: Inventory,
+        inventory_dirs: Vec<Utf8PathBuf>,
+        base_dir: Utf8PathBuf,
+        extra: Map,
+        globals: Globals,
+        secrets: Arc<Secrets>,
+    ) -> Store {
         Store {
             inventory: RwLock::new(inventory),
             generation: Default::default(),
@@ -164,7 +188,8 @@ impl Store {
             return Ok(s.clone());
         }
         let bytes = self.secrets.decrypt(&v.envelope).map_err(|e| e.at(v.origin))?;
-        let s = String::from_utf8(bytes).map_err(|_| Error::new(crate::diag::Kind::Vault, "the vaulted value is not valid UTF-8").at(v.origin))?;
+        let s = String::from_utf8(bytes)
+            .map_err(|_| Error::new(crate::diag::Kind::Vault, "the vaulted value is not valid UTF-8").at(v.origin))?;
         self.decrypted.lock().unwrap_or_else(|e| e.into_inner()).insert(v.envelope.clone(), s.clone());
         Ok(s)
     }

@@ -24,14 +24,7 @@ pub struct View {
 
 impl View {
     pub fn new(store: &Arc<Store>, host: &Arc<str>) -> View {
-        View {
-            store: store.clone(),
-            host: host.clone(),
-            own: store.host(host),
-            play: None,
-            task: None,
-            locals: vec![],
-        }
+        View { store: store.clone(), host: host.clone(), own: store.host(host), play: None, task: None, locals: vec![] }
     }
     pub fn in_play(mut self, play: &Arc<PlayVars>) -> View {
         self.play = Some(play.clone());
@@ -138,7 +131,9 @@ impl Vars for View {
             return Ok(Some(Var::Raw(Value::Map(read(&self.own.facts).clone()))));
         }
         if name == "environment" {
-            return Ok(Some(Var::Raw(Value::list(self.task.as_ref().map(|t| t.environment.clone()).unwrap_or_default()))));
+            return Ok(Some(Var::Raw(Value::list(
+                self.task.as_ref().map(|t| t.environment.clone()).unwrap_or_default(),
+            ))));
         }
         Ok(self.layers()?.iter().find_map(|m| m.get(name).cloned()).map(Var::Raw))
     }
