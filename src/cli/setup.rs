@@ -339,22 +339,26 @@ fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
 }
 
 fn load_inventory(sources: &[String], secrets: &Arc<Secrets>, c: &Config, screen: &Screen) -> Result<Inventory> {
-    let options = LoadOptions {
+    let mut options = LoadOptions {
         secrets: secrets.clone(),
+        unparsed_warning: c.flag("inventory_unparsed_warning", true)?,
         unparsed_is_failed: c.flag("inventory_unparsed_failed", false)?,
         any_unparsed_is_failed: c.flag("inventory_any_unparsed_failed", false)?,
         ..LoadOptions::default()
     };
+    if c.get("inventory_ignore_extensions").is_some() {
+        options.ignore_extensions = c.list("inventory_ignore_extensions");
+    }
     let (inv, warnings) = Inventory::load(sources, &options)?;
     for w in warnings {
-        crate::output::show_warning(&w, screen.columns, screen.color);
+        crate::output::show_warning(w.message(), screen.columns, screen.color);
     }
     Ok(inv)
 }
 
 fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Option<HashSet<Arc<str>>>> {
     let Some(p) = pattern else { return Ok(None) };
-    let hosts = inv.select(p)?;
+    let hosts = inv.select_limit(p)?;
     for w in inv.take_warnings() {
         crate::output::show_warning(&w, screen.columns, screen.color);
     }

@@ -274,6 +274,12 @@ fn batches(
 fn run_batch(p: &PlayRun) -> Result<()> {
     p.refresh_alive();
     load_vars_files(p, &p.hosts)?;
+    for h in &p.hosts {
+        p.runner.store.layers(&h.name, &p.play.playbook_dir)?;
+    }
+    for w in p.runner.store.take_warnings() {
+        p.runner.warn(w.message().to_string());
+    }
     if p.free {
         // each host goes through the play by itself
         let results: Vec<Result<()>> =

@@ -5,7 +5,7 @@ use super::options::Options;
 use super::state::{RunState, lock};
 use crate::diag::Result;
 use crate::playbook::{Loader, Playbook};
-use crate::template::{Engine, FileScope, InventoryView, Scope, Vars, VaultOpener, Warn};
+use crate::template::{Engine, FileScope, InventoryView, Scope, VaultOpener, Warn};
 use crate::transport::Pool;
 use crate::value::Value;
 use crate::vars::{Store, View};

@@ -142,6 +142,7 @@ pub struct Store {
     pub inventory_dirs: Vec<Utf8PathBuf>,
     vars_dirs: Mutex<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Arc<Map>>>,
     decrypted: Mutex<HashMap<Arc<str>, String>>,
+    warnings: Mutex<Vec<Error>>,
 }
 
 impl Store {
@@ -164,7 +165,12 @@ impl Store {
             inventory_dirs,
             vars_dirs: Mutex::default(),
             decrypted: Mutex::default(),
+            warnings: Mutex::default(),
         }
+    }
+    /// Warnings met while reading group_vars and host_vars, taken out.
+    pub fn take_warnings(&self) -> Vec<Error> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|e| e.into_inner()))
     }
     pub fn inventory(&self) -> RwLockReadGuard<'_, Inventory> {
         read(&self.inventory)
@@ -199,7 +205,9 @@ impl Store {
         if let Some(m) = self.vars_dirs.lock().unwrap_or_else(|e| e.into_inner()).get(&key) {
             return Ok(m.clone());
         }
-        let m = Arc::new(load_vars_dir(base, kind, name, &self.secrets)?);
+        let mut warnings = vec![];
+        let m = Arc::new(load_vars_dir(base, kind, name, &self.secrets, &mut warnings)?);
+        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).extend(warnings);
         self.vars_dirs.lock().unwrap_or_else(|e| e.into_inner()).insert(key, m.clone());
         Ok(m)
     }

@@ -1,0 +1,206 @@
+//! `copy`: files, trees and text of the controller to the host. What is there already is not sent.
+
+use super::template::preserve_mode;
+use super::{Action, ActionCtx, ActionError, ActionResult, Done};
+use crate::diag::Error;
+use crate::transport::Payload;
+use crate::value::{Map, Value};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::sync::Arc;
+
+pub fn action() -> Action {
+    Action { name: "copy", spec: None, raw: false, local: false, run }
+}
+
+fn run(ctx: &mut ActionCtx) -> ActionResult {
+    let given = |k: &str| ctx.args.get(k).filter(|v| !v.is_null());
+    let content = given("content").cloned();
+    let src = ctx.arg_str("src");
+    if ctx.arg_bool("remote_src", false) && src.is_some() {
+        let args = ctx.args.clone();
+        return Ok(Done::of(ctx.module("copy", args, None)?));
+    }
+    let Some(dest) = ctx.arg_str("dest") else {
+        return Err(Error::general("dest is required").into());
+    };
+    match (src, content) {
+        (Some(_), Some(_)) => Err(Error::general("src and content are mutually exclusive").into()),
+        (None, None) => Err(Error::general("src (or content) is required").into()),
+        (None, Some(c)) => {
+            if dest.ends_with('/') {
+                return Err(Error::general("can not use content with a dir as dest").into());
+            }
+            let text = match &c {
+                Value::Map(_) | Value::List(_) => json_text(&c),
+                other => other.to_str(),
+            };
+            let mut args = base_args(ctx);
+            args.shift_remove("content");
+            if args.get("mode").and_then(Value::as_str) == Some("preserve") {
+                return Err(Error::general("mode: preserve needs a src").into());
+            }
+            send(ctx, args, Payload::Bytes(Arc::from(text.into_bytes())))
+        }
+        (Some(src), None) => from_file(ctx, &src, &dest),
+    }
+}
+
+/// A list or mapping given as content is written as JSON.
+fn json_text(v: &Value) -> String {
+    crate::pyjson::py_json(v)
+}
+
+/// The arguments that go along with each file.
+fn base_args(ctx: &ActionCtx) -> Map {
+    let mut args = ctx.args.clone();
+    for k in ["local_follow", "decrypt"] {
+        args.shift_remove(k);
+    }
+    args
+}
+
+fn send(ctx: &ActionCtx, args: Map, payload: Payload) -> ActionResult {
+    Ok(Done::of(ctx.module("copy", args, Some(payload))?))
+}
+
+fn from_file(ctx: &ActionCtx, src: &str, dest: &str) -> ActionResult {
+    let trailing = src.ends_with('/');
+    let path = ctx.find_file("files", src)?;
+    if path.is_dir() {
+        return tree(ctx, &path, trailing, dest);
+    }
+    let mut args = base_args(ctx);
+    let base = path.file_name().unwrap_or_default().to_string();
+    args.insert("_original_basename".into(), base.into());
+    args.insert("src".into(), path.as_str().into());
+    preserve_mode(&mut args, &path)?;
+    let payload = payload_of(ctx, &path)?;
+    send(ctx, args, payload)
+}
+
+/// The file itself, or its plain text if it is vaulted (and `decrypt` is not off).
+fn payload_of(ctx: &ActionCtx, path: &Utf8Path) -> Result<Payload, ActionError> {
+    let mut head = [0u8; 15];
+    let vaulted = std::fs::File::open(path)
+        .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head))
+        .is_ok_and(|()| &head == b"$ANSIBLE_VAULT;");
+    if vaulted && ctx.arg_bool("decrypt", true) {
+        return Ok(Payload::Bytes(Arc::from((ctx.read_file)(path)?)));
+    }
+    Ok(Payload::File(path.to_owned()))
+}
+
+/// A directory: its members below `dest`, itself too unless `src` ends in a slash.
+fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionResult {
+    let name = root.file_name().unwrap_or_default();
+    let base: Utf8PathBuf = if trailing { dest.into() } else { Utf8Path::new(dest).join(name) };
+    let follow_local = ctx.arg_bool("local_follow", true);
+    let mut entries = vec![];
+    collect(root, Utf8Path::new(""), follow_local, 0, &mut entries)?;
+    let mut changed = false;
+    let mut diffs = vec![];
+    let mut one = |d: Done| -> Result<(), Done> {
+        if d.data.get("failed").is_some_and(Value::truthy) {
+            return Err(d);
+        }
+        changed |= d.data.get("changed").is_some_and(Value::truthy);
+        match d.data.get("diff") {
+            Some(Value::List(l)) => diffs.extend(l.to_vec()),
+            Some(v) if v.truthy() => diffs.push(v.clone()),
+            _ => {}
+        }
+        Ok(())
+    };
+    for e in entries {
+        let target = base.join(&e.relative);
+        let done = match &e.kind {
+            Kind::Directory => directory(ctx, target.as_str())?,
+            Kind::File(p) => {
+                let mut args = base_args(ctx);
+                args.insert("dest".into(), target.as_str().into());
+                args.insert("src".into(), p.as_str().into());
+                args.insert("_original_basename".into(), e.relative.as_str().into());
+                args.shift_remove("directory_mode");
+                preserve_mode(&mut args, p)?;
+                send(ctx, args, payload_of(ctx, p)?)?
+            }
+            Kind::Link(to) => {
+                let mut args = Map::new();
+                args.insert("path".into(), target.as_str().into());
+                args.insert("src".into(), to.as_str().into());
+                args.insert("state".into(), "link".into());
+                args.insert("force".into(), true.into());
+                args.insert("follow".into(), ctx.arg_bool("follow", false).into());
+                Done::of(ctx.module("file", args, None)?)
+            }
+        };
+        if let Err(failed) = one(done) {
+            return Ok(failed);
+        }
+    }
+    let mut d = Done::new(changed).set("src", root.as_str()).set("dest", base.as_str());
+    if trailing {
+        d.data.insert("dest".into(), dest.into());
+    }
+    if !diffs.is_empty() {
+        d.data.insert("diff".into(), Value::list(diffs));
+    }
+    Ok(d)
+}
+
+fn directory(ctx: &ActionCtx, path: &str) -> ActionResult {
+    let mut args = Map::new();
+    args.insert("path".into(), path.into());
+    args.insert("state".into(), "directory".into());
+    args.insert("recurse".into(), false.into());
+    if let Some(m) = ctx.args.get("directory_mode").filter(|v| !v.is_null()) {
+        args.insert("mode".into(), m.clone());
+    }
+    for k in ["owner", "group", "seuser", "serole", "setype", "selevel", "follow"] {
+        if let Some(v) = ctx.args.get(k) {
+            args.insert(k.into(), v.clone());
+        }
+    }
+    Ok(Done::of(ctx.module("file", args, None)?))
+}
+
+struct Entry {
+    relative: Utf8PathBuf,
+    kind: Kind,
+}
+
+enum Kind {
+    Directory,
+    File(Utf8PathBuf),
+    Link(String),
+}
+
+/// The members of a directory, parents before children.
+fn collect(dir: &Utf8Path, relative: &Utf8Path, follow: bool, depth: usize, out: &mut Vec<Entry>) -> Result<(), Error> {
+    if depth > 64 {
+        return Err(Error::general(format!("{dir}: more than 64 directories deep; is there a circle of links?")));
+    }
+    let mut names: Vec<Utf8PathBuf> = dir
+        .read_dir_utf8()
+        .map_err(|e| Error::general(format!("cannot read the directory {dir}: {e}")))?
+        .map(|e| e.map(|e| e.into_path()))
+        .collect::<Result<_, _>>()
+        .map_err(|e| Error::general(format!("cannot read the directory {dir}: {e}")))?;
+    names.sort();
+    if !relative.as_str().is_empty() || depth == 0 {
+        out.push(Entry { relative: relative.to_owned(), kind: Kind::Directory });
+    }
+    for p in names {
+        let rel = relative.join(p.file_name().unwrap_or_default());
+        let link = std::fs::symlink_metadata(&p).is_ok_and(|m| m.file_type().is_symlink());
+        if link && !follow {
+            let to = std::fs::read_link(&p).map_err(|e| Error::general(format!("{p}: {e}")))?;
+            out.push(Entry { relative: rel, kind: Kind::Link(to.to_string_lossy().into_owned()) });
+        } else if p.is_dir() {
+            collect(&p, &rel, follow, depth + 1, out)?;
+        } else if p.is_file() {
+            out.push(Entry { relative: rel, kind: Kind::File(p) });
+        }
+    }
+    Ok(())
+}

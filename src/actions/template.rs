@@ -1,0 +1,146 @@
+//! `template`: renders a file of the controller and copies the result.
+
+use super::{Action, ActionCtx, ActionError, ActionResult, Done};
+use crate::diag::Error;
+use crate::modules::{Arg, Spec};
+use crate::template::FileOptions;
+use crate::transport::Payload;
+use crate::value::{Map, Value};
+use camino::Utf8Path;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+pub fn action() -> Action {
+    Action { name: "template", spec: Some(spec), raw: false, local: false, run }
+}
+
+fn spec() -> Spec {
+    Spec::new(vec![
+        Arg::path("src").required().doc("The template, looked for in templates/ of the role and the playbook."),
+        Arg::path("dest").required().doc("Where the result goes on the host."),
+        Arg::bool("backup").default(false).doc("Keep the old file."),
+        Arg::bool("force").default(true).doc("Replace a file that differs."),
+        Arg::bool("follow").default(false).doc("Follow a link at dest."),
+        Arg::str("validate").doc("A command that must accept the new file, with %s for its name."),
+        Arg::str("newline_sequence").choices(&["\\n", "\\r", "\\r\\n"]).default("\\n"),
+        Arg::str("block_start_string").default("{%"),
+        Arg::str("block_end_string").default("%}"),
+        Arg::str("variable_start_string").default("{{"),
+        Arg::str("variable_end_string").default("}}"),
+        Arg::str("comment_start_string"),
+        Arg::str("comment_end_string"),
+        Arg::bool("trim_blocks").default(true),
+        Arg::bool("lstrip_blocks").default(false),
+        Arg::str("output_encoding").default("utf-8"),
+    ])
+    .with_file_args()
+}
+
+fn run(ctx: &mut ActionCtx) -> ActionResult {
+    // a newline given as the character itself is as good as its escape
+    if let Some(v) = ctx.args.get("newline_sequence").and_then(Value::as_str) {
+        let escaped = v.replace('\r', "\\r").replace('\n', "\\n");
+        ctx.args.insert("newline_sequence".into(), escaped.into());
+    }
+    let a = ctx.validated(&spec())?;
+    let src = ctx.arg_str("src").unwrap_or_default();
+    let path = ctx.find_file("templates", &src)?;
+    if path.is_dir() {
+        return Err(Error::general(format!("template source '{path}' is a directory")).into());
+    }
+    let encoding = a.str("output_encoding").to_ascii_lowercase();
+    if !matches!(encoding.as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") {
+        return Err(Error::general(format!("output_encoding '{encoding}' is not supported; there is utf-8")).into());
+    }
+    let bytes = (ctx.read_file)(&path)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::general(format!("Template source files must be utf-8 encoded: {path}")))?;
+    let dest = a.str("dest").to_string();
+    let unescape = |s: &str| s.replace("\\r", "\r").replace("\\n", "\n");
+    let options = FileOptions {
+        name: path.to_string(),
+        trim_blocks: a.bool("trim_blocks"),
+        lstrip_blocks: a.bool("lstrip_blocks"),
+        newline_sequence: unescape(a.str("newline_sequence")),
+        block_start_string: a.str("block_start_string").into(),
+        block_end_string: a.str("block_end_string").into(),
+        variable_start_string: a.str("variable_start_string").into(),
+        variable_end_string: a.str("variable_end_string").into(),
+        comment_start_string: a.opt_str("comment_start_string").unwrap_or("{#").into(),
+        comment_end_string: a.opt_str("comment_end_string").unwrap_or("#}").into(),
+        extra: template_vars(&src, &path, &dest),
+    };
+    // includes are looked for beside the template first
+    let mut files = (*ctx.scope.files).clone();
+    files.template_dir = path.parent().map(Utf8Path::to_owned);
+    let scope = crate::template::Scope::new(ctx.scope.vars.clone(), Arc::new(files));
+    let out = ctx.engine.render_file(&text, &options, &scope)?;
+    let base = path.file_name().unwrap_or_default().to_string();
+    let mut args = Map::new();
+    const PASSED: [&str; 14] = [
+        "dest",
+        "backup",
+        "force",
+        "follow",
+        "validate",
+        "mode",
+        "owner",
+        "group",
+        "seuser",
+        "serole",
+        "setype",
+        "selevel",
+        "attributes",
+        "unsafe_writes",
+    ];
+    for k in PASSED {
+        if let Some(v) = ctx.args.get(k) {
+            args.insert(k.into(), v.clone());
+        }
+    }
+    if let Some(v) = ctx.args.get("attr") {
+        args.insert("attributes".into(), v.clone());
+    }
+    args.insert("_original_basename".into(), base.as_str().into());
+    args.insert("src".into(), path.as_str().into());
+    preserve_mode(&mut args, &path)?;
+    let r = ctx.module("copy", args, Some(Payload::Bytes(Arc::from(out.into_bytes()))))?;
+    Ok(Done::of(r))
+}
+
+/// `mode: preserve` takes the controller's file's mode.
+pub fn preserve_mode(args: &mut Map, path: &Utf8Path) -> Result<(), ActionError> {
+    if args.get("mode").and_then(Value::as_str) == Some("preserve") {
+        let m = std::fs::metadata(path).map_err(|e| Error::general(format!("{path}: {e}")))?;
+        args.insert("mode".into(), format!("0{:03o}", m.mode() & 0o7777).into());
+    }
+    Ok(())
+}
+
+/// The variables a template knows about itself.
+fn template_vars(src: &str, path: &Utf8Path, dest: &str) -> Map {
+    let meta = std::fs::metadata(path).ok();
+    let mtime = meta.as_ref().and_then(|m| jiff::Timestamp::from_second(m.mtime()).ok());
+    let zone = jiff::tz::TimeZone::system();
+    let show = |t: jiff::Timestamp| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let uid = meta.as_ref().map(MetadataExt::uid).unwrap_or_default();
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+        .ok()
+        .flatten()
+        .map(|u| u.name)
+        .unwrap_or_else(|| uid.to_string());
+    let mut m = Map::new();
+    let mut put = |k: &str, v: Value| drop(m.insert(k.into(), v));
+    put("ansible_managed", "Ansible managed".into());
+    put(
+        "template_host",
+        nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default().into(),
+    );
+    put("template_path", src.into());
+    put("template_fullpath", path.as_str().into());
+    put("template_destpath", dest.into());
+    put("template_uid", user.into());
+    put("template_run_date", show(jiff::Timestamp::now()).into());
+    put("template_mtime", mtime.map(show).unwrap_or_default().into());
+    m
+}
