@@ -289,21 +289,18 @@ impl Inner {
         Ok((value, text))
     }
 
-    fn run_error(&self, e: minijinja::Error, origin: Option<Span>) -> Error {
-        run_error(e).at(origin)
-    }
-
     /// A template string: its value, with the type of a single printed value kept.
     pub(super) fn template(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
         let c = self.memo.get(text, &Mode::Inline, "<template>", &self.known).map_err(|e| e.at(origin))?;
+        let failed = |e| run_error(e, "template", r).at(origin);
         if c.lone {
-            let (value, _) = self.run(&c, &self.env, r).map_err(|e| self.run_error(e, origin))?;
-            return Ok(keep_newlines(text, check(value.unwrap_or_default()).map_err(|e| self.run_error(e, origin))?));
+            let (value, _) = self.run(&c, &self.env, r).map_err(failed)?;
+            return Ok(keep_newlines(text, check(value.unwrap_or_default()).map_err(failed)?));
         }
         let (done, nodes) = helpers::with_nodes(|| {
             if c.uses_files { self.run(&c, &self.file_env(r, None), r) } else { self.run(&c, &self.env, r) }
         });
-        let (_, out) = done.map_err(|e| self.run_error(e, origin))?;
+        let (_, out) = done.map_err(failed)?;
         match nodes.last {
             Some(only) if nodes.count == 1 && self.text(&only).is_ok_and(|t| t == out) => Ok(keep_newlines(text, only)),
             None if nodes.none && out.is_empty() => Ok(Mj::from(())),
@@ -319,8 +316,9 @@ impl Inner {
         r: &Renderer,
     ) -> Result<Mj> {
         let c = self.memo.get(text, mode, "<expression>", &self.known).map_err(|e| e.at(origin))?;
-        let (value, _) = self.run(&c, &self.env, r).map_err(|e| self.run_error(e, origin))?;
-        check(value.unwrap_or_default()).map_err(|e| self.run_error(e, origin))
+        let failed = |e| run_error(e, "expression", r).at(origin);
+        let (value, _) = self.run(&c, &self.env, r).map_err(failed)?;
+        check(value.unwrap_or_default()).map_err(failed)
     }
 
     /// A value of a variable or a member of one, rendered where it is a template; maps and lists stay lazy.
@@ -363,9 +361,9 @@ impl Inner {
         } else {
             self.expression(text, &Mode::Condition, origin, &r)
         };
-        let result = result.map_err(|e| match e.message().starts_with("Syntax error") {
-            true => e,
-            false => e.context("Error while evaluating conditional"),
+        let result = result.map_err(|e| match e.kind() {
+            Kind::Undefined => e.context("Error while evaluating conditional"),
+            _ => e,
         })?;
         let kind = super::convert::type_name(&result);
         self.verdict(&result, kind, scope)
@@ -412,7 +410,7 @@ impl Inner {
         };
         let (_, mut out) = done.map_err(|e| {
             let line = (e.name() == Some(options.name.as_str())).then(|| e.line()).flatten();
-            in_file(run_error(e), line, &options.name, text)
+            in_file(run_error(e, "template", r), line, &options.name, text)
         })?;
         out.extend(std::iter::repeat_n('\n', prepare::trailing_newlines(&text.replace("\r\n", "\n"), &out)));
         Ok(match options.newline_sequence.as_str() {
@@ -464,24 +462,22 @@ impl Inner {
 }
 
 /// An engine error in Ansible's words.
-fn run_error(e: minijinja::Error) -> Error {
+fn run_error(e: minijinja::Error, what: &str, r: &Renderer) -> Error {
+    use minijinja::ErrorKind as K;
     let kind = e.kind();
     let ours = error(e);
-    if ours.kind() == Kind::Template {
-        use minijinja::ErrorKind as K;
-        return match kind {
-            K::OutOfFuel => ours
-                .context("Error rendering template")
-                .help("the template runs too long; is there a loop without end?"),
-            K::InvalidOperation | K::CannotUnpack | K::TooManyArguments | K::MissingArgument | K::UnknownMethod
-                if !framed(ours.message()) =>
-            {
-                ours.context("Error rendering template")
-            }
-            _ => ours,
-        };
+    if ours.kind() != Kind::Template || framed(ours.message()) {
+        return ours;
     }
-    ours
+    let ours = match (kind, ours.message().split('\'').nth(1)) {
+        (K::TemplateNotFound, Some(name)) => {
+            let dirs: Vec<String> = r.scope.files.folders("templates").iter().map(|d| format!("'{d}'")).collect();
+            Error::template(format!("'{name}' not found in search path: {}", dirs.join(", ")))
+        }
+        (K::OutOfFuel, _) => ours.help("the template runs too long; is there a loop without end?"),
+        _ => ours,
+    };
+    ours.context(format!("Error rendering {what}"))
 }
 
 /// Whether a message already says whose error it is.

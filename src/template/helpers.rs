@@ -56,6 +56,10 @@ fn no_attribute(base: &Mj, key: &Mj) -> Mj {
         Some(_) => "HostVarsVars",
         None => type_name(base),
     };
+    let scalar = matches!(base.kind(), ValueKind::Number | ValueKind::Bool | ValueKind::None);
+    if scalar && key.is_integer() {
+        return Mj::from(undefined(format!("{kind} object has no element {key}")));
+    }
     let key = py_repr(key).unwrap_or_else(|_| key.to_string());
     Mj::from(undefined(format!("object of type '{kind}' has no attribute {key}")))
 }
@@ -186,7 +190,10 @@ fn call_method(state: &mut State<'_, '_>, v: Mj, name: &str, args: Vec<Mj>) -> R
     if let Some(marker) = first_marker(&args) {
         return Ok(marker);
     }
-    methods::call(state, &v, name, &args)
+    match methods::call(state, &v, name, &args) {
+        Err(e) if e.kind() == ErrorKind::UndefinedError => Ok(Mj::from(e)),
+        other => other,
+    }
 }
 
 fn default_filter(v: Mj, args: &[Mj]) -> Result<Mj, Error> {
@@ -386,6 +393,13 @@ pub(super) fn register(env: &mut Environment<'static>) {
                 | ValueKind::Seq
         );
         if callable { check(v) } else { Err(fail(format!("'{}' object is not callable", type_name(&v)))) }
+    });
+    env.add_filter("__d_cf", |state: &mut State, v: Mj, rest: Rest<ValueOrKwargs>| -> Result<Mj, Error> {
+        let args = rest.into_values();
+        match first_marker(std::slice::from_ref(&v)).or_else(|| first_marker(&args)) {
+            Some(marker) => Ok(marker),
+            None => v.call(state, &args),
+        }
     });
     env.add_filter("__d_def", |v: Mj| -> Result<bool, Error> {
         if is_undefined(&v) { Ok(false) } else { soften(v).map(|_| true) }

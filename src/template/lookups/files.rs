@@ -12,8 +12,10 @@ pub(super) fn file(call: &Call<'_>) -> Result<Vec<Value>> {
     let mut out = Vec::new();
     for term in call.texts()? {
         let Some(path) = find(call, "files", &term) else {
-            return Err(Error::template(format!("Unable to access the file '{term}': File not found."))
-                .help(searched(call, "files", &term)));
+            return Err(Error::template(format!(
+                "Unable to access the file '{term}': File not found. Use -vvvvv to see paths searched."
+            ))
+            .help(searched(call, "files", &term)));
         };
         let text = call.r.scope.files.read_text(&path)?;
         let text = if lstrip { text.trim_start() } else { &text };

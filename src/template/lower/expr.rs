@@ -377,6 +377,15 @@ impl Lower<'_> {
             write_str(g.name, &mut self.out);
             return self.more_args(&c.args, false);
         }
+        if let Expr::Var(v) = &c.expr
+            && !hard
+            && !self.is_native(v.id)
+        {
+            self.helper(&c.expr, false, "cf(")?;
+            self.arg_list(&c.args, false)?;
+            self.out.push(')');
+            return Ok(());
+        }
         self.raw_call(c)?;
         if hard && !matches!(&c.expr, Expr::Var(v) if v.id == "super" || v.id == "loop") {
             self.out.push_str("|__d_ck");
@@ -384,14 +393,18 @@ impl Lower<'_> {
         Ok(())
     }
 
+    /// A name that minijinja itself calls: a macro of the template, a global, `loop`, `super`, `caller`.
+    fn is_native(&self, name: &str) -> bool {
+        matches!(name, "super" | "loop" | "caller")
+            || self.locals.get(name) == Some(&Local::Macro)
+            || self.known.globals.contains(name)
+    }
+
     /// A call as minijinja has it: macros, globals, `super()`, `loop(…)`, `self.block()`.
     pub(super) fn raw_call(&mut self, c: &ast::Call<'_>) -> Result<()> {
         match &c.expr {
             Expr::Var(v) => {
-                let native = matches!(v.id, "super" | "loop" | "caller")
-                    || self.locals.get(v.id) == Some(&Local::Macro)
-                    || self.known.globals.contains(v.id);
-                if native {
+                if self.is_native(v.id) {
                     self.out.push_str(v.id);
                 } else {
                     self.out.push('(');
