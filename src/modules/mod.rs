@@ -1,11 +1,13 @@
 //! Modules: what runs on targets, inside the agent. One file each; each declares its arguments, its
 //! check-mode support and its documentation, and is registered by one line in [`registry`].
 
+mod async_status;
 mod command;
 mod facts;
 mod getent;
 mod group;
 mod ping;
+mod script;
 mod service;
 mod service_facts;
 mod setup;
@@ -15,6 +17,7 @@ pub mod support;
 mod systemd;
 mod user;
 mod validate;
+mod wait_for;
 
 pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
 pub use validate::{Checked, convert, expand_path, expand_path_with, validate};
@@ -195,6 +198,9 @@ pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
+            script::module(),
+            wait_for::module(),
+            async_status::module(),
             group::module(),
             user::module(),
             getent::module(),

@@ -1,58 +1,17 @@
-//! Starting processes: no shell unless the caller names one, output read while input is written, and
-//! a record of what runs under which thread, so that a request can be cancelled.
+//! Starting processes: no shell unless the caller names one, output read while input is written.
 
 use crate::modules::Ctx;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// What both streams together may hold; beyond it the process is ended and the call fails.
 const MAX_OUTPUT: usize = 32 << 20;
 /// A write of this size into a pipe that polls writable never blocks (PIPE_BUF).
 const PIPE_WRITE: usize = 4096;
-
-static RUNNING: Mutex<Option<HashMap<ThreadId, Vec<i32>>>> = Mutex::new(None);
-
-/// Sends SIGKILL to the process groups that modules on this thread have started and not yet reaped.
-/// For the agent's Cancel and time limits.
-pub fn kill_children_of(thread: ThreadId) {
-    let guard = RUNNING.lock().unwrap_or_else(|e| e.into_inner());
-    for pid in guard.as_ref().and_then(|m| m.get(&thread)).into_iter().flatten() {
-        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::Signal::SIGKILL);
-    }
-}
-
-/// Notes a process while it runs; forgets it when dropped.
-struct Noted(i32);
-
-impl Noted {
-    fn new(pid: i32) -> Noted {
-        let mut guard = RUNNING.lock().unwrap_or_else(|e| e.into_inner());
-        guard.get_or_insert_with(HashMap::new).entry(std::thread::current().id()).or_default().push(pid);
-        Noted(pid)
-    }
-}
-
-impl Drop for Noted {
-    fn drop(&mut self) {
-        let mut guard = RUNNING.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(map) = guard.as_mut() {
-            let me = std::thread::current().id();
-            if let Some(list) = map.get_mut(&me) {
-                list.retain(|p| *p != self.0);
-                if list.is_empty() {
-                    map.remove(&me);
-                }
-            }
-        }
-    }
-}
 
 /// A process to run to its end.
 #[derive(Clone, Debug, Default)]
@@ -184,7 +143,6 @@ impl Cmd {
 
     fn collect(&self, mut child: Child) -> Result<Output, SpawnError> {
         let pid = child.id() as i32;
-        let noted = Noted::new(pid);
         let started = Instant::now();
         let mut out = Output::default();
         let mut input = self.stdin.as_deref().unwrap_or(&[]);
@@ -238,7 +196,6 @@ impl Cmd {
             }
         }
         let status = wait_limited(&mut child, pid, self.limit.map(|l| (started, l)))?;
-        drop(noted);
         out.rc = rc_of(status);
         Ok(out)
     }
