@@ -3,9 +3,11 @@
 
 mod async_status;
 mod command;
+mod etcdctl;
 mod facts;
 mod getent;
 mod group;
+mod haproxy_backend;
 mod ping;
 mod script;
 mod service;
@@ -201,7 +203,9 @@ pub fn registry() -> &'static [Module] {
             script::module(),
             wait_for::module(),
             async_status::module(),
+            etcdctl::module(),
             group::module(),
+            haproxy_backend::module(),
             user::module(),
             getent::module(),
             service_facts::module(),

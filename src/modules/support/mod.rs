@@ -5,4 +5,5 @@ pub mod exec;
 pub mod glob;
 pub mod homedir;
 pub mod pytime;
+pub mod rewrite;
 pub mod shlex;
