@@ -118,3 +118,12 @@ pub struct AsyncJob {
 pub struct Response {
     pub result: Map<String, Json>,
 }
+
+/// Bytes in lower-case hex, as checksums are written.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}

@@ -2,7 +2,7 @@
 
 use super::worker::Link;
 use crate::modules::ContentSource;
-use crate::proto::{Content, FrameKind};
+use crate::proto::{Content, FrameKind, hex};
 use sha1::{Digest, Sha1};
 use std::io::{self, Read};
 
@@ -125,15 +125,6 @@ impl Read for Reader<'_, '_> {
         self.at += n;
         Ok(n)
     }
-}
-
-/// Bytes in lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ fn start(job: AsyncJob, run: impl FnOnce() -> Map<String, Json>) -> io::Result<M
     if job.jid.is_empty() || job.jid.contains(['/', '\0']) {
         return Err(io::Error::other(format!("{:?} cannot be a job id", job.jid)));
     }
-    let dir = expand(if job.dir.is_empty() { "~/.ansible_async" } else { &job.dir });
+    let dir = PathBuf::from(crate::modules::expand_path(match job.dir.as_str() {
+        "" => "~/.ansible_async",
+        dir => dir,
+    }));
     DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
     let (hear, mut tell) = io::pipe()?;
     // SAFETY: a worker has one thread here, so the child may go on as usual.
@@ -42,7 +45,7 @@ fn start(job: AsyncJob, run: impl FnOnce() -> Map<String, Json>) -> io::Result<M
                     _ => libc::_exit(0),
                 }
             }
-            let jid = format!("{}.{}", job.jid, std::process::id());
+            let jid = job.jid;
             let path = dir.join(&jid);
             let first = json!({"started": 1, "finished": 0, "ansible_job_id": jid});
             let told = match write_file(&path, &first) {
@@ -67,8 +70,7 @@ fn start(job: AsyncJob, run: impl FnOnce() -> Map<String, Json>) -> io::Result<M
             let jid =
                 told.strip_prefix('+').ok_or_else(|| io::Error::other(told.trim_start_matches('-').to_string()))?;
             let file = dir.join(jid).display().to_string();
-            let answer =
-                json!({"changed": true, "started": 1, "finished": 0, "ansible_job_id": jid, "results_file": file});
+            let answer = json!({"changed": true, "started": true, "finished": false, "ansible_job_id": jid, "results_file": file});
             Ok(match answer {
                 Json::Object(m) => m,
                 _ => Map::new(),
@@ -167,14 +169,4 @@ fn write_file(path: &Path, value: &Json) -> io::Result<()> {
         let _ = fs::remove_file(&tmp);
     }
     done
-}
-
-/// `~` and `~/…` to the user's home.
-pub fn expand(path: &str) -> PathBuf {
-    let home = || std::env::var_os("HOME").map(PathBuf::from).filter(|h| h.is_absolute());
-    match path.strip_prefix('~') {
-        Some("") => home().unwrap_or_else(|| "/".into()),
-        Some(rest) if rest.starts_with('/') => home().unwrap_or_default().join(rest.trim_start_matches('/')),
-        _ => path.into(),
-    }
 }

@@ -15,9 +15,6 @@ mod supervise;
 mod tree;
 mod worker;
 
-pub use content::hex;
-pub use job::expand;
-
 use std::io::Write;
 
 /// The words before the agent's first frame, after the token of the session: everything before it is the

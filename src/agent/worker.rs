@@ -1,9 +1,9 @@
 //! A worker: a forked process that runs one module after the other for its supervisor.
 
-use super::content::{Incoming, hex};
+use super::content::Incoming;
 use super::job;
 use crate::modules::{self, Ctx};
-use crate::proto::{CHUNK, Frame, FrameBuf, FrameKind, Request, Response, encode};
+use crate::proto::{CHUNK, Frame, FrameBuf, FrameKind, Request, Response, encode, hex};
 use serde_json::{Map, Value as Json};
 use sha1::{Digest, Sha1};
 use std::cell::RefCell;

@@ -5,6 +5,7 @@ mod async_status;
 mod command;
 mod etcdctl;
 mod facts;
+mod fetch_content;
 mod getent;
 mod group;
 mod haproxy_backend;
@@ -204,6 +205,7 @@ pub fn registry() -> &'static [Module] {
             wait_for::module(),
             async_status::module(),
             etcdctl::module(),
+            fetch_content::module(),
             group::module(),
             haproxy_backend::module(),
             user::module(),

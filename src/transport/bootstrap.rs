@@ -2,10 +2,11 @@
 //! verifies it and becomes it. A run that finds the agent costs one round trip and uploads nothing.
 
 use super::channel::{Channel, Exit, Tail};
-use super::escalation::{self, quote};
+use super::escalation;
 use super::locate::AgentFile;
 use super::{Become, CallError};
 use crate::agent::MAGIC;
+use crate::modules::support::shlex::quote;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};

@@ -199,11 +199,7 @@ impl Client {
                             return Err(CallError::Failed(e.to_string()));
                         }
                     }
-                    FrameKind::DataEnd => {
-                        if crate::agent::hex(&sum.finalize_reset()).as_bytes() != frame.payload {
-                            return Err(CallError::Failed("content was damaged on its way from the host".into()));
-                        }
-                    }
+                    FrameKind::DataEnd => verify(&mut sum, &frame.payload)?,
                     _ => {}
                 }
             }
@@ -254,7 +250,7 @@ impl Source {
     fn open(p: &Payload) -> Result<Source, CallError> {
         let (size, sha1, from): (u64, String, Box<dyn Read + Send>) = match p {
             Payload::Bytes(b) => {
-                (b.len() as u64, crate::agent::hex(&Sha1::digest(b)), Box::new(std::io::Cursor::new(b.clone())))
+                (b.len() as u64, crate::proto::hex(&Sha1::digest(b)), Box::new(std::io::Cursor::new(b.clone())))
             }
             Payload::File(path) => {
                 let bad = |e: std::io::Error| CallError::Failed(format!("could not read {path}: {e}"));
@@ -262,7 +258,7 @@ impl Source {
                 let mut sum = Sha1::new();
                 let size = std::io::copy(&mut f, &mut sum).map_err(bad)?;
                 std::io::Seek::rewind(&mut f).map_err(bad)?;
-                (size, crate::agent::hex(&sum.finalize()), Box::new(f))
+                (size, crate::proto::hex(&sum.finalize()), Box::new(f))
             }
         };
         let meta = Content { size, sha1, inline: size <= INLINE };
@@ -283,7 +279,7 @@ impl Source {
             };
             if n == 0 {
                 self.done = true;
-                let sum = crate::agent::hex(&self.sum.finalize_reset());
+                let sum = crate::proto::hex(&self.sum.finalize_reset());
                 return client.send(FrameKind::DataEnd, id, sum.as_bytes()).await;
             }
             let bytes = part.get(..n).unwrap_or(&[]);
@@ -292,6 +288,13 @@ impl Source {
             grant -= n as u64;
         }
         Ok(())
+    }
+}
+
+fn verify(sum: &mut Sha1, announced: &[u8]) -> Result<(), CallError> {
+    match crate::proto::hex(&sum.finalize_reset()).as_bytes() == announced {
+        true => Ok(()),
+        false => Err(CallError::Failed("content was damaged on its way from the host".into())),
     }
 }
 

@@ -1,15 +1,7 @@
 //! Commands that become another user, and what their words mean.
 
 use super::{Become, Method};
-
-/// Quotes a word for a POSIX shell.
-pub fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into();
-    }
-    format!("'{}'", word.replace('\'', r#"'"'"'"#))
-}
+use crate::modules::support::shlex::quote;
 
 /// The shell command that runs `command` (itself a shell command) as the other user. `prompt` marks the
 /// question for a password where the method can be told what to ask.

@@ -62,7 +62,7 @@ impl AgentFile {
         Ok(AgentFile {
             path: path.into(),
             size: head.len() as u64 + rest,
-            sha256: crate::agent::hex(&sum.finalize()),
+            sha256: crate::proto::hex(&sum.finalize()),
             machine,
             dynamic,
         })

@@ -3,6 +3,7 @@
 
 use super::channel::{Channel, Exit};
 use super::{CallError, ConnParams, askpass};
+use crate::modules::expand_path;
 use nix::fcntl::{Flock, FlockArg};
 use openssh::{Error as SshError, Session, Stdio};
 use sha2::{Digest, Sha256};
@@ -35,8 +36,8 @@ pub fn socket(p: &ConnParams) -> Result<PathBuf, CallError> {
         (p.host_key_checking, p.password.as_ref().map(|s| s.reveal())),
     );
     h.update(format!("{key:?}"));
-    let name = format!("d{}", crate::agent::hex(&h.finalize().as_slice()[..10]));
-    let wanted = crate::agent::expand(&p.control_path_dir);
+    let name = format!("d{}", crate::proto::hex(&h.finalize().as_slice()[..10]));
+    let wanted = PathBuf::from(expand_path(&p.control_path_dir));
     let uid = nix::unistd::getuid();
     let mut problem = String::new();
     for dir in [wanted, format!("/run/user/{uid}/dirigo-cp").into(), format!("/tmp/.dirigo-cp-{uid}").into()] {
@@ -110,7 +111,7 @@ pub fn master_args(p: &ConnParams, path: &Path) -> Result<Vec<String>, CallError
         option(format!("Port={port}"));
     }
     if let Some(key) = &p.private_key_file {
-        option(format!("IdentityFile=\"{}\"", crate::agent::expand(key).display()));
+        option(format!("IdentityFile=\"{}\"", expand_path(key)));
     }
     if p.password.is_some() {
         option("NumberOfPasswordPrompts=1".into());

@@ -148,7 +148,7 @@ fn async_job_is_written_as_ansible_does() {
     let dir = tempfile::tempdir().unwrap();
     let job = |line: &str, limit| Request {
         async_job: Some(dirigo::proto::AsyncJob {
-            jid: "j4711".into(),
+            jid: "j4711.1".into(),
             limit,
             dir: dir.path().join("jobs").display().to_string(),
         }),
@@ -162,12 +162,16 @@ fn async_job_is_written_as_ansible_does() {
     let start = Instant::now();
     let r = call(&pool, &here(), None, job("sleep 1; echo done", 60)).unwrap();
     assert!(start.elapsed() < Duration::from_millis(900));
-    assert!(r.result["ansible_job_id"].as_str().unwrap().starts_with("j4711."));
-    assert_eq!((&r.result["started"], &r.result["finished"]), (&json!(1), &json!(0)));
+    assert_eq!(r.result["ansible_job_id"], "j4711.1");
+    assert_eq!((&r.result["started"], &r.result["finished"]), (&json!(true), &json!(false)));
     assert_eq!(read(&r), json!({"started": 1, "finished": 0, "ansible_job_id": r.result["ansible_job_id"]}));
     // The job outlives its agent.
     drop(pool);
     eventually("the job is done", || read(&r).get("stdout") == Some(&json!("done")));
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(dir.path().join("jobs/j4711.1")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
 
     let pool = super::pool();
     let r = call(&pool, &here(), None, job("sleep 4716.5 & sleep 4716.6", 1)).unwrap();

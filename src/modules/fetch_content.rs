@@ -1,0 +1,108 @@
+//! `fetch_content`: the target's half of `fetch`. Tells what a path is, or streams a file back.
+
+use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, expand_path};
+use crate::proto::hex;
+use sha1::{Digest, Sha1};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::PathBuf;
+
+pub fn module() -> Module {
+    Module {
+        name: "fetch_content",
+        collection: "dirigo.internal",
+        spec: Spec::new(vec![
+            Arg::str("src").required().doc("The file."),
+            Arg::bool("send").default(false).doc("Send the content; otherwise only its size and checksum."),
+        ]),
+        check: Support::Full,
+        diff: Support::None,
+        free_form: false,
+        doc: "The target's half of fetch; not for playbooks.",
+        run,
+    }
+}
+
+fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
+    let path = PathBuf::from(expand_path(args.str("src")));
+    let shown = path.display().to_string();
+    let failed = |why: &str, e: &std::io::Error| {
+        let text = format!("{why}: {shown}: {}", super::support::exec::errno_text(e));
+        Failure::new(text).set("file", shown.as_str())
+    };
+    let meta = match std::fs::metadata(&path) {
+        Ok(m) => m,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(failed("File not found", &e).set("missing", true));
+        }
+        Err(e) => return Err(failed("file is not readable", &e)),
+    };
+    if meta.is_dir() {
+        return Err(Failure::new("remote file is a directory").set("file", shown.as_str()).set("directory", true));
+    }
+    if !meta.is_file() {
+        // A fifo or a device would never end.
+        return Err(Failure::new(format!("{shown} is not a regular file")).set("file", shown.as_str()));
+    }
+    let mut from = File::open(&path).map_err(|e| failed("file is not readable", &e))?;
+    let mut sum = Sha1::new();
+    let mut size = 0u64;
+    let mut part = vec![0u8; 256 << 10];
+    loop {
+        let n = match from.read(&mut part) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(failed("file is not readable", &e)),
+        };
+        let bytes = part.get(..n).unwrap_or(&[]);
+        sum.update(bytes);
+        size += n as u64;
+        if args.bool("send") {
+            let Some(sink) = &mut ctx.sink else { return Err("there is nobody to send the content to".into()) };
+            sink(bytes)?;
+        }
+    }
+    Ok(Outcome::ok().set("file", shown).set("size", size).set("checksum", hex(&sum.finalize())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, Value as Json, json};
+
+    fn ask(ctx: &mut Ctx, src: &str, send: bool) -> Map<String, Json> {
+        super::super::run(&module(), ctx, json!({"src": src, "send": send}).as_object().unwrap())
+    }
+
+    #[test]
+    fn what_a_path_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        std::fs::write(&file, "hello").unwrap();
+        let m = ask(&mut Ctx::bare(), file.to_str().unwrap(), false);
+        assert_eq!((&m["size"], &m["checksum"]), (&json!(5), &json!("aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d")));
+        let m = ask(&mut Ctx::bare(), dir.path().join("none").to_str().unwrap(), false);
+        assert_eq!((&m["failed"], &m["missing"]), (&json!(true), &json!(true)));
+        assert_eq!(ask(&mut Ctx::bare(), dir.path().to_str().unwrap(), false)["directory"], true);
+        let m = ask(&mut Ctx::bare(), "/dev/zero", false);
+        assert!(m["msg"].as_str().unwrap().contains("not a regular file"));
+    }
+
+    #[test]
+    fn sends_to_the_sink() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        std::fs::write(&file, "x".repeat(600_000)).unwrap();
+        let mut got = vec![];
+        let mut sink = |b: &[u8]| {
+            got.extend_from_slice(b);
+            Ok(())
+        };
+        let m = {
+            let mut ctx = Ctx { sink: Some(&mut sink), ..Ctx::bare() };
+            ask(&mut ctx, file.to_str().unwrap(), true)
+        };
+        assert_eq!((m["size"].as_u64(), got.len()), (Some(600_000), 600_000));
+    }
+}
