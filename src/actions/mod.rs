@@ -7,6 +7,7 @@ mod copy;
 mod debug;
 mod gather_facts;
 mod include_vars;
+mod inventory_file;
 mod pause;
 mod set_fact;
 mod template;
@@ -166,6 +167,7 @@ pub fn registry() -> &'static [Action] {
             debug::action(),
             gather_facts::action(),
             include_vars::action(),
+            inventory_file::action(),
             pause::action(),
             set_fact::set_fact(),
             set_fact::set_stats(),

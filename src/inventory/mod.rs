@@ -3,6 +3,7 @@
 //! [`Inventory`] is the model: hosts and groups by name, in the order they were first met. [`load`] fills
 //! it from sources, [`pattern`] chooses hosts from it, [`vars_files`] reads `group_vars/` and `host_vars/`.
 
+pub mod edit;
 mod hostname;
 mod ini;
 pub mod literal;

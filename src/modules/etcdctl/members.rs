@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn ids_are_unsigned_and_hexadecimal() {
         let l = three(&[]);
-        assert_eq!(l[0].id, "fa32eba0a8e6fc2a");
+        assert_eq!(l[0].id, "fa32e32a395fac2a");
         assert_eq!(l[1].id, "1ebfe15f");
     }
 
