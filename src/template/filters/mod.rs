@@ -27,6 +27,8 @@ mod serial;
 mod sets;
 mod sorting;
 mod strings;
+#[cfg(test)]
+mod table;
 pub mod time;
 mod units;
 pub mod urls;

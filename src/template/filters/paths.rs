@@ -152,14 +152,10 @@ pub fn expanduser(p: &str) -> String {
         None => (rest, ""),
     };
     let home = if user.is_empty() {
-        std::env::var("HOME").ok().or_else(|| {
-            nix::unistd::User::from_uid(nix::unistd::getuid())
-                .ok()
-                .flatten()
-                .map(|u| u.dir.to_string_lossy().into_owned())
-        })
+        let own = || home_of(|f| f.get(2) == Some(&nix::unistd::getuid().to_string().as_str()), None);
+        std::env::var("HOME").ok().or_else(own)
     } else {
-        nix::unistd::User::from_name(user).ok().flatten().map(|u| u.dir.to_string_lossy().into_owned())
+        home_of(|f| f.first() == Some(&user), Some(user))
     };
     match home {
         Some(h) => {
@@ -168,6 +164,22 @@ pub fn expanduser(p: &str) -> String {
         }
         None => p.to_string(),
     }
+}
+
+/// The home folder in the line of /etc/passwd that fits, or of `getent`: a static binary must not
+/// call the system's name service.
+fn home_of(fits: impl Fn(&[&str]) -> bool, name: Option<&str>) -> Option<String> {
+    let home = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        if fits(&fields) { fields.get(5).map(|h| h.to_string()) } else { None }
+    };
+    let local = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    local.lines().find_map(home).or_else(|| {
+        let name =
+            name.filter(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || "._-@".contains(c)) && !n.starts_with('-'))?;
+        let out = std::process::Command::new("getent").args(["passwd", name]).output().ok()?;
+        String::from_utf8_lossy(&out.stdout).lines().find_map(home)
+    })
 }
 
 /// `$NAME` and `${NAME}` of the environment; unknown names stay.

@@ -3,6 +3,7 @@
 use super::json::{JsonStyle, dumps, loads};
 use super::py::{self, Py, Res, fail};
 use super::{Args, Filter, f};
+use crate::yaml::{self, EmitOptions};
 use minijinja::{State, Value};
 
 pub const FILTERS: &[Filter] = &[
@@ -10,6 +11,10 @@ pub const FILTERS: &[Filter] = &[
     f("to_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, None)?)?))),
     f("to_nice_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, Some(4))?)?))),
     f("from_json", "value, profile=", from_json),
+    f("to_yaml", YAML, |_, a| to_yaml(a, EmitOptions::to_yaml())),
+    f("to_nice_yaml", YAML, |_, a| to_yaml(a, EmitOptions::to_nice_yaml())),
+    f("from_yaml", "data", |_, a| from_yaml(a, false)),
+    f("from_yaml_all", "data", |_, a| from_yaml(a, true)),
 ];
 
 /// Parameters of both JSON writers; what Ansible hands on to Python without use here is accepted.
@@ -62,4 +67,49 @@ fn from_json(_: &mut State, a: &Args) -> Res {
         Py::Bytes(b) => loads(&String::from_utf8_lossy(b)),
         _ => fail(format!("the JSON object must be str, bytes or bytearray, not {}", py::type_name(v))),
     }
+}
+
+/// Parameters of both YAML writers: Ansible's own and PyYAML's.
+const YAML: &str = "value, *args, indent=, default_flow_style=, vault_behavior=, dump_vault_tags=, sort_keys=, width=, \
+                    explicit_start=, explicit_end=, allow_unicode=, default_style=, canonical=, line_break=, encoding=, \
+                    version=, tags=";
+
+fn to_yaml(a: &Args, mut o: EmitOptions) -> Res {
+    for unsupported in ["canonical", "line_break", "encoding", "version", "tags"] {
+        if a.some(unsupported).is_some() {
+            return fail(format!("the parameter '{unsupported}' is not supported"));
+        }
+    }
+    if !a.rest.is_empty() {
+        return fail("parameters must be given by name");
+    }
+    let number = |name: &str, default: i32| -> Res<i32> {
+        let n = a.int(name, default.into())?;
+        i32::try_from(n.clamp(-1, i128::from(i32::MAX))).or_else(|_| fail(format!("{name} is out of range")))
+    };
+    o.indent = number("indent", o.indent)?;
+    o.width = number("width", o.width)?;
+    o.sort_keys = a.flag("sort_keys", o.sort_keys)?;
+    if let Some(v) = a.get("default_flow_style") {
+        o.default_flow_style = if v.is_none() { None } else { Some(py::truthy(v)?) };
+    }
+    o.explicit_start = a.flag("explicit_start", o.explicit_start)?;
+    o.explicit_end = a.flag("explicit_end", o.explicit_end)?;
+    o.allow_unicode = a.flag("allow_unicode", o.allow_unicode)?;
+    if let Some(style) = a.text_opt("default_style")? {
+        o.default_style = style.chars().next();
+    }
+    Ok(Value::from(yaml::emit(&py::to_core(a.val("value"))?, &o)))
+}
+
+fn from_yaml(a: &Args, all: bool) -> Res {
+    let v = a.val("data");
+    let text = match py::view(v) {
+        Py::Str(s) => s.to_string(),
+        Py::Bytes(b) => String::from_utf8_lossy(b).into_owned(),
+        // anything else is what it is already
+        _ => return Ok(v.clone()),
+    };
+    let parsed = if all { yaml::parse_all(&text).map(crate::value::Value::list) } else { yaml::parse_value(&text) };
+    parsed.map(|v| crate::template::convert::to_mj(&v)).map_err(|e| super::py::error(e.message().to_string()))
 }
