@@ -150,10 +150,9 @@ pub fn type_name(v: &Mj) -> &'static str {
         ValueKind::String => "str",
         ValueKind::Bytes => "bytes",
         ValueKind::Seq if v.is_tuple() => "tuple",
-        ValueKind::Seq => "list",
         ValueKind::Map => "dict",
         ValueKind::Iterable => "generator",
-        _ => "object",
+        _ => super::filters::py::type_name(v),
     }
 }
 

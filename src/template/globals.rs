@@ -32,7 +32,10 @@ pub fn register(env: &mut Environment<'static>) {
             if let Some(v) = args.undefined() {
                 return Ok(v.clone());
             }
-            func(state, &args)
+            func(state, &args).map_err(|e| match e.kind() {
+                ErrorKind::UndefinedError => e,
+                _ => error(format!("Error rendering template: {}", e.detail().unwrap_or_default())),
+            })
         });
     }
     env.remove_global("debug");
@@ -99,6 +102,9 @@ fn dict(_: &mut State, a: &Args) -> Res {
             Py::Dict => pairs = py::pairs(init)?,
             _ => {
                 for (i, item) in py::iter(init)?.iter().enumerate() {
+                    if !matches!(py::view(item), Py::List | Py::Tuple | Py::Str(_) | Py::Dict) {
+                        return fail(format!("cannot convert dictionary update sequence element #{i} to a sequence"));
+                    }
                     match py::iter(item)?.as_slice() {
                         [k, v] => pairs.push((k.clone(), v.clone())),
                         other => {

@@ -147,7 +147,8 @@ fn plugin_error(kind: &str, name: &str, e: Error) -> Result<Mj, Error> {
         return Err(e);
     }
     let ours = super::convert::error(e);
-    if ours.message().starts_with("The filter plugin") || ours.message().starts_with("The test plugin") {
+    // a plugin that names itself (or the one that it called) has said it all
+    if super::filters::names_plugin(ours.message()) {
         return Err(carry(ours));
     }
     let message = format!("The {kind} plugin '{}' failed: {}", full_name(name), ours.message());
@@ -221,7 +222,8 @@ fn mandatory(v: Mj, args: &[Mj]) -> Result<Mj, Error> {
             } else {
                 String::new()
             };
-            match said.strip_suffix(" is undefined") {
+            let member = said.split_once(" has no attribute ").map(|(_, name)| name);
+            match said.strip_suffix(" is undefined").or(member) {
                 Some(name) => format!("Mandatory variable {name} not defined."),
                 None => "Mandatory variable not defined.".to_string(),
             }

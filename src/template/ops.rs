@@ -1,6 +1,7 @@
 //! Python's operators over template values, with Python's errors.
 
 use super::convert::{check, fail, is_undefined, py_str, type_name};
+use super::filters::time::arithmetic;
 use minijinja::Error;
 use minijinja::value::{Tuple, Value as Mj, ValueKind};
 use std::cmp::Ordering;
@@ -71,7 +72,7 @@ pub fn add(a: &Mj, b: &Mj) -> Result<Mj, Error> {
         all.extend(members(b)?);
         return Ok(if a.is_tuple() { Mj::from(Tuple::new(all)) } else { Mj::from(all) });
     }
-    Err(unsupported("+", a, b))
+    arithmetic('+', a, b).unwrap_or_else(|| Err(unsupported("+", a, b)))
 }
 
 fn concat_error(kind: &str, b: &Mj) -> Error {
@@ -91,7 +92,7 @@ pub fn sub(a: &Mj, b: &Mj) -> Result<Mj, Error> {
     match (Num::of(a), Num::of(b)) {
         (Some(Num::Int(x)), Some(Num::Int(y))) => int(x.checked_sub(y)),
         (Some(x), Some(y)) => Ok(Mj::from(x.float() - y.float())),
-        _ => Err(unsupported("-", a, b)),
+        _ => arithmetic('-', a, b).unwrap_or_else(|| Err(unsupported("-", a, b))),
     }
 }
 
@@ -293,6 +294,9 @@ pub fn compare_for(a: &Mj, b: &Mj, op: &str) -> Result<Ordering, Error> {
     }
     if a.is_undefined() || b.is_undefined() {
         return Err(missing_else());
+    }
+    if let Some(order) = super::filters::time::order(a, b) {
+        return Ok(order);
     }
     Err(fail(format!("'{op}' not supported between instances of '{}' and '{}'", type_name(a), type_name(b))))
 }

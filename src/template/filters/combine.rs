@@ -49,16 +49,11 @@ fn combine(_: &mut State, a: &Args) -> Res {
             _ => maps.push(term.clone()),
         }
     }
-    let mut terms = maps.into_iter();
-    let Some(mut result) = terms.next() else { return Ok(py::dict([])) };
-    let mut other = terms.next();
-    if other.is_none() {
-        py::check(&result)?;
-        return Ok(result);
-    }
-    while let Some(next) = other {
-        result = merge(&result, &next, recursive, lists, 0)?;
-        other = terms.next();
+    maps.retain(|m| !super::lists::is_nothing(m));
+    let Some(mut result) = maps.pop() else { return Ok(py::dict([])) };
+    py::check(&result)?;
+    for older in maps.iter().rev() {
+        result = merge(older, &result, recursive, lists, 0)?;
     }
     Ok(result)
 }

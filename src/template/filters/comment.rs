@@ -53,8 +53,10 @@ fn comment(_: &mut State, a: &Args) -> Res {
     } else {
         text.split(newline.as_str()).map(|line| format!("{decoration}{line}")).collect()
     };
-    // blanks at line ends go, as those of the decoration before an empty line
-    let body = lines.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join(&newline);
+    // the blanks of the decoration go before an empty line, but not before an empty last one
+    let last = lines.len().saturating_sub(1);
+    let shown = |(i, l): (usize, &String)| if i < last && *l == decoration { bare.clone() } else { l.clone() };
+    let body = lines.iter().enumerate().map(shown).collect::<Vec<_>>().join(&newline);
     out.push_str(&body);
     if !postfix.is_empty() {
         for _ in 0..after {

@@ -120,7 +120,7 @@ fn subelements(_: &mut State, a: &Args) -> Res {
 fn rekey_on_member(_: &mut State, a: &Args) -> Res {
     let duplicates = a.text_or("duplicates", "error")?;
     if !matches!(duplicates.as_str(), "error" | "overwrite") {
-        return fail(format!("duplicates parameter to rekey_on_member has unknown value {duplicates}"));
+        return fail(format!("duplicates parameter to rekey_on_member has unknown value '{duplicates}'"));
     }
     let data = a.val("data");
     let rows: Vec<Value> = match py::view(data) {
@@ -133,7 +133,7 @@ fn rekey_on_member(_: &mut State, a: &Args) -> Res {
     for row in rows {
         py::check(&row)?;
         if !matches!(py::view(&row), Py::Dict) {
-            return fail(format!("List item is not a valid dict: {}", py::repr(&row)?));
+            return fail("List item is not a valid dict");
         }
         let member = row.get_item(key)?;
         if member.is_undefined() {

@@ -50,9 +50,22 @@ fn encode(text: &str, encoding: &str) -> Res<Vec<u8>> {
         "ascii" | "us-ascii" | "latin-1" | "latin1" | "iso-8859-1" => {
             let limit = if name.contains("ascii") { 0x80 } else { 0x100 };
             text.chars()
-                .map(|c| u8::try_from(c as u32).ok().filter(|b| u32::from(*b) < limit))
-                .collect::<Option<_>>()
-                .ok_or_else(|| error(format!("'{encoding}' codec can't encode the text")))?
+                .enumerate()
+                .map(|(i, c)| match u8::try_from(c as u32) {
+                    Ok(b) if u32::from(b) < limit => Ok(b),
+                    _ => {
+                        let code = c as u32;
+                        let shown = match code {
+                            0..=0xff => format!("\\x{code:02x}"),
+                            0x100..=0xffff => format!("\\u{code:04x}"),
+                            _ => format!("\\U{code:08x}"),
+                        };
+                        fail(format!(
+                            "'{encoding}' codec can't encode character '{shown}' in position {i}: ordinal not in range({limit})"
+                        ))
+                    }
+                })
+                .collect::<Res<_>>()?
         }
         "utf-16-le" | "utf-16le" => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
         "utf-16-be" | "utf-16be" => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),

@@ -41,7 +41,7 @@ fn xmlattr(_: &mut State, a: &Args) -> Res {
     }
     let mut out = vec![];
     for (k, v) in py::pairs(d)? {
-        if v.is_none() || py::is_undefined(&v) && v.is_undefined() {
+        if v.is_none() {
             continue;
         }
         let key = py::str(&k)?;

@@ -12,7 +12,6 @@ pub struct JsonStyle {
     pub sort_keys: bool,
     pub ensure_ascii: bool,
     pub allow_nan: bool,
-    pub skip_keys: bool,
 }
 
 impl Default for JsonStyle {
@@ -24,7 +23,6 @@ impl Default for JsonStyle {
             sort_keys: false,
             ensure_ascii: true,
             allow_nan: true,
-            skip_keys: false,
         }
     }
 }
@@ -99,11 +97,10 @@ fn write(v: &Value, style: &JsonStyle, depth: usize, out: &mut String) -> Res<()
         Py::Dict => {
             let mut pairs = py::pairs(v)?;
             if style.sort_keys {
-                let keyed = pairs.into_iter().map(|(k, x)| (k.clone(), py::tuple(vec![k, x]))).collect();
-                pairs = py::sort_by_key(keyed, false)?
-                    .into_iter()
-                    .map(|p| Ok((p.get_item_by_index(0)?, p.get_item_by_index(1)?)))
-                    .collect::<Res<_>>()?;
+                // keys count as the text they become
+                let mut keyed = pairs.into_iter().map(|(k, x)| Ok((py::str(&k)?, k, x))).collect::<Res<Vec<_>>>()?;
+                keyed.sort_by(|a, b| a.0.cmp(&b.0));
+                pairs = keyed.into_iter().map(|(_, k, x)| (k, x)).collect();
             }
             out.push('{');
             let mut first = true;
@@ -114,8 +111,12 @@ fn write(v: &Value, style: &JsonStyle, depth: usize, out: &mut String) -> Res<()
                     Py::Bool(b) => if b { "true" } else { "false" }.into(),
                     Py::Int(i) => i.to_string(),
                     Py::Float(f) => float(f, style)?,
-                    _ if style.skip_keys => continue,
-                    _ => return fail(format!("keys must be str, int, float, bool or None, not {}", py::type_name(&k))),
+                    _ => {
+                        return fail(format!(
+                            "Key of type '{}' is not JSON serializable by the 'tagless' profile.",
+                            py::type_name(&k)
+                        ));
+                    }
                 };
                 if !first {
                     out.push_str(&style.item_separator);

@@ -12,7 +12,7 @@ pub const FILTERS: &[Filter] = &[
     fu("ternary", "value, true_val, false_val, none_val=", ternary),
     f("bool", "value", |_, a| Ok(Value::from(to_bool(a.val("value"))))),
     f("attr", "obj, name", attr),
-    f("list", "value", |_, a| py::iter(a.val("value")).map(py::list)),
+    f("list", "value", list),
     f("length", "value", |_, a| py::len(a.val("value")).map(Value::from)),
     f("count", "value", |_, a| py::len(a.val("value")).map(Value::from)),
     f("first", "seq", first),
@@ -77,6 +77,13 @@ pub fn to_bool(v: &Value) -> bool {
         Py::Str(s) => matches!(s.to_lowercase().as_str(), "true" | "yes" | "on" | "1"),
         _ => py::eq(v, &Value::from(1)),
     }
+}
+
+/// Every item is looked at, as Python's `list()` does: an undefined one is an error.
+fn list(_: &mut State, a: &Args) -> Res {
+    let all = py::iter(a.val("value"))?;
+    all.iter().try_for_each(py::check)?;
+    Ok(py::list(all))
 }
 
 fn attr(_: &mut State, a: &Args) -> Res {
@@ -168,7 +175,6 @@ fn slice(_: &mut State, a: &Args) -> Res {
         let mut part: Vec<Value> = rest.by_ref().take(each + usize::from(i < extra)).collect();
         if let Some(x) = a.some("fill_with")
             && i >= extra
-            && extra > 0
         {
             part.push(x.clone());
         }
@@ -177,14 +183,18 @@ fn slice(_: &mut State, a: &Args) -> Res {
     Ok(py::list(out))
 }
 
+/// What `flatten` and `combine` leave out.
+pub fn is_nothing(v: &Value) -> bool {
+    v.is_none() || matches!(py::view(v), Py::Str("None" | "null"))
+}
+
 fn flatten(_: &mut State, a: &Args) -> Res {
     fn go(v: &Value, levels: Option<i128>, skip: bool, depth: usize, out: &mut Vec<Value>) -> Res<()> {
         if depth > py::MAX_DEPTH {
             return fail("maximum recursion depth exceeded");
         }
         for item in py::iter(v)? {
-            let nothing = item.is_none() || matches!(py::view(&item), Py::Str("None" | "null"));
-            if skip && nothing {
+            if skip && is_nothing(&item) {
                 continue;
             }
             match py::view(&item) {

@@ -32,7 +32,7 @@ fn map(state: &mut State, a: &Args) -> Res {
         if let Some((other, _)) = a.more.iter().find(|(k, _)| k != "attribute" && k != "default") {
             return fail(format!("Unexpected keyword argument '{other}'"));
         }
-        let default = a.more.iter().find(|(k, _)| k == "default").map(|(_, v)| v);
+        let default = a.more.iter().find(|(k, v)| k == "default" && !v.is_none()).map(|(_, v)| v);
         let path = Path::new(path)?;
         let mut out = Vec::with_capacity(items.len());
         for item in items {

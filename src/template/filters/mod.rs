@@ -189,13 +189,16 @@ fn call(state: &mut State, filter: &'static Filter, sig: &Arc<Signature>, args: 
     (filter.func)(state, &args)
 }
 
+/// True for an error that names the plugin it comes from.
+pub fn names_plugin(message: &str) -> bool {
+    ["The filter plugin '", "The test plugin '", "The lookup plugin '"].iter().any(|p| message.starts_with(p))
+}
+
 /// Puts the plugin's name before an error, unless it is an undefined variable or has one already.
 pub fn named(e: Error, plugin: &str) -> Error {
-    let has_name =
-        |d: &str| ["The filter plugin '", "The test plugin '", "The lookup plugin '"].iter().any(|p| d.starts_with(p));
     match e.kind() {
         ErrorKind::UndefinedError | ErrorKind::OutOfFuel => e,
-        _ if e.detail().is_some_and(has_name) => e,
+        _ if e.detail().is_some_and(names_plugin) => e,
         kind => {
             let words = e.detail().map(str::to_string).unwrap_or_else(|| kind.to_string());
             let new = Error::new(kind, format!("{plugin}: {words}"));

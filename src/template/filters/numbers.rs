@@ -247,7 +247,7 @@ fn root(_: &mut State, a: &Args) -> Res {
     };
     if base == 2.0 {
         if x < 0.0 {
-            return fail("math domain error");
+            return fail("root() can only be used on numbers: math domain error");
         }
         return Ok(Value::from(x.sqrt()));
     }

@@ -6,28 +6,36 @@ use minijinja::{State, Value};
 use std::path::Path;
 
 pub const FILTERS: &[Filter] = &[
-    f("basename", "p", |_, a| Ok(Value::from(split(&a.text("p")?).1))),
-    f("dirname", "p", |_, a| Ok(Value::from(split(&a.text("p")?).0))),
-    f("normpath", "path", |_, a| Ok(Value::from(normpath(&a.text("path")?)))),
+    f("basename", "p", |_, a| Ok(Value::from(split(&path(a, "p")?).1))),
+    f("dirname", "p", |_, a| Ok(Value::from(split(&path(a, "p")?).0))),
+    f("normpath", "path", |_, a| Ok(Value::from(normpath(&path(a, "path")?)))),
     f("path_join", "paths", path_join),
     f("commonpath", "paths", commonpath),
     f("relpath", "path, start=", relpath),
     f("splitext", "p", splitext),
-    f("expanduser", "path", |_, a| Ok(Value::from(expanduser(&a.text("path")?)))),
-    f("expandvars", "path", |_, a| Ok(Value::from(expandvars(&a.text("path")?)))),
-    f("realpath", "path", |_, a| Ok(Value::from(realpath(&a.text("path")?)))),
+    f("expanduser", "path", |_, a| Ok(Value::from(expanduser(&path(a, "path")?)))),
+    f("expandvars", "path", |_, a| Ok(Value::from(expandvars(&path(a, "path")?)))),
+    f("realpath", "path", |_, a| Ok(Value::from(realpath(&path(a, "path")?)))),
     f("fileglob", "pathname", fileglob),
-    f("win_basename", "p", |_, a| Ok(Value::from(win_split(&a.text("p")?).2))),
+    f("win_basename", "p", |_, a| Ok(Value::from(win_split(&path(a, "p")?).2))),
     f("win_dirname", "p", |_, a| {
-        let (drive, head, _) = win_split(&a.text("p")?);
+        let (drive, head, _) = win_split(&path(a, "p")?);
         Ok(Value::from(format!("{drive}{head}")))
     }),
     f("win_splitdrive", "p", |_, a| {
-        let p = a.text("p")?;
+        let p = path(a, "p")?;
         let (drive, rest) = win_drive(&p);
         Ok(py::tuple(vec![Value::from(drive), Value::from(rest)]))
     }),
 ];
+
+fn path(a: &Args, name: &str) -> Res<String> {
+    let v = a.val(name);
+    match py::view(v) {
+        Py::Str(s) => Ok(s.to_string()),
+        _ => fail(format!("expected str, bytes or os.PathLike object, not {}", py::type_name(v))),
+    }
+}
 
 /// `os.path.split`: what stands before the last slash (without slashes at its end) and after it.
 pub fn split(p: &str) -> (String, String) {
@@ -79,8 +87,13 @@ fn path_join(_: &mut State, a: &Args) -> Res {
     let parts = match py::view(v) {
         Py::Str(s) => return Ok(Value::from(s)),
         Py::List | Py::Tuple => py::items(v)?,
-        _ => return fail("|path_join expects sequence, got ".to_string() + py::type_name(v) + " instead."),
+        _ => {
+            return fail(format!("|path_join expects string or sequence, got <class '{}'> instead.", py::type_name(v)));
+        }
     };
+    if parts.is_empty() {
+        return fail("join() missing 1 required positional argument: 'a'");
+    }
     let mut out = String::new();
     for (i, part) in parts.iter().enumerate() {
         let part = py::str(part)?;
@@ -118,7 +131,7 @@ fn commonpath(_: &mut State, a: &Args) -> Res {
 }
 
 fn relpath(_: &mut State, a: &Args) -> Res {
-    let path = a.text("path")?;
+    let path = path(a, "path")?;
     if path.is_empty() {
         return fail("no path specified");
     }
@@ -132,7 +145,7 @@ fn relpath(_: &mut State, a: &Args) -> Res {
 }
 
 fn splitext(_: &mut State, a: &Args) -> Res {
-    let p = a.text("p")?;
+    let p = path(a, "p")?;
     let name_at = p.rfind('/').map_or(0, |i| i + 1);
     let name = p.get(name_at..).unwrap_or("");
     let leading = name.len() - name.trim_start_matches('.').len();

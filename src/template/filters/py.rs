@@ -153,6 +153,7 @@ pub fn truthy(v: &Value) -> Res<bool> {
 pub fn str(v: &Value) -> Res<String> {
     match view(v) {
         Py::Str(s) => Ok(s.to_string()),
+        Py::Object => Ok(v.to_string()),
         _ => repr(v),
     }
 }
@@ -209,7 +210,10 @@ fn write_repr(v: &Value, out: &mut String, depth: usize) -> Res<()> {
             out.push('}');
         }
         Py::Bytes(_) => out.push_str(&format!("{v:?}")),
-        Py::Object => out.push_str(&v.to_string()),
+        Py::Object => match v.downcast_object_ref::<super::time::DateTime>() {
+            Some(d) => out.push_str(&d.repr()),
+            None => out.push_str(&v.to_string()),
+        },
     }
     Ok(())
 }
@@ -342,7 +346,7 @@ pub fn compare(a: &Value, b: &Value, op: &str) -> Res<Option<Ordering>> {
             }
             Ok(Some(x.len().cmp(&y.len())))
         }
-        (Py::Object, Py::Object) if type_name(a) == type_name(b) && type_name(a) != "object" => Ok(Some(a.cmp(b))),
+        (Py::Object, Py::Object) if super::time::order(a, b).is_some() => Ok(super::time::order(a, b)),
         _ => fail(format!("'{op}' not supported between instances of '{}' and '{}'", type_name(a), type_name(b))),
     }
 }

@@ -149,14 +149,12 @@ fn random(_: &mut State, a: &Args) -> Res {
     let mut source = Source::new(a.some("seed"))?;
     let end = a.val("end");
     if let Py::Int(end) = py::view(end) {
-        let (start, step) = (a.int("start", 0)?, a.int("step", 1)?);
-        if step == 0 {
-            return fail("zero step for randrange()");
-        }
+        let start = a.int("start", 0)?;
+        let step = Some(a.int("step", 1)?).filter(|s| *s != 0).unwrap_or(1);
         let width = end.saturating_sub(start);
         let n = if step > 0 { (width + step - 1).div_euclid(step) } else { (width + step + 1).div_euclid(step) };
         let Some(n) = u128::try_from(n).ok().filter(|n| *n > 0) else {
-            return fail(format!("empty range in randrange({start}, {end}, {step})"));
+            return fail(format!("empty range for randrange() ({start}, {end}, {width})"));
         };
         return Ok(py::int(start + step * source.below(n) as i128));
     }

@@ -69,7 +69,7 @@ fn findall(_: &mut State, a: &Args) -> Res {
 }
 
 fn replace(_: &mut State, a: &Args) -> Res {
-    let value = a.text_or("value", "")?;
+    let value = if a.get("value").is_some() { a.text("value")? } else { String::new() };
     let (pattern, replacement) = (a.text_or("pattern", "")?, a.text_or("replacement", "")?);
     let re = compile(&pattern, flags(a)?, &value)?;
     let limit = usize::try_from(a.int("count", 0)?).ok().filter(|n| *n > 0).unwrap_or(usize::MAX);

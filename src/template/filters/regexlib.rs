@@ -76,6 +76,10 @@ fn words(pattern: &str, message: &str) -> String {
     if pattern.starts_with(['*', '+', '?']) {
         return "nothing to repeat at position 0".to_string();
     }
+    let doubled = pattern.as_bytes().windows(2).position(|w| matches!(w, b"**" | b"+*" | b"?*" | b"*+" | b"++"));
+    if let Some(at) = doubled {
+        return format!("multiple repeat at position {}", at + 1);
+    }
     format!("invalid regular expression {pattern:?}: {message}")
 }
 
@@ -267,11 +271,11 @@ pub fn template(text: &str, groups: usize) -> Res<Vec<Part>> {
                 }
                 let name: String = chars.iter().skip(i + 3).take_while(|c| **c != '>').collect();
                 let end = i + 3 + name.chars().count();
-                if at(end) != Some('>') {
-                    return fail(format!("missing >, unterminated name at position {}", i + 3));
-                }
                 if name.is_empty() {
                     return fail(format!("missing group name at position {}", i + 3));
+                }
+                if at(end) != Some('>') {
+                    return fail(format!("missing >, unterminated name at position {}", i + 3));
                 }
                 parts.push(Part::Text(std::mem::take(&mut plain)));
                 parts.push(match name.parse::<usize>() {

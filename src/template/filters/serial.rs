@@ -43,7 +43,6 @@ fn style(a: &Args, nice: Option<i128>) -> Res<JsonStyle> {
     s.sort_keys = a.flag("sort_keys", nice.is_some())?;
     s.ensure_ascii = a.flag("ensure_ascii", true)?;
     s.allow_nan = a.flag("allow_nan", true)?;
-    s.skip_keys = a.flag("skipkeys", false)?;
     Ok(s)
 }
 

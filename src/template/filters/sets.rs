@@ -26,19 +26,53 @@ fn join(a: &Args, both: bool, keep: fn(bool, bool) -> bool) -> Res {
             out.push((k, v.clone()));
         }
     }
-    // CPython's sets of small numbers come out in their order; texts in an order that changes with
-    // every run, for which the order of the lists is as good as any
-    if out.iter().all(|(k, _)| matches!(k, SetKey::Int(0..=7))) || is_dense(&out) {
-        out.sort_by(|x, y| x.0.cmp(y.0));
+    // sets of numbers have an order of their own in CPython; that of texts changes with every run, for
+    // which the order of the lists is as good as any
+    let numbers: Option<Vec<i128>> =
+        out.iter().map(|(k, _)| if let SetKey::Int(i) = k { Some(*i) } else { None }).collect();
+    if let Some(order) = numbers.as_deref().map(set_order) {
+        return Ok(py::list(order.into_iter().filter_map(|i| out.get(i).map(|x| x.1.clone())).collect()));
     }
     Ok(py::list(out.into_iter().map(|(_, v)| v).collect()))
 }
 
-/// True if all are numbers below the size of the hash table that CPython makes for so many.
-fn is_dense(out: &[(&SetKey, Value)]) -> bool {
-    let mut table = 8usize;
-    while out.len() * 5 >= table * 3 {
-        table *= 4;
+/// The places of `numbers` in the order in which CPython's set of them is walked: its table is probed
+/// first in a row, then by the recurrence of its dictionaries, and grows at three fifths.
+fn set_order(numbers: &[i128]) -> Vec<usize> {
+    let mut table: Vec<Option<usize>> = vec![None; 8];
+    let place = |table: &mut Vec<Option<usize>>, at: usize| {
+        let hash = match numbers.get(at).copied().unwrap_or(0) {
+            -1 => -2i128,
+            n => n % ((1 << 61) - 1),
+        } as i64 as u64 as usize;
+        let mask = table.len() - 1;
+        let (mut perturb, mut slot) = (hash, hash & mask);
+        loop {
+            let row = if slot + 9 <= mask { slot..=slot + 9 } else { slot..=slot };
+            for i in row {
+                if let Some(free @ None) = table.get_mut(i) {
+                    *free = Some(at);
+                    return;
+                }
+            }
+            perturb >>= 5;
+            slot = (slot.wrapping_mul(5).wrapping_add(1).wrapping_add(perturb)) & mask;
+        }
+    };
+    for at in 0..numbers.len() {
+        place(&mut table, at);
+        let used = at + 1;
+        if used * 5 >= (table.len() - 1) * 3 {
+            let least = if used > 50_000 { used * 2 } else { used * 4 };
+            let mut size = 8;
+            while size <= least {
+                size *= 2;
+            }
+            let old = std::mem::replace(&mut table, vec![None; size]);
+            for i in old.into_iter().flatten() {
+                place(&mut table, i);
+            }
+        }
     }
-    out.iter().all(|(k, _)| matches!(k, SetKey::Int(i) if (0..table as i128).contains(i)))
+    table.into_iter().flatten().collect()
 }

@@ -35,7 +35,13 @@ impl Path {
             if py::is_undefined(&at) {
                 return Ok(at);
             }
-            at = py::get(&at, key)?;
+            let next = py::get(&at, key)?;
+            at = match (py::view(&at), py::view(key)) {
+                (Py::List | Py::Tuple | Py::Str(_), Py::Int(i)) if py::is_undefined(&next) => {
+                    py::undefined(format!("{} object has no element {i}", py::type_name(&at)))
+                }
+                _ => next,
+            };
         }
         Ok(at)
     }

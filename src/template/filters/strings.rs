@@ -126,8 +126,7 @@ pub fn split_words(s: &str, limit: Option<usize>) -> Vec<&str> {
     let mut rest = s.trim_start();
     while !rest.is_empty() {
         if limit.is_some_and(|n| out.len() >= n) {
-            // the remainder keeps its inner blanks, as in Python, but not those at its end
-            out.push(rest.trim_end());
+            out.push(rest);
             break;
         }
         match rest.split_once(char::is_whitespace) {

@@ -54,6 +54,19 @@ impl DateTime {
         }
         s
     }
+    /// `datetime.datetime(2021, 3, 4, 5, 6)`
+    pub fn repr(&self) -> String {
+        let d = self.at;
+        let mut parts = vec![i64::from(d.year()), d.month().into(), d.day().into(), d.hour().into(), d.minute().into()];
+        let micro = i64::from(d.subsec_nanosecond() / 1000);
+        if d.second() != 0 || micro != 0 {
+            parts.push(d.second().into());
+        }
+        if micro != 0 {
+            parts.push(micro);
+        }
+        format!("datetime.datetime({})", parts.iter().map(i64::to_string).collect::<Vec<_>>().join(", "))
+    }
     fn timestamp(&self) -> f64 {
         let zone = match self.offset {
             Some(o) => jiff::tz::Offset::from_seconds(o).map(TimeZone::fixed).unwrap_or(TimeZone::UTC),
@@ -76,6 +89,17 @@ fn offset_text(offset: Option<i32>, colon: bool) -> String {
     let Some(o) = offset else { return String::new() };
     let n = o.unsigned_abs();
     format!("{}{:02}{}{:02}", if o < 0 { '-' } else { '+' }, n / 3600, if colon { ":" } else { "" }, n / 60 % 60)
+}
+
+/// The order of two dates or of two durations.
+pub fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a.downcast_object_ref::<DateTime>(), b.downcast_object_ref::<DateTime>()) {
+        (Some(x), Some(y)) => Some(x.micros().cmp(&y.micros())),
+        _ => match (a.downcast_object_ref::<TimeDelta>(), b.downcast_object_ref::<TimeDelta>()) {
+            (Some(x), Some(y)) => Some(x.0.cmp(&y.0)),
+            _ => None,
+        },
+    }
 }
 
 /// `a - b` and `a + b` where a date or a duration takes part; `None` where neither does.

@@ -65,7 +65,7 @@ fn human_readable(_: &mut State, a: &Args) -> Res {
         Some(n) => n.float(),
         None => {
             return fail(format!(
-                "Failed to interpret value: '>=' not supported between instances of '{}' and 'int'",
+                "human_readable() failed on bad input: '>=' not supported between instances of '{}' and 'int'",
                 py::type_name(v)
             ));
         }
@@ -99,7 +99,7 @@ fn human_to_bytes(_: &mut State, a: &Args) -> Res {
     let default = a.text_opt("default_unit")?;
     let bits = a.flag("isbits", false)?;
     let text = py::str(v)?;
-    let bad = |why: String| error(format!("human_to_bytes() {why}"));
+    let bad = |why: String| error(format!("human_to_bytes() can't interpret the input: human_to_bytes() {why}"));
     let trimmed = text.trim_start();
     let split = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(split);
@@ -110,8 +110,11 @@ fn human_to_bytes(_: &mut State, a: &Args) -> Res {
     let Some(n) = number_of(number) else {
         return Err(bad(format!("can't interpret following number: {number} (original input string: {text})")));
     };
-    let unit = unit.trim_start();
-    let unit: String = unit.chars().take_while(|c| c.is_ascii_alphabetic()).collect();
+    let unit = unit.trim();
+    if !unit.chars().all(|c| c.is_ascii_alphabetic()) {
+        return Err(bad(format!("can't interpret following string: {text}")));
+    }
+    let unit = unit.to_string();
     let unit = if unit.is_empty() { default.unwrap_or_default() } else { unit };
     if unit.is_empty() {
         return Ok(py::int(n.round_ties_even() as i128));
@@ -126,16 +129,25 @@ fn human_to_bytes(_: &mut State, a: &Args) -> Res {
     if unit.len() > 1 {
         let expected = if bits { "b" } else { "B" };
         let word = if bits { "bit" } else { "byte" };
-        let plain = unit.to_lowercase();
-        let whole = match letter {
-            'B' => plain == word || plain == format!("{word}s"),
-            _ => false,
+        let name = match letter {
+            'B' => "",
+            'K' => "kilo",
+            'M' => "mega",
+            'G' => "giga",
+            'T' => "tera",
+            'P' => "peta",
+            'E' => "exa",
+            'Z' => "zetta",
+            _ => "yotta",
         };
-        let short = unit.len() == 2 && unit.get(1..) == Some(expected);
-        if !whole && !short {
-            let example = if letter == 'B' { expected.to_string() } else { format!("{letter}{expected}") };
+        let short = unit == format!("{letter}{expected}");
+        if unit.to_lowercase() != format!("{name}{word}") && !short {
+            let (pair, other) = match letter {
+                'B' => (expected.to_string(), word.to_string()),
+                l => (format!("{l}{expected}"), l.to_string()),
+            };
             return Err(bad(format!(
-                "failed to convert {text}. Value is not a valid string (expect {example} or {letter})"
+                "failed to convert {text}. Value is not a valid string (expect {pair} or {other})"
             )));
         }
     }

@@ -56,6 +56,9 @@ fn urlencode(_: &mut State, a: &Args) -> Res {
         Py::List | Py::Tuple => {
             let mut out = vec![];
             for item in py::items(v)? {
+                if !matches!(py::view(&item), Py::List | Py::Tuple | Py::Str(_) | Py::Dict) {
+                    return fail(format!("cannot unpack non-iterable {} object", py::type_name(&item)));
+                }
                 match py::iter(&item)?.as_slice() {
                     [k, x] => out.push((k.clone(), x.clone())),
                     other => return fail(format!("not enough values to unpack (expected 2, got {})", other.len())),

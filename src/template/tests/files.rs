@@ -58,6 +58,10 @@ fn vaulted(a: &Args) -> Res<bool> {
     let mut head = [0u8; 15];
     match std::fs::File::open(&path).and_then(|mut f| f.read(&mut head)) {
         Ok(_) => Ok(head.starts_with(b"$ANSIBLE_VAULT;")),
-        Err(e) => fail(format!("Cannot test if the file {} is a vault: {}", quoted(&path), os_error(&e, &path))),
+        Err(e) => fail(format!(
+            "Cannot test if the file {} is a vault: {}",
+            quoted(&path),
+            os_error(&e, &path).replace(": '", ": b'")
+        )),
     }
 }

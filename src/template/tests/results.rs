@@ -46,6 +46,9 @@ fn failed(a: &Args) -> Res<bool> {
 fn timedout(a: &Args) -> Res<bool> {
     let found = member(result(a)?, "timedout")?;
     match found {
+        Some(v) if v.is_true() && !matches!(py::view(&v), Py::Dict) => {
+            fail(format!("'{}' object has no attribute 'get'", py::type_name(&v)))
+        }
         Some(v) if v.is_true() => Ok(member(&v, "period")?.is_some_and(|p| p.is_true())),
         _ => Ok(false),
     }
@@ -58,7 +61,10 @@ fn changed(a: &Args) -> Res<bool> {
     }
     // a loop's result that does not say is changed if one of its items is
     let Some(items) = member(v, "results")? else { return Ok(false) };
-    let Some(first) = py::iter(&items)?.into_iter().next() else { return Ok(false) };
+    if !matches!(py::view(&items), Py::List | Py::Tuple) {
+        return Ok(false);
+    }
+    let Some(first) = py::items(&items)?.into_iter().next() else { return fail("list index out of range") };
     if !matches!(py::view(&first), Py::Dict) {
         return Ok(false);
     }
