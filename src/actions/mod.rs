@@ -5,14 +5,19 @@ mod add_host;
 mod assert;
 mod copy;
 mod debug;
+mod fetch;
 mod gather_facts;
 mod include_vars;
 mod inventory_file;
 mod pause;
+mod raw;
+mod reboot;
+mod script;
 mod set_fact;
 mod template;
 mod unarchive;
 mod validate_argument_spec;
+mod wait_for_connection;
 
 use crate::diag::{Error, Result};
 use crate::modules::{Spec, validate};
@@ -36,6 +41,8 @@ pub trait Remote: Send + Sync {
     fn raw(&self, command: &str, stdin: Option<&[u8]>) -> std::result::Result<RawOutput, CallError>;
     /// Forgets the connection, so that the next call makes a new one.
     fn reset(&self);
+    /// The same host with another limit in seconds for connecting.
+    fn within(&self, seconds: u64) -> Box<dyn Remote + '_>;
     /// Whether the connection is to this machine.
     fn is_local(&self) -> bool;
     /// Host name or address connected to, for messages.
@@ -165,15 +172,20 @@ pub fn registry() -> &'static [Action] {
             assert::fail(),
             copy::action(),
             debug::action(),
+            fetch::action(),
             gather_facts::action(),
             include_vars::action(),
             inventory_file::action(),
             pause::action(),
+            raw::action(),
+            reboot::action(),
+            script::action(),
             set_fact::set_fact(),
             set_fact::set_stats(),
             template::action(),
             unarchive::action(),
             validate_argument_spec::action(),
+            wait_for_connection::action(),
         ]
     })
 }

@@ -201,6 +201,16 @@ impl Remote for HostRemote<'_> {
     fn reset(&self) {
         self.runner.pool.reset(&self.params);
     }
+    fn within(&self, seconds: u64) -> Box<dyn Remote + '_> {
+        Box::new(HostRemote {
+            runner: self.runner,
+            params: ConnParams { timeout: seconds, ..self.params.clone() },
+            become_: self.become_.clone(),
+            env: self.env.clone(),
+            no_log: self.no_log,
+            hints: self.hints.clone(),
+        })
+    }
     fn is_local(&self) -> bool {
         self.params.connection == Connection::Local
     }

@@ -49,7 +49,11 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     }
     if ctx.check {
         let known = args.is_set("creates") || args.is_set("removes");
-        return Ok(if known { Outcome::changed(true) } else { Outcome::ok().set("skipped", true) });
+        return Ok(if known {
+            Outcome::changed(true)
+        } else {
+            Outcome::skipped("Check mode is not supported for this task.")
+        });
     }
     let dir = private_dir(ctx)?;
     let path = dir.join(Path::new(&name).file_name().unwrap_or(std::ffi::OsStr::new("script")));

@@ -1,0 +1,228 @@
+//! `fetch`: a file of the host to the controller. Whatever the host says, nothing is written outside the
+//! destination.
+
+use super::{Action, ActionCtx, ActionError, ActionResult, Done};
+use crate::diag::Error;
+use crate::modules::{Arg, Args, Spec};
+use crate::proto::{Request, hex};
+use crate::transport::CallError;
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use md5::Md5;
+use serde_json::{Map as JsonMap, Value as Json, json};
+use sha1::{Digest, Sha1};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+
+pub fn action() -> Action {
+    Action { name: "fetch", spec: Some(spec), raw: false, local: false, run }
+}
+
+fn spec() -> Spec {
+    Spec::new(vec![
+        Arg::str("src").doc("The file on the host."),
+        Arg::str("dest")
+            .doc("Directory on the controller; the file goes below it, under the host's name and its own path."),
+        Arg::bool("flat").default(false).doc("Write to `dest` itself, or into it if it ends in a slash."),
+        Arg::bool("validate_checksum").default(true).doc("Compare checksums after the transfer."),
+        Arg::bool("fail_on_missing").default(true).doc("Fail if there is no such file."),
+    ])
+}
+
+fn run(ctx: &mut ActionCtx) -> ActionResult {
+    let args = ctx.validated(&spec())?;
+    if ctx.check {
+        return Ok(Done::new(false).set("skipped", true).set("msg", "check mode not (yet) supported for this module"));
+    }
+    let (Some(src), Some(dest)) = (args.opt_str("src"), args.opt_str("dest")) else {
+        return Ok(Done::failed("src and dest are required"));
+    };
+    let seen = look(ctx, src, None)?;
+    if let Some(done) = not_a_file(&seen, &args, src) {
+        return Ok(done);
+    }
+    let text = |k: &str| seen.get(k).and_then(Json::as_str).unwrap_or("").to_string();
+    let (file, wanted) = (text("file"), text("checksum"));
+    let target = target(ctx, &args, src, &file, dest)?;
+    let here = checksums(&target);
+    if here.as_ref().is_some_and(|(sha1, _)| *sha1 == wanted) {
+        let md5 = here.map(|(_, md5)| md5).unwrap_or_default();
+        return Ok(Done::new(false)
+            .set("md5sum", md5)
+            .set("file", file)
+            .set("dest", target.as_str())
+            .set("checksum", wanted));
+    }
+    let size = seen.get("size").and_then(Json::as_u64).unwrap_or(0);
+    let (sha1, md5) = transfer(ctx, &file, &target, size)?;
+    let done = Done::new(true)
+        .set("md5sum", md5)
+        .set("dest", target.as_str())
+        .set("remote_md5sum", crate::value::Value::Null)
+        .set("checksum", sha1.as_str())
+        .set("remote_checksum", wanted.as_str());
+    if args.bool("validate_checksum") && sha1 != wanted {
+        return Ok(done.set("failed", true).set("changed", false).set("msg", "checksum mismatch").set("file", file));
+    }
+    Ok(done)
+}
+
+/// Asks the host for the file: what it is, or (with a sink) its content.
+fn look(ctx: &ActionCtx, src: &str, sink: Option<&mut (dyn Write + Send)>) -> Result<JsonMap<String, Json>, CallError> {
+    let args = match json!({"src": src, "send": sink.is_some()}) {
+        Json::Object(m) => m,
+        _ => JsonMap::new(),
+    };
+    let request = Request { module: "fetch_content".into(), args, timeout: ctx.timeout, ..Request::default() };
+    Ok(ctx.remote.call(request, None, sink)?.result)
+}
+
+fn not_a_file(seen: &JsonMap<String, Json>, args: &Args, src: &str) -> Option<Done> {
+    if seen.get("failed").and_then(Json::as_bool) != Some(true) {
+        return None;
+    }
+    let is = |k: &str| seen.get(k).and_then(Json::as_bool) == Some(true);
+    let strict = args.bool("fail_on_missing");
+    let words = seen.get("msg").and_then(Json::as_str).unwrap_or("the remote file cannot be read").to_string();
+    let (msg, fatal) = match (is("missing"), is("directory")) {
+        (true, _) => ("the remote file does not exist, not transferring, ignored".to_string(), strict),
+        (_, true) if strict => ("remote file is a directory, fetch cannot work on directories".to_string(), true),
+        (_, true) => {
+            ("remote file is a directory, fetch cannot work on directories, not transferring, ignored".into(), false)
+        }
+        _ if strict => (words, true),
+        _ => (format!("{words}, not transferring, ignored"), false),
+    };
+    if fatal {
+        return Some(Done::failed(msg));
+    }
+    let done = Done::new(false).set("msg", msg);
+    Some(if is("missing") { done.set("file", src) } else { done })
+}
+
+/// Where the file goes. `file` is the path as the host expanded it, so it is taken apart and only names are
+/// kept.
+fn target(ctx: &ActionCtx, args: &Args, src: &str, file: &str, dest: &str) -> Result<Utf8PathBuf, Error> {
+    let base = Utf8Path::new(&crate::modules::expand_path(dest)).to_owned();
+    let base = if base.is_absolute() { base } else { ctx.scope.files.playbook_dir.join(base) };
+    // What the host adds counts only where it was asked to: for home directories and variables.
+    let source = if src.starts_with('~') || src.contains('$') { file } else { src };
+    let names = names_of(source);
+    let Some(last) = names.last() else { return Err(Error::general(format!("'{source}' names no file"))) };
+    if args.bool("flat") {
+        if dest.ends_with('/') {
+            return Ok(base.join(last));
+        }
+        if base.is_dir() {
+            let text =
+                "dest is an existing directory, use a trailing slash if you want to fetch src into that directory";
+            return Err(Error::general(text));
+        }
+        return Ok(clean(&base));
+    }
+    let host = &**ctx.host;
+    if host.contains('/') || matches!(host, "." | ".." | "") {
+        return Err(Error::general(format!("'{host}' cannot be the name of a directory")));
+    }
+    Ok(clean(&base).join(host).join(names.iter().collect::<Utf8PathBuf>()))
+}
+
+/// The names in a path, `..` taken back and never beyond the root.
+fn names_of(path: &str) -> Vec<&str> {
+    let mut names = vec![];
+    for c in Utf8Path::new(path).components() {
+        match c {
+            Utf8Component::Normal(n) => names.push(n),
+            Utf8Component::ParentDir => drop(names.pop()),
+            _ => {}
+        }
+    }
+    names
+}
+
+fn clean(path: &Utf8Path) -> Utf8PathBuf {
+    Utf8Path::new("/").join(names_of(path.as_str()).iter().collect::<Utf8PathBuf>())
+}
+
+/// SHA-1 and MD5 of a file of ours, if there is one.
+fn checksums(path: &Utf8Path) -> Option<(String, String)> {
+    let mut tee = Tee { to: io::sink(), sha1: Sha1::new(), md5: Md5::new(), left: u64::MAX };
+    io::copy(&mut fs::File::open(path).ok()?, &mut tee).ok()?;
+    Some(tee.sums())
+}
+
+/// Computes checksums of what is written, and stops what never ends.
+struct Tee<W> {
+    to: W,
+    sha1: Sha1,
+    md5: Md5,
+    left: u64,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| io::Error::other("the host sends much more than the file holds"))?;
+        self.to.write_all(bytes)?;
+        self.sha1.update(bytes);
+        self.md5.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<W> Tee<W> {
+    fn sums(self) -> (String, String) {
+        (hex(&self.sha1.finalize()), hex(&self.md5.finalize()))
+    }
+}
+
+/// Receives the file beside its destination and puts it in place when it is whole.
+fn transfer(ctx: &ActionCtx, file: &str, target: &Utf8Path, size: u64) -> Result<(String, String), ActionError> {
+    let bad = |e: io::Error| Error::general(format!("could not write {target}: {e}"));
+    let dir = target.parent().unwrap_or(Utf8Path::new("/"));
+    fs::create_dir_all(dir).map_err(bad)?;
+    let mut tmp = tempfile::Builder::new().prefix(".fetch-").tempfile_in(dir).map_err(bad)?;
+    let left = size.saturating_mul(2).saturating_add(64 << 20);
+    let mut tee = Tee { to: tmp.as_file_mut(), sha1: Sha1::new(), md5: Md5::new(), left };
+    let got = look(ctx, file, Some(&mut tee))?;
+    if got.get("failed").and_then(Json::as_bool) == Some(true) {
+        let why = got.get("msg").and_then(Json::as_str).unwrap_or("the file could not be sent");
+        return Err(Error::general(why).into());
+    }
+    let sums = tee.sums();
+    let mode = fs::metadata(target).map_or(0o666 & !umask(), |m| m.permissions().mode() & 0o7777);
+    tmp.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(bad)?;
+    tmp.persist(target).map_err(|e| bad(e.error))?;
+    Ok(sums)
+}
+
+/// The process's umask, read without changing it for other threads.
+fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("Umask:"));
+    line.and_then(|v| u32::from_str_radix(v.trim(), 8).ok()).unwrap_or(0o022)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_never_climb_out() {
+        assert_eq!(names_of("/etc/../../../x"), ["x"]);
+        assert_eq!(names_of("../../etc/passwd"), ["etc", "passwd"]);
+        assert_eq!(names_of("/a/./b//c"), ["a", "b", "c"]);
+        assert!(names_of("/..").is_empty());
+        assert_eq!(clean(Utf8Path::new("/tmp/../f/")), "/f");
+    }
+
+    #[test]
+    fn endless_content_is_stopped() {
+        let mut t = Tee { to: io::sink(), sha1: Sha1::new(), md5: Md5::new(), left: 10 };
+        assert!(t.write(&[0; 8]).is_ok());
+        assert!(t.write(&[0; 8]).is_err());
+    }
+}
