@@ -93,13 +93,26 @@ struct Inner {
     label: Option<String>,
     help: Option<String>,
     source: Option<Arc<Source>>,
+    /// What was being done when it happened, the innermost first; behind them the error itself.
+    frames: Vec<Frame>,
 }
+
+/// One step on the way to an error: the words, and the place if it has one.
+pub type Frame = (String, Option<Span>);
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { kind, message: message.into(), span: None, label: None, help: None, source: None }))
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            span: None,
+            label: None,
+            help: None,
+            source: None,
+            frames: vec![],
+        }))
     }
     pub fn general(message: impl Into<String>) -> Error {
         Error::new(Kind::General, message)
@@ -139,7 +152,27 @@ impl Error {
     /// Puts words before the message: `context: message`.
     pub fn context(mut self, context: impl fmt::Display) -> Error {
         self.0.message = format!("{context}: {}", self.0.message);
+        if let Some((words, _)) = self.0.frames.last_mut() {
+            *words = format!("{context}: {words}");
+        }
         self
+    }
+    /// Puts words before the message that have a place of their own: a step of the way to the error.
+    pub fn during(mut self, step: impl Into<String>, span: Option<Span>) -> Error {
+        let step = step.into();
+        if self.0.frames.is_empty() {
+            self.0.frames.push((self.0.message.clone(), self.0.span));
+        }
+        self.0.message = format!("{step}: {}", self.0.message);
+        self.0.frames.push((step, span));
+        self
+    }
+    /// The steps to the error, the outermost first, the error itself last.
+    pub fn steps(&self) -> Vec<Frame> {
+        if self.0.frames.is_empty() {
+            return vec![(self.0.message.clone(), self.0.span)];
+        }
+        self.0.frames.iter().rev().cloned().collect()
     }
     pub fn with_kind(mut self, kind: Kind) -> Error {
         self.0.kind = kind;

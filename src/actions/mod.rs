@@ -104,6 +104,8 @@ pub struct Done {
     pub data: Map,
     pub effects: Vec<Effect>,
     pub verbose_always: bool,
+    /// The result is a module's.
+    pub by_module: bool,
 }
 
 impl Done {
@@ -125,7 +127,7 @@ impl Done {
     }
     pub fn of(r: Response) -> Done {
         let Value::Map(m) = Value::from_json(serde_json::Value::Object(r.result)) else { return Done::default() };
-        Done { data: (*m).clone(), ..Done::default() }
+        Done { data: (*m).clone(), by_module: true, ..Done::default() }
     }
 }
 
@@ -134,6 +136,8 @@ impl Done {
 pub enum ActionError {
     /// A failure of the task, with a place if there is one.
     Failed(Error),
+    /// An argument that the action renders itself could not be rendered.
+    Unfinished(Error),
     Call(CallError),
 }
 impl From<Error> for ActionError {

@@ -52,6 +52,8 @@ pub struct TaskResult {
     pub verbose_always: bool,
     /// Diffs are wanted for this result.
     pub diff: bool,
+    /// The result is a module's, not an action's of the controller.
+    pub by_module: bool,
     /// Where an error of the task itself (undefined variable …) stands.
     pub error: Option<Error>,
 }

@@ -5,7 +5,7 @@ use super::event::{Event, Status, TaskInfo};
 use super::looping::{self, HostOutcome};
 use super::play::PlayRun;
 use super::state::{Host, lock};
-use super::task::{Attempt, complete, skipped, status};
+use super::task::{Attempt, skipped, status};
 use super::walk::{self, Frame};
 use crate::diag::{Error, Result};
 use crate::playbook::{Inherit, Item, Place, Task, apply_to, load_for_task};
@@ -66,7 +66,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
 
 fn fail(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, e: Error, f: Frame) -> Result<()> {
     let mut a = Attempt::failed(e);
-    complete(&mut a.data);
+    a.complete();
     settle(p, t, what, h, a, None, f)
 }
 
@@ -89,6 +89,7 @@ fn settle(
         no_log: what.no_log,
         verbose_always: false,
         diff: false,
+        by_module: false,
         error: a.error,
     };
     super::results::settle(p, t, what, h, HostOutcome { result, effects: vec![], facts: vec![] }, f.rescuable)?;
@@ -108,7 +109,7 @@ fn evaluate(
         return match first_false(r, &t.when, &r.scope(view))? {
             Some(c) => {
                 let mut a = skipped(c);
-                complete(&mut a.data);
+                a.complete();
                 settle(p, t, what, h, a, None, Frame::default())
             }
             None => add(p, t, h, view, Map::new(), None, groups),
@@ -119,7 +120,7 @@ fn evaluate(
         Err(e) => match first_false(r, &t.when, &r.scope(view)) {
             Ok(Some(c)) => {
                 let mut a = skipped(c);
-                complete(&mut a.data);
+                a.complete();
                 return settle(p, t, what, h, a, None, Frame::default());
             }
             _ => return Err(e),
@@ -131,7 +132,7 @@ fn evaluate(
         m.insert("skipped".into(), true.into());
         m.insert("skipped_reason".into(), "No items in the list".into());
         let mut a = Attempt::of(m);
-        complete(&mut a.data);
+        a.complete();
         return settle(p, t, what, h, a, None, Frame::default());
     }
     let mut done = 0;
@@ -140,7 +141,7 @@ fn evaluate(
         match first_false(r, &t.when, &r.scope(&turn.view))? {
             Some(c) => {
                 let mut a = skipped(c);
-                complete(&mut a.data);
+                a.complete();
                 results.push(Value::map(a.data.clone()));
                 let result = super::TaskResult {
                     host: h.name.clone(),
@@ -151,6 +152,7 @@ fn evaluate(
                     item: Some(turn.label),
                     no_log: what.no_log,
                     verbose_always: false,
+                    by_module: false,
                     diff: false,
                     error: None,
                 };
@@ -169,7 +171,7 @@ fn evaluate(
         m.insert("msg".into(), "All items skipped".into());
         m.insert("results".into(), Value::list(results));
         let mut a = Attempt::of(m);
-        complete(&mut a.data);
+        a.complete();
         return settle(p, t, what, h, a, None, Frame::default());
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::event::{Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
-use super::task::{Attempt, Work, complete, skipped, status};
+use super::task::{Attempt, Work, skipped, status};
 use crate::actions::Effect;
 use crate::diag::{Error, Result};
 use crate::playbook::Task;
@@ -45,6 +45,7 @@ fn finish(a: Attempt, host: &Arc<str>, item: Option<String>, no_log: bool, diff:
         no_log,
         verbose_always: a.verbose_always,
         diff,
+        by_module: a.by_module,
         error: a.error,
     }
 }
@@ -52,7 +53,7 @@ fn finish(a: Attempt, host: &Arc<str>, item: Option<String>, no_log: bool, diff:
 fn single(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
     let (no_log, diff) = flags(r, task, view);
     let mut a = Work { runner: r, task, info, view: view.clone(), item: None }.run();
-    complete(&mut a.data);
+    a.complete();
     let to = a.delegated_to.clone();
     let effects = std::mem::take(&mut a.effects).into_iter().map(|e| (e, to.clone())).collect();
     let facts = facts_of(&a.data, &effects_is_set(&a), to);
@@ -200,10 +201,10 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
             return match super::conditions::first_false(r, &task.when, &r.scope(view)) {
                 Ok(Some(c)) => {
                     let mut a = skipped(c);
-                    complete(&mut a.data);
+                    a.complete();
                     whole(a)
                 }
-                _ => whole(Attempt::failed(e)),
+                _ => whole(Attempt::broken(e)),
             };
         }
     };
@@ -217,7 +218,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     }
     let c = match control(r, task, view) {
         Ok(c) => c,
-        Err(e) => return whole(Attempt::failed(e)),
+        Err(e) => return whole(Attempt::broken(e)),
     };
     warn_reuse(r, task, view, &c);
     let (mut results, mut effects, mut facts) = (vec![], vec![], vec![]);
@@ -233,7 +234,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         item_view.own = r.store.host(&view.host);
         let label = label(r, task, &item_view, &list[i]);
         let mut a = Work { runner: r, task, info, view: item_view.clone(), item: Some(label.clone()) }.run();
-        complete(&mut a.data);
+        a.complete();
         for k in [Some(&c.var), c.index.as_ref()].into_iter().flatten() {
             if let Some(v) = l.get(k.as_str()) {
                 a.data.insert(Key::from(k.as_str()), v.untrusted());

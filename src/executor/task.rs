@@ -5,7 +5,7 @@ use super::connection::{self, HostRemote};
 use super::event::{Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
 use crate::actions::{self, ActionCtx, ActionError, Done, Effect, Remote};
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Kind, Result};
 use crate::modules;
 use crate::playbook::Task;
 use crate::proto::{AsyncJob, Request};
@@ -23,19 +23,47 @@ pub struct Attempt {
     pub unreachable: bool,
     pub verbose_always: bool,
     pub error: Option<Error>,
+    /// The result is a module's, not an action's of the controller.
+    pub by_module: bool,
+    /// False if the task could not begin.
+    pub begun: bool,
     pub delegated_to: Option<String>,
 }
 
 impl Attempt {
     pub fn of(data: Map) -> Attempt {
-        Attempt { data, effects: vec![], unreachable: false, verbose_always: false, error: None, delegated_to: None }
+        Attempt {
+            data,
+            effects: vec![],
+            unreachable: false,
+            verbose_always: false,
+            by_module: false,
+            begun: true,
+            error: None,
+            delegated_to: None,
+        }
     }
     pub fn failed(e: Error) -> Attempt {
         let mut data = Map::new();
         data.insert("changed".into(), false.into());
         data.insert("failed".into(), true.into());
-        data.insert("msg".into(), e.message().into());
+        let rendering = matches!(e.kind(), Kind::Template | Kind::Undefined);
+        let msg = if rendering { format!("Task failed: {}", e.message()) } else { e.message().to_string() };
+        data.insert("msg".into(), msg.into());
         Attempt { error: Some(e), ..Attempt::of(data) }
+    }
+    /// A task that could not begin: its conditions, loop or arguments have an error.
+    pub fn broken(e: Error) -> Attempt {
+        let mut data = Map::new();
+        data.insert("failed".into(), true.into());
+        data.insert("msg".into(), format!("Task failed: {}", e.message()).into());
+        Attempt { error: Some(e), begun: false, ..Attempt::of(data) }
+    }
+    /// Adds what every result has, unless the task could not begin.
+    pub fn complete(&mut self) {
+        if self.begun {
+            complete(&mut self.data);
+        }
     }
     pub fn is(&self, key: &str) -> bool {
         self.data.get(key).is_some_and(|v| v.to_bool_loose().unwrap_or(false))
@@ -55,7 +83,7 @@ pub struct Work<'a> {
 impl Work<'_> {
     /// Runs it; never fails, since every error is the task's own failure.
     pub fn run(&self) -> Attempt {
-        self.attempt().unwrap_or_else(Attempt::failed)
+        self.attempt().unwrap_or_else(Attempt::broken)
     }
 
     fn attempt(&self) -> Result<Attempt> {
@@ -150,13 +178,21 @@ impl Work<'_> {
                 }
                 _ => k.clone(),
             };
-            let v = r.engine.render(v, scope)?;
-            if !crate::template::is_omit(&v) {
-                args.insert(key, v);
+            let rendered = r.engine.render(v, scope).map_err(|e| unfinished(e, self.task, &k.to_string(), v))?;
+            if !crate::template::is_omit(&rendered) {
+                args.insert(key, rendered);
             }
         }
         Ok((args, raw))
     }
+}
+
+/// An error of rendering the argument `key`, with the steps that lead to it.
+fn unfinished(e: Error, task: &Task, key: &str, value: &Value) -> Error {
+    let action =
+        if task.short == task.action { format!("ansible.builtin.{}", task.short) } else { task.action.clone() };
+    e.during(format!("Error while resolving value for '{key}'"), super::runner::origin(value))
+        .during(format!("Finalization of task args for '{action}' failed"), Some(task.span))
 }
 
 /// Defaults for this task's module from one `module_defaults` layer (by module, or by `group/NAME`).
@@ -267,6 +303,7 @@ impl Call<'_> {
             no_log: self.remote.no_log,
             verbose_always: false,
             diff: false,
+            by_module: a.by_module,
             error: None,
         }
     }
@@ -326,10 +363,13 @@ impl Call<'_> {
                 effects: d.effects,
                 unreachable: false,
                 verbose_always: d.verbose_always,
+                by_module: d.by_module,
+                begun: true,
                 error: None,
                 delegated_to: None,
             }),
             Err(ActionError::Failed(e)) => Ok(Attempt::failed(e)),
+            Err(ActionError::Unfinished(e)) => Err(e),
             Err(ActionError::Call(CallError::Unreachable(m))) => {
                 let mut data = Map::new();
                 data.insert("changed".into(), false.into());
@@ -368,11 +408,16 @@ impl Call<'_> {
             timeout: self.timeout,
             task_name: self.work.info.label.clone(),
         };
-        let result = (a.run)(&mut ctx);
-        if a.name == "fail" && self.check {
-            return result;
-        }
-        result
+        (a.run)(&mut ctx).map_err(|e| match e {
+            // debug renders its own arguments
+            ActionError::Failed(e) if a.name == "debug" && matches!(e.kind(), Kind::Template | Kind::Undefined) => {
+                match self.raw_args.get("msg") {
+                    Some(v) => ActionError::Unfinished(unfinished(e, self.work.task, "msg", v)),
+                    None => ActionError::Unfinished(e.during("Error while resolving `var` expression", None)),
+                }
+            }
+            other => other,
+        })
     }
 
     fn request(&self, args: Map) -> Request {
@@ -465,7 +510,7 @@ fn facts_in(data: &Map) -> Map {
 }
 
 /// Adds what Ansible adds to every result: `changed`, `failed`, the lines of outputs.
-pub fn complete(data: &mut Map) {
+fn complete(data: &mut Map) {
     for k in ["stdout", "stderr"] {
         let lines = format!("{k}_lines");
         if let Some(Value::Str(s)) = data.get(k)

@@ -1,11 +1,12 @@
 //! Ansible's default text, after the `default` callback's documented output.
 
-use super::report::{error_text, show_error, show_warning};
+use super::report::{show_error, show_warning, task_error_text};
 use super::style::Style;
 use super::{Screen, diff};
 use crate::executor::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
 use crate::pyjson::{py_json, py_json_indent};
 use crate::value::{Map, Value};
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +21,8 @@ struct State {
     free: bool,
     /// The task whose banner stands last.
     banner: Option<usize>,
+    /// The errors that were told: Ansible tells the same one once.
+    told: HashSet<String>,
 }
 
 impl DefaultText {
@@ -124,8 +127,8 @@ impl DefaultText {
                 }
             }
             Status::Failed => {
-                self.error(t, r);
                 if !item_results {
+                    self.error(t, r);
                     if self.screen.show_task_path_on_failure && self.screen.verbosity < 2 {
                         let (line, _) = t.span.line_col();
                         self.line(&format!("task path: {}:{line}", t.span.file()), Style::Debug);
@@ -149,20 +152,29 @@ impl DefaultText {
         }
     }
 
-    /// The failure on standard error, with its place.
+    /// The failure with its place, once for all hosts and items that fail the same way.
     fn error(&self, t: &TaskInfo, r: &TaskResult) {
-        if r.no_log || r.item.is_some() {
+        if r.no_log {
             return;
         }
-        let e = match &r.error {
-            Some(e) => e.clone().at(t.span),
+        let text = match &r.error {
+            Some(e) => task_error_text(e, t.span),
             None => {
-                let msg = r.get("msg").map(Value::to_str).unwrap_or_else(|| "the task failed".into());
-                crate::diag::Error::general(msg).at(t.span)
+                let judged = r.get("failed_when_result").is_some_and(Value::truthy);
+                let who = if r.by_module && !judged { "Module failed" } else { "Action failed" };
+                let e = match r.get("msg").map(Value::to_str) {
+                    Some(m) if m.is_empty() => crate::diag::Error::general(format!("{who}.")),
+                    Some(m) if r.status == Status::Unreachable => crate::diag::Error::general(m),
+                    Some(m) => crate::diag::Error::general(m).context(who),
+                    None => crate::diag::Error::general("Unknown error.").context(who),
+                };
+                task_error_text(&e, t.span)
             }
         };
-        let e = if e.message().starts_with("Task failed") { e } else { e.context("Task failed") };
-        eprint!("{}", error_text(&e, self.screen.color));
+        if !self.state.lock().unwrap_or_else(|e| e.into_inner()).told.insert(text.clone()) {
+            return;
+        }
+        self.failed_line(text.strip_suffix('\n').unwrap_or(&text), Style::Error);
     }
 
     fn diffs(&self, r: &TaskResult, loops: bool) {
@@ -211,9 +223,11 @@ impl DefaultText {
                 }
             }
             Status::Failed => {
+                self.error(t, r);
                 self.failed_line(&format!("failed: [{host}] (item={label}) => {}", dump()), Style::Error);
             }
             Status::Unreachable => {
+                self.error(t, r);
                 self.failed_line(
                     &format!("fatal: [{host}]: UNREACHABLE! => (item={label}) => {}", dump()),
                     Style::Unreachable,
@@ -322,7 +336,11 @@ impl Sink for DefaultText {
                 }
             }
             Event::PlayStart { name, check, free, .. } => {
-                *self.state.lock().unwrap_or_else(|e| e.into_inner()) = State { free, banner: None };
+                {
+                    let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
+                    s.free = free;
+                    s.banner = None;
+                }
                 let check = if self.screen.check_mode_markers && check { " [CHECK MODE]" } else { "" };
                 let name = name.trim();
                 self.banner(&if name.is_empty() { format!("PLAY{check}") } else { format!("PLAY [{name}]{check}") });

@@ -1,8 +1,57 @@
 //! Errors and warnings on standard error.
 
 use super::style::{Style, wrap};
-use crate::diag::Error;
+use crate::diag::{Error, Span};
 use miette::{GraphicalReportHandler, GraphicalTheme};
+
+/// The text of a failed task as Ansible prints it: the whole message, then each step to the error
+/// with its place and the lines before it.
+pub fn task_error_text(e: &Error, task: Span) -> String {
+    let mut steps = vec![("Task failed".to_string(), Some(task))];
+    steps.extend(e.steps());
+    let full = steps.iter().map(|(words, _)| words.as_str()).collect::<Vec<_>>().join(": ");
+    // steps without a place of their own are told together with those before them
+    let mut groups: Vec<(String, Option<Span>)> = vec![];
+    for (words, span) in steps {
+        match groups.last_mut() {
+            Some((before, at)) if span.is_none() || at.is_none() || *at == span => {
+                *before = format!("{before}: {words}");
+                *at = at.or(span);
+            }
+            _ => groups.push((words, span)),
+        }
+    }
+    let mut out = format!("[ERROR]: {full}\n");
+    let count = groups.len();
+    for (i, (words, span)) in groups.into_iter().enumerate() {
+        if count > 1 {
+            let dot = if i + 1 < count && !words.ends_with('.') { "." } else { "" };
+            out.push_str(&format!("{}\n{words}{dot}\n", if i > 0 { "<<< caused by >>>\n" } else { "" }));
+        }
+        if let Some(s) = span {
+            out.push_str(&format!("Origin: {}\n\n{}\n", s.show(), lines_before(s)));
+        }
+    }
+    if let Some(h) = e.help_text() {
+        out.push_str(&format!("{h}\n\n"));
+    }
+    out
+}
+
+/// The line of a place with the two before it, and a mark under its column.
+fn lines_before(s: Span) -> String {
+    let Some(source) = crate::diag::source(s.source) else { return String::new() };
+    let (line, column) = s.line_col();
+    let width = line.to_string().len();
+    let first = line.saturating_sub(3);
+    let mut out = String::new();
+    for (i, text) in source.text.lines().enumerate().skip(first).take(line - first) {
+        out.push_str(format!("{:>width$} {text}", i + 1).trim_end());
+        out.push('\n');
+    }
+    out.push_str(&format!("{}^ column {column}\n", " ".repeat(width + column)));
+    out
+}
 
 /// The text of an error: Ansible's first line, then the place with a snippet, then advice.
 pub fn error_text(e: &Error, color: bool) -> String {
