@@ -1,5 +1,6 @@
 //! The command line: one file per command. The binary answers to Ansible's names too.
 
+mod adhoc;
 mod check;
 mod common;
 mod config;
@@ -23,7 +24,9 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run playbooks (as ansible-playbook does).
-    Playbook(playbook::Args),
+    Playbook(Box<playbook::Args>),
+    /// Run one module on hosts (as ansible does).
+    Adhoc(Box<adhoc::Args>),
 }
 
 /// Runs the program; the exit code.
@@ -92,6 +95,7 @@ fn alias(name: &str) -> Alias {
 
 fn run(c: Command) -> Result<i32> {
     match c {
-        Command::Playbook(a) => playbook::run(a),
+        Command::Playbook(a) => playbook::run(*a),
+        Command::Adhoc(a) => adhoc::run(*a),
     }
 }

@@ -3,11 +3,13 @@
 mod default;
 mod diff;
 mod document;
+mod minimal;
 mod report;
 mod style;
 
 pub use default::DefaultText;
 pub use document::{Document, Format};
+pub use minimal::Minimal;
 pub use report::{show_error, show_warning};
 pub use style::Style;
 

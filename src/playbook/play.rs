@@ -34,6 +34,15 @@ pub fn load_playbook(loader: &Loader, path: &Utf8Path, extra: &Map) -> Result<Pl
     Ok(Playbook { path: path.to_owned(), plays })
 }
 
+/// Loads plays from text, as if it stood in a file of `dir`.
+pub fn load_text(loader: &Loader, name: &str, text: &str, dir: &Utf8Path, extra: &Map) -> Result<Playbook> {
+    let path = absolute(&dir.join(name));
+    loader.preload(&path, text)?;
+    let mut plays = vec![];
+    load_file(loader, &path, extra, &Outer::default(), &mut plays)?;
+    Ok(Playbook { path, plays })
+}
+
 fn absolute(path: &Utf8Path) -> Utf8PathBuf {
     let p = if path.is_absolute() {
         path.to_owned()

@@ -1,0 +1,134 @@
+//! `dirigo adhoc`, also as `ansible`: one module on the hosts of a pattern.
+
+use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
+use super::setup::{Ready, Wanted};
+use crate::diag::{Error, Result};
+use crate::modules;
+use crate::output::Minimal;
+use crate::playbook::{RAW_PARAM, load_text, parse_kv, short_name};
+use crate::value::{Map, Value};
+use camino::Utf8PathBuf;
+use std::sync::Arc;
+
+/// Run one module on hosts.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Host pattern
+    #[arg(value_name = "PATTERN")]
+    pattern: String,
+    /// Module to run
+    #[arg(short = 'm', long = "module-name", default_value = "command")]
+    module: String,
+    /// The module's arguments: key=value pairs, JSON, or the free-form text of a command
+    #[arg(short = 'a', long = "args", default_value = "", allow_hyphen_values = true)]
+    args: String,
+    /// One line a result
+    #[arg(short = 'o', long = "one-line")]
+    one_line: bool,
+    /// Write each host's result to a file in this directory
+    #[arg(short = 't', long = "tree", value_name = "DIR", hide = true)]
+    tree: Option<String>,
+    /// Run in the background, for at most this many seconds
+    #[arg(short = 'B', long = "background", default_value_t = 0)]
+    background: u64,
+    /// Seconds between looks at a background job
+    #[arg(short = 'P', long = "poll", default_value_t = 15)]
+    poll: u64,
+    /// Extra modifiers of the task, as JSON
+    #[arg(long = "task-timeout", default_value_t = 0)]
+    task_timeout: u64,
+    /// Directory beside which group_vars and host_vars are looked for
+    #[arg(long, value_name = "DIR")]
+    playbook_dir: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    inventory: InventoryArgs,
+    #[command(flatten)]
+    vault: VaultArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// The arguments of `-a`, as a task would have them.
+fn arguments(module: &str, text: &str) -> Result<Map> {
+    let short = short_name(module);
+    if text.trim_start().starts_with('{') {
+        let doc = crate::yaml::parse_str("<args>", text)?;
+        return Ok(doc.root.to_value().as_map().cloned().unwrap_or_default());
+    }
+    let free = RAW_PARAM.contains(&short.as_str()) || modules::find(module).is_some_and(|m| m.free_form);
+    let command = matches!(short.as_str(), "command" | "shell" | "script" | "raw");
+    if command && text.trim().is_empty() {
+        return Err(Error::options(format!("No argument passed to {module} module")));
+    }
+    parse_kv(text, free, command, None)
+}
+
+pub fn run(a: Args) -> Result<i32> {
+    if a.tree.is_some() {
+        return Err(Error::options("--tree is not supported").help("use --output json"));
+    }
+    let short = short_name(&a.module);
+    if matches!(
+        short.as_str(),
+        "include_tasks" | "include_role" | "import_tasks" | "import_role" | "import_playbook" | "include"
+    ) {
+        return Err(Error::options(format!("'{}' is not a valid action for ad-hoc commands", a.module)));
+    }
+    let wanted = Wanted {
+        inventory: &a.inventory,
+        vault: &a.vault,
+        connection: &a.connection,
+        run: &a.run,
+        base_dir: a.playbook_dir.clone().unwrap_or_default(),
+        tags: vec![],
+        skip_tags: vec![],
+    };
+    let mut ready = Ready::new(&wanted)?;
+    if a.run.output.is_none() {
+        ready.sink = Arc::new(Minimal::new(ready.screen.clone(), a.one_line));
+    }
+    let hosts = ready.store.inventory().select(&a.pattern)?;
+    for w in ready.store.inventory().take_warnings() {
+        crate::output::show_warning(&w, ready.screen.columns, ready.screen.color);
+    }
+    let hosts: Vec<_> = hosts.into_iter().filter(|h| ready.limit.as_ref().is_none_or(|l| l.contains(h))).collect();
+    if a.inventory.list_hosts {
+        println!("  hosts ({}):", hosts.len());
+        for h in hosts {
+            println!("    {h}");
+        }
+        return Ok(0);
+    }
+    if hosts.is_empty() {
+        crate::output::show_warning("No hosts matched, nothing to do", ready.screen.columns, ready.screen.color);
+        return Ok(0);
+    }
+    let mut action = Map::new();
+    action.insert("module".into(), a.module.as_str().into());
+    action.insert("args".into(), Value::map(arguments(&a.module, &a.args)?));
+    let mut task = Map::new();
+    task.insert("action".into(), Value::map(action));
+    if a.background > 0 {
+        task.insert("async".into(), Value::Int(a.background.into()));
+        task.insert("poll".into(), Value::Int(a.poll.into()));
+    }
+    if a.task_timeout > 0 {
+        task.insert("timeout".into(), Value::Int(a.task_timeout.into()));
+    }
+    let mut play = Map::new();
+    play.insert("name".into(), "Ansible Ad-Hoc".into());
+    play.insert("hosts".into(), a.pattern.as_str().into());
+    play.insert("gather_facts".into(), false.into());
+    play.insert("tasks".into(), Value::list(vec![Value::map(task)]));
+    // a document in JSON is one in YAML too
+    let text = crate::pyjson::py_json(&Value::list(vec![Value::map(play)]));
+    let dir = super::setup::absolute(&wanted.base_dir);
+    let book = load_text(&ready.loader, "<ad-hoc command>", &text, &dir, &ready.extra)?;
+    super::check::playbooks(std::slice::from_ref(&book))?;
+    let runner = ready.runner()?;
+    let code = runner.run(&[book]);
+    runner.pool.shutdown();
+    code
+}
