@@ -130,15 +130,15 @@ pub(super) fn new_salt() -> [u8; 32] {
 }
 
 /// The envelope for `plain`.
-pub(super) fn seal(plain: &[u8], secret: &Secret, id: &str, salt: [u8; 32]) -> String {
-    let keys = Keys::derive(secret, &salt);
+pub(super) fn seal(plain: &[u8], secret: &Secret, id: &str, salt: &[u8]) -> String {
+    let keys = Keys::derive(secret, salt);
     let mut data = plain.to_vec();
     let pad = BLOCK - plain.len() % BLOCK;
     data.resize(plain.len() + pad, pad as u8);
     keys.apply(&mut data);
     let mut hmac = keys.hmac();
     hmac.update(&data);
-    let inner = format!("{}\n{}\n{}", hex(&salt), hex(&hmac.finalize().into_bytes()), hex(&data));
+    let inner = format!("{}\n{}\n{}", hex(salt), hex(&hmac.finalize().into_bytes()), hex(&data));
     let body = hex(inner.as_bytes());
     let mut out = match id {
         "" | "default" => format!("{};1.1;AES256\n", super::MAGIC),

@@ -130,7 +130,12 @@ impl Secrets {
     }
 }
 
+/// Like [`encrypt`] with a salt of the caller's (the filter `vault`): the same text again and again.
+pub fn encrypt_with_salt(plain: &[u8], (id, secret): EncryptWith<'_>, salt: &[u8]) -> String {
+    cipher::seal(plain, secret, id, salt)
+}
+
 /// Encrypts for `id` (`default` gives format 1.1, others 1.2); the envelope ends in a newline.
 pub fn encrypt(plain: &[u8], (id, secret): EncryptWith<'_>) -> String {
-    cipher::seal(plain, secret, id, cipher::new_salt())
+    cipher::seal(plain, secret, id, &cipher::new_salt())
 }

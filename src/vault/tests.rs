@@ -34,8 +34,8 @@ fn what_is_sealed_opens() {
         assert_eq!(s.decrypt(&a).expect("opens"), plain);
         assert!(encrypt(&plain, ("dev", &secret)).starts_with("$ANSIBLE_VAULT;1.2;AES256;dev\n"));
     }
-    let fixed = cipher::seal(b"x", &secret, "default", [1; 32]);
-    assert_eq!(fixed, cipher::seal(b"x", &secret, "default", [1; 32]));
+    let fixed = cipher::seal(b"x", &secret, "default", &[1; 32]);
+    assert_eq!(fixed, cipher::seal(b"x", &secret, "default", &[1; 32]));
 }
 
 #[test]

@@ -9,10 +9,54 @@ pub const FILTERS: &[Filter] = &[f("json_query", "data, expr", json_query)];
 
 fn json_query(_: &mut State, a: &Args) -> Res {
     let text = a.text("expr")?;
-    let wrong = |e: jmespath::JmespathError| error(format!("JMESPathError in json_query filter plugin:\n{e}"));
-    let expression = jmespath::compile(&text).map_err(wrong)?;
+    let expression = jmespath::compile(&quote_literals(&text)).map_err(wrong)?;
     let found = expression.search(jmespath::Rcvar::new(variable(a.val("data"), 0)?)).map_err(wrong)?;
     value(&found)
+}
+
+fn wrong(e: jmespath::JmespathError) -> minijinja::Error {
+    let message = e.to_string();
+    let unknown = message.split_once("Call to undefined function ").and_then(|(_, r)| r.split_whitespace().next());
+    match unknown {
+        Some(name) => error(format!("JMESPathError in json_query filter plugin:\nUnknown function: {name}()")),
+        None => error(format!("JMESPathError in json_query filter plugin:\n{}", message.trim_end())),
+    }
+}
+
+/// Literals in backquotes that are no JSON mean the text itself, in Python's library and in many
+/// playbooks (`[?name==`web`]`).
+fn quote_literals(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        out.push(c);
+        if !matches!(c, '\'' | '"' | '`') {
+            continue;
+        }
+        // up to the closing mark of the same kind
+        let mut body = String::new();
+        let mut closed = false;
+        while let Some(x) = chars.next() {
+            if x == '\\' {
+                body.push(x);
+                body.extend(chars.next());
+            } else if x == c {
+                closed = true;
+                break;
+            } else {
+                body.push(x);
+            }
+        }
+        let plain = c == '`' && closed && serde_json::from_str::<serde::de::IgnoredAny>(&body.replace("\\`", "`")).is_err();
+        match plain {
+            true => out.push_str(&serde_json::Value::from(body.trim_start()).to_string()),
+            false => out.push_str(&body),
+        }
+        if closed {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// A value for the query; everything in it is evaluated.

@@ -5,13 +5,18 @@
 //! undefined (so that a later `default` still helps) unless the filter says it takes such values.
 
 mod args;
+mod cidr;
 mod combine;
 mod comment;
 mod cryptf;
 mod dicts;
 mod digest;
 mod escape;
+mod eui;
+mod hostnet;
 mod html;
+mod ipaddr;
+mod ipcalc;
 mod jmes;
 mod json;
 mod lists;
@@ -32,6 +37,7 @@ mod table;
 pub mod time;
 mod units;
 pub mod urls;
+mod vaulting;
 mod wrap;
 
 pub use args::{Args, Signature};
@@ -83,6 +89,7 @@ const BUILTIN: &[&[Filter]] = &[
     paths::FILTERS,
     digest::FILTERS,
     cryptf::FILTERS,
+    vaulting::FILTERS,
     random::FILTERS,
     time::FILTERS,
     urls::FILTERS,
@@ -130,7 +137,7 @@ static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     names
 });
 
-const NETWORK: &[&[Filter]] = &[];
+const NETWORK: &[&[Filter]] = &[ipaddr::FILTERS, hostnet::FILTERS, cidr::FILTERS, eui::FILTERS];
 const NETWORK_PREFIXES: &[&str] = &["ansible.utils", "ansible.netcommon"];
 
 /// Every name a filter answers to, sorted; full names with their collection among them.

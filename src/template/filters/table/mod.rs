@@ -15,8 +15,11 @@ const DIFFERENCES: &str = include_str!("differences.tsv");
 const FAMILIES: &[(&str, &str)] = &[
     ("dicts", include_str!("dicts.tsv")),
     ("digest", include_str!("digest.tsv")),
+    ("ipaddr", include_str!("ipaddr.tsv")),
+    ("json_query", include_str!("json_query.tsv")),
     ("lists", include_str!("lists.tsv")),
     ("mapping", include_str!("mapping.tsv")),
+    ("network", include_str!("network.tsv")),
     ("numbers", include_str!("numbers.tsv")),
     ("paths", include_str!("paths.tsv")),
     ("regex", include_str!("regex.tsv")),
@@ -27,6 +30,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("times", include_str!("times.tsv")),
     ("undefined", include_str!("undefined.tsv")),
     ("urls", include_str!("urls.tsv")),
+    ("vaulting", include_str!("vaulting.tsv")),
 ];
 
 fn trusted(j: Json) -> Value {
