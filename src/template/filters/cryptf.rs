@@ -13,7 +13,11 @@ const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 const BCRYPT: &str = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 fn password_hash(_: &mut State, a: &Args) -> Res {
-    let password = a.text("password")?;
+    let secret = a.val("password");
+    if !matches!(py::view(secret), py::Py::Str(_) | py::Py::Bytes(_)) {
+        return fail(format!("secret must be unicode or bytes, not {}", py::type_name(secret)));
+    }
+    let password = py::str(secret)?;
     let kind = a.text_or("hashtype", "sha512")?;
     let salt = a.text_opt("salt")?.filter(|s| !s.is_empty());
     let size = a.int_opt("salt_size")?.and_then(|n| usize::try_from(n).ok());
@@ -23,9 +27,13 @@ fn password_hash(_: &mut State, a: &Args) -> Res {
         return fail("embedded null byte in password");
     }
     let hash = match kind.as_str() {
-        "md5" | "md5_crypt" => md5_crypt(password.as_bytes(), &checked_salt(salt, size, 8)?),
-        "sha256" | "sha256_crypt" => sha(&password, checked_salt(salt, size, 16)?, rounds, 535_000, "5")?,
-        "sha512" | "sha512_crypt" => sha(&password, checked_salt(salt, size, 16)?, rounds, 656_000, "6")?,
+        "md5" | "md5_crypt" => md5_crypt(password.as_bytes(), &checked_salt(salt, size, 8, "md5_crypt")?),
+        "sha256" | "sha256_crypt" => {
+            sha(&password, checked_salt(salt, size, 16, "sha256_crypt")?, rounds, 535_000, "5")?
+        }
+        "sha512" | "sha512_crypt" => {
+            sha(&password, checked_salt(salt, size, 16, "sha512_crypt")?, rounds, 656_000, "6")?
+        }
         "blowfish" | "bcrypt" => bcrypt_hash(&password, salt, rounds.unwrap_or(12), ident.as_deref().unwrap_or("2b"))?,
         other => {
             return fail(format!(
@@ -37,15 +45,16 @@ fn password_hash(_: &mut State, a: &Args) -> Res {
 }
 
 /// The salt given, or a fresh one.
-fn checked_salt(salt: Option<String>, size: Option<usize>, longest: usize) -> Res<String> {
+fn checked_salt(salt: Option<String>, size: Option<usize>, longest: usize, scheme: &str) -> Res<String> {
     match salt {
         Some(s) => {
-            if let Some(bad) = s.bytes().find(|b| !ALPHABET.contains(b)) {
-                let bad = char::from(bad);
-                return fail(format!("invalid characters in salt: {}", py::repr(&Value::from(bad.to_string()))?));
+            if s.bytes().any(|b| !ALPHABET.contains(&b)) {
+                return fail(format!("Could not hash the secret: invalid characters in {scheme} salt"));
             }
             if s.len() > longest {
-                return fail(format!("salt too large (requires <= {longest} chars)"));
+                return fail(format!(
+                    "Could not hash the secret: salt too large ({scheme} requires <= {longest} chars)"
+                ));
             }
             Ok(s)
         }
@@ -64,7 +73,13 @@ fn sha(password: &str, salt: String, rounds: Option<i128>, default: usize, ident
     let rounds = match rounds {
         None => default,
         Some(n) => usize::try_from(n).ok().filter(|n| (1000..=999_999_999).contains(n)).ok_or_else(|| {
-            error(format!("rounds too {} (requires >= 1000 and <= 999999999)", if n < 1000 { "low" } else { "high" }))
+            let scheme = if ident == "5" { "sha256_crypt" } else { "sha512_crypt" };
+            let (low, limit) = if n < 1000 {
+                ("min_desired_rounds", "low, must be at least 1000")
+            } else {
+                ("max_desired_rounds", "high, must be at most 999999999")
+            };
+            error(format!("Could not hash the secret: {scheme}: {low} ({n}) is too {limit}"))
         })?,
     };
     let bad = |e: sha_crypt::CryptError| error(format!("password_hash failed: {e:?}"));

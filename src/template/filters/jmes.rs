@@ -47,7 +47,8 @@ fn quote_literals(text: &str) -> String {
                 body.push(x);
             }
         }
-        let plain = c == '`' && closed && serde_json::from_str::<serde::de::IgnoredAny>(&body.replace("\\`", "`")).is_err();
+        let plain =
+            c == '`' && closed && serde_json::from_str::<serde::de::IgnoredAny>(&body.replace("\\`", "`")).is_err();
         match plain {
             true => out.push_str(&serde_json::Value::from(body.trim_start()).to_string()),
             false => out.push_str(&body),

@@ -21,6 +21,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("mapping", include_str!("mapping.tsv")),
     ("network", include_str!("network.tsv")),
     ("numbers", include_str!("numbers.tsv")),
+    ("password", include_str!("password.tsv")),
     ("paths", include_str!("paths.tsv")),
     ("regex", include_str!("regex.tsv")),
     ("serial", include_str!("serial.tsv")),
@@ -59,6 +60,27 @@ fn outcome(engine: &Engine, scope: &Scope, expression: &str) -> (String, Json) {
         Ok(v) => ("ok".into(), shown(&v)),
         Err(e) => ("err".into(), Json::String(e.message().to_string())),
     }
+}
+
+/// Names that the documentation of ansible-core and of the two collections lists.
+#[test]
+fn every_documented_name_is_there() {
+    let mut missing = vec![];
+    for line in include_str!("names.txt").lines() {
+        let mut words = line.split(' ');
+        let kind = words.next().unwrap_or_default();
+        for name in words {
+            let prefix = if kind.contains('.') { kind } else { "ansible.builtin" };
+            for name in [name.to_string(), format!("{prefix}.{name}")] {
+                let there =
+                    if kind == "tests" { crate::template::tests::is_test(&name) } else { super::is_filter(&name) };
+                if !there {
+                    missing.push(format!("{kind} {name}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
