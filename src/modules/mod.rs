@@ -1,14 +1,17 @@
 //! Modules: what runs on targets, inside the agent. One file each; each declares its arguments, its
 //! check-mode support and its documentation, and is registered by one line in [`registry`].
 
+mod apt;
 mod async_status;
 mod command;
 mod etcdctl;
+mod dnf;
 mod facts;
 mod fetch_content;
 mod getent;
 mod group;
 mod haproxy_backend;
+mod package;
 mod ping;
 mod script;
 mod service;
@@ -201,6 +204,10 @@ pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
+            package::module(),
+            dnf::module(),
+            dnf::module_yum(),
+            apt::module(),
             script::module(),
             wait_for::module(),
             async_status::module(),
