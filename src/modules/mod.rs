@@ -4,8 +4,8 @@
 mod apt;
 mod async_status;
 mod command;
-mod etcdctl;
 mod dnf;
+mod etcdctl;
 mod facts;
 mod fetch_content;
 mod getent;
