@@ -193,6 +193,7 @@ fn shell(remote: &dyn Remote, line: &str) -> Result<Output, CallError> {
     let text = |k: &str| r.get(k).and_then(Json::as_str).unwrap_or("").to_string();
     let failed = r.get("failed").and_then(Json::as_bool).unwrap_or(false);
     let rc = r.get("rc").and_then(Json::as_i64).unwrap_or(i64::from(failed));
-    let stderr = if text("stderr").is_empty() && failed { text("msg") } else { text("stderr") };
+    // Without an exit code the command could not even be started.
+    let stderr = if r.get("rc").is_none() { text("msg") } else { text("stderr") };
     Ok(Output { rc, stdout: text("stdout"), stderr })
 }

@@ -374,17 +374,22 @@ impl Call<'_> {
                 let mut data = Map::new();
                 data.insert("changed".into(), false.into());
                 data.insert("unreachable".into(), true.into());
-                data.insert("msg".into(), m.into());
-                Ok(Attempt { unreachable: true, ..Attempt::of(data) })
+                data.insert("msg".into(), format!("Task failed: {m}").into());
+                Ok(Attempt { unreachable: true, error: Some(Error::general(m)), ..Attempt::of(data) })
             }
             Err(ActionError::Call(e @ CallError::Timeout(_))) => {
                 let mut a = Attempt::failed(Error::general(e.to_string()));
+                a.data.insert("msg".into(), format!("Task failed: {e}").into());
                 let mut td = Map::new();
                 td.insert("period".into(), Value::Int(self.timeout.into()));
                 a.data.insert("timedout".into(), Value::map(td));
                 Ok(a)
             }
-            Err(ActionError::Call(e)) => Ok(Attempt::failed(Error::general(e.to_string()))),
+            Err(ActionError::Call(e)) => {
+                let mut a = Attempt::failed(Error::general(e.to_string()));
+                a.data.insert("msg".into(), format!("Task failed: {e}").into());
+                Ok(a)
+            }
         }
     }
 

@@ -182,8 +182,10 @@ impl Client {
                 };
                 match frame.kind {
                     FrameKind::Response => {
-                        return serde_json::from_slice(&frame.payload)
-                            .map_err(|e| CallError::Failed(format!("the agent's answer cannot be understood: {e}")));
+                        let r: Response = serde_json::from_slice(&frame.payload)
+                            .map_err(|e| CallError::Failed(format!("the agent's answer cannot be understood: {e}")))?;
+                        let over = req.timeout > 0 && r.result.contains_key("timedout");
+                        return if over { Err(CallError::Timeout(req.timeout)) } else { Ok(r) };
                     }
                     FrameKind::WantData => {
                         let more = frame.payload.try_into().map(u64::from_be_bytes).unwrap_or(0);

@@ -38,9 +38,8 @@ fn unknown_module_and_wrong_arguments_fail() {
 fn timeout_stops_the_module_and_its_processes() {
     let pool = pool();
     let start = Instant::now();
-    let r = call(&pool, &here(), None, Request { timeout: 1, ..shell("sleep 4711.5 & setsid sleep 4711.6") }).unwrap();
-    assert_eq!(r.result["msg"], "Timed out after 1 second(s).");
-    assert_eq!(r.result["timedout"]["period"], 1);
+    let r = call(&pool, &here(), None, Request { timeout: 1, ..shell("sleep 4711.5 & setsid sleep 4711.6") });
+    assert_eq!(r.unwrap_err(), CallError::Timeout(1));
     assert!(start.elapsed() < Duration::from_secs(5));
     eventually("the sleeps are gone", || !running("sleep 4711.5") && !running("sleep 4711.6"));
     assert_eq!(output(&pool, &here(), None, "echo next"), "next");
