@@ -124,6 +124,12 @@ pub enum Event {
         started: bool,
         left: i64,
     },
+    /// A task with `async` and `poll` has ended.
+    AsyncEnd {
+        host: Arc<str>,
+        jid: String,
+        failed: bool,
+    },
     Included {
         path: String,
         hosts: Vec<Arc<str>>,

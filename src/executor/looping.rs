@@ -256,15 +256,21 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         if !no_log {
             a.data.insert("_ansible_item_label".into(), label.as_str().into());
         }
-        sum.add(&a);
         delegated = a.delegated_to.clone().or(delegated);
         let to = a.delegated_to.clone();
         facts.extend(facts_of(&a.data, &effects_is_set(&a), to.clone()));
         for e in std::mem::take(&mut a.effects) {
-            // set_fact and include_vars of one item are seen by the next
-            super::results::apply_early(r, view, &e);
-            effects.push((e, to.clone()));
+            // set_fact, include_vars, add_host of one item are seen by the next
+            match super::results::apply_early(r, view, &e) {
+                Ok(Some(changed)) => {
+                    let changed = changed || a.is("changed");
+                    a.data.insert("changed".into(), changed.into());
+                }
+                Ok(None) => effects.push((e, to.clone())),
+                Err(e) => return whole(Attempt::failed(e)),
+            }
         }
+        sum.add(&a);
         if let Some((f, None)) = facts.last() {
             r.store.host(&view.host).add_facts(f);
         }

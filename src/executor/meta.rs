@@ -2,12 +2,13 @@
 
 use super::conditions::first_false;
 use super::connection;
-use super::play::PlayRun;
+use super::event::{Event, Status, TaskInfo, TaskResult};
+use super::play::{PlayRun, info};
 use super::state::{Host, Phase, lock};
 use super::walk::Frame;
 use crate::diag::{Error, Result};
 use crate::playbook::Task;
-use crate::value::Value;
+use crate::value::{Map, Value};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,15 +22,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
         None => return Err(Error::parse("meta needs the name of an action").at(t.span)),
     };
     let once = r.flag(&t.kw.run_once, &scope, false, "run_once")?;
-    let mut chosen = vec![];
-    for h in hosts {
-        let s = r.scope(&p.view(&h.name, Some(t)));
-        match first_false(r, &t.when, &s) {
-            Ok(None) => chosen.push(h.clone()),
-            Ok(Some(_)) => {}
-            Err(e) => return Err(e.at(t.span)),
-        }
-    }
+    let chosen = choose(p, t, hosts, what.trim())?;
     if chosen.is_empty() {
         return Ok(());
     }
@@ -41,14 +34,15 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
             }
         }
         "clear_facts" => {
-            for h in &chosen {
+            for h in &p.hosts {
                 r.store.host(&h.name).clear_facts();
             }
         }
         "clear_host_errors" => {
             for h in &p.hosts {
+                // they take part again from the next play on
                 if matches!(h.phase(), Phase::Failed | Phase::Unreachable) {
-                    h.set(Phase::Active);
+                    h.set(Phase::Ended);
                 }
                 lock(&r.state.failed).shift_remove(&h.name);
                 lock(&r.state.unreachable).shift_remove(&h.name);
@@ -93,6 +87,71 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The hosts that the order is for. Some orders are each host's own, the others are for the run as a
+/// whole and ask the first host's conditions only; some take no conditions.
+fn choose(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], what: &str) -> Result<Vec<Host>> {
+    let r = &p.runner;
+    let own =
+        matches!(what, "noop" | "reset_connection" | "end_host" | "role_complete" | "flush_handlers" | "end_role");
+    let unconditional = matches!(what, "noop" | "refresh_inventory" | "reset_connection" | "role_complete");
+    let mut chosen = vec![];
+    for h in if own { hosts } else { hosts.get(..1).unwrap_or_default() } {
+        let info = info(p, t, &h.name);
+        if !t.implicit {
+            r.emit(Event::TaskStart(info.clone()));
+        }
+        if unconditional {
+            if !t.when.is_empty() {
+                r.warn(format!("{what} task does not support when conditional"));
+            }
+            chosen.push(h.clone());
+            continue;
+        }
+        let scope = r.scope(&p.view(&h.name, Some(t)));
+        if first_false(r, &t.when, &scope).map_err(|e| e.at(t.span))?.is_none() {
+            chosen.push(h.clone());
+        } else {
+            let instead = match what {
+                "flush_handlers" => format!("not running handlers for {}", h.name),
+                "clear_facts" => format!("not clearing facts and fact cache for {}", h.name),
+                "clear_host_errors" => format!("not clearing host error state for {}", h.name),
+                "end_batch" => "continuing current batch".into(),
+                "end_play" => "continuing play".into(),
+                "end_role" => format!("continuing role for {}", h.name),
+                _ => format!("continuing execution for {}", h.name),
+            };
+            skipped(p, &info, h, what, &instead);
+        }
+    }
+    Ok(if own || chosen.is_empty() { chosen } else { hosts.to_vec() })
+}
+
+/// Tells that an order is not carried out; the recap does not count it.
+fn skipped(p: &PlayRun, info: &Arc<TaskInfo>, h: &Host, what: &str, instead: &str) {
+    let msg = match what {
+        "end_host" => format!("end_host conditional evaluated to false, {instead}"),
+        other => other.to_string(),
+    };
+    let mut data = Map::new();
+    data.insert("msg".into(), msg.into());
+    data.insert("skip_reason".into(), format!("{what} conditional evaluated to False, {instead}").into());
+    data.insert("skipped".into(), true.into());
+    let result = TaskResult {
+        host: h.name.clone(),
+        delegated_to: None,
+        status: Status::Skipped,
+        ignored: false,
+        data,
+        item: None,
+        no_log: false,
+        verbose_always: false,
+        diff: false,
+        by_module: false,
+        error: None,
+    };
+    p.runner.emit(Event::Result { task: info.clone(), result: Arc::new(result) });
 }
 
 fn origin(v: &Value) -> Option<crate::diag::Span> {

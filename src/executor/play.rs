@@ -134,7 +134,6 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         None => None,
     };
     let force_handlers = r.options.force_handlers || r.flag(&play.force_handlers, &scope, false, "force_handlers")?;
-    let count = batches.len();
     for (i, batch) in batches.into_iter().enumerate() {
         if i > 0 {
             r.emit(Event::PlayStart {
@@ -172,9 +171,6 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             return Ok(false);
         }
         if failed.len() == batch.len() {
-            if count > 1 || i + 1 < count {
-                r.emit(Event::NoHostsRemaining);
-            }
             return Ok(false);
         }
         if run.ended.load(Ordering::SeqCst) {

@@ -12,9 +12,16 @@ use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
 
-/// Effects within a loop that the next item must see.
-pub fn apply_early(r: &Arc<Runner>, view: &View, e: &Effect) {
+/// Effects within a loop that the next item must see. Answers whether it changed the inventory, if
+/// that was what it is for: then nothing is left to be done.
+pub fn apply_early(r: &Arc<Runner>, view: &View, e: &Effect) -> Result<Option<bool>> {
     match e {
+        Effect::AddHost { name, groups, vars } => {
+            return r.store.change_inventory(|inv| inv.add_runtime_host(name, groups, vars)).map(Some);
+        }
+        Effect::GroupBy { group, parents } => {
+            return r.store.change_inventory(|inv| inv.add_runtime_group(&view.host, group, parents)).map(Some);
+        }
         Effect::SetFacts { vars, .. } => {
             let h = r.store.host(&view.host);
             for (k, v) in vars {
@@ -27,8 +34,9 @@ pub fn apply_early(r: &Arc<Runner>, view: &View, e: &Effect) {
                 h.register(&k.to_string(), v.clone());
             }
         }
-        _ => {}
+        Effect::SetStats { .. } => {}
     }
+    Ok(None)
 }
 
 /// Settles a result: answers true if the host failed at this task.

@@ -481,14 +481,11 @@ impl Call<'_> {
             let d = Done::of(self.remote.call(q, None, None)?);
             let finished = d.data.get("finished").is_some_and(Value::truthy);
             left -= poll;
-            r.emit(Event::AsyncPoll {
-                task: self.work.info.clone(),
-                host: self.work.view.host.clone(),
-                jid: jid.clone(),
-                started: !finished,
-                left,
-            });
+            let ended = |failed: bool| {
+                r.emit(Event::AsyncEnd { host: self.work.view.host.clone(), jid: jid.clone(), failed });
+            };
             if finished {
+                ended(d.data.get("failed").is_some_and(Value::truthy));
                 let mut cleanup = Map::new();
                 cleanup.insert("jid".into(), jid.as_str().into());
                 cleanup.insert("mode".into(), "cleanup".into());
@@ -498,7 +495,15 @@ impl Call<'_> {
                 let _ = self.remote.call(q, None, None);
                 return Ok(d);
             }
+            r.emit(Event::AsyncPoll {
+                task: self.work.info.clone(),
+                host: self.work.view.host.clone(),
+                jid: jid.clone(),
+                started: true,
+                left,
+            });
             if began.elapsed().as_secs() as i64 >= limit {
+                ended(true);
                 return Ok(Done::failed(format!("async task did not complete within the requested time - {limit}s"))
                     .set("async_result", Value::map(d.data)));
             }

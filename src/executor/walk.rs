@@ -149,7 +149,6 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
             }
         }
         if !f.rescuable && !p.free {
-            r.emit(Event::NoHostsRemaining);
             p.broken.store(true, Ordering::SeqCst);
         }
         failed = true;
@@ -171,6 +170,8 @@ fn check_percentage(p: &PlayRun) {
                 h.set(Phase::Failed);
             }
         }
+        // Ansible says so twice
+        p.runner.emit(Event::NoHostsRemaining);
         p.runner.emit(Event::NoHostsRemaining);
         p.broken.store(true, Ordering::SeqCst);
     }

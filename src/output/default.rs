@@ -309,6 +309,8 @@ pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
         return m;
     }
     let debug = matches!(action.rsplit('.').next(), Some("debug"));
+    // debug shows its message and nothing else
+    let message = r.data.contains_key("msg");
     r.data
         .iter()
         .filter(|(k, _)| {
@@ -319,7 +321,8 @@ pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
                 || (k == "diff" && verbosity < 3)
                 || (k == "exception" && verbosity < 3)
                 || (matches!(k, "warnings" | "deprecations"))
-                || (debug && k == "changed" && r.verbose_always))
+                || (debug
+                    && if message { k != "msg" } else { matches!(k, "changed" | "skip_reason" | "ansible_loop_var") }))
         })
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect()
@@ -371,8 +374,13 @@ impl Sink for DefaultText {
                 self.line(&text, Style::Debug);
             }
             Event::AsyncPoll { host, jid, started, .. } => {
-                let text = format!("ASYNC POLL on {host}: jid={jid} started=1 finished={}", u8::from(!started));
+                let (started, finished) = if started { ("True", "False") } else { ("False", "True") };
+                let text = format!("ASYNC POLL on {host}: jid={jid} started={started} finished={finished}");
                 self.line(&text, Style::Debug);
+            }
+            Event::AsyncEnd { host, jid, failed } => {
+                let word = if failed { "FAILED" } else { "OK" };
+                self.line(&format!("ASYNC {word} on {host}: jid={jid}"), Style::Debug);
             }
             Event::Included { path, hosts, item } => {
                 let names: Vec<&str> = hosts.iter().map(|h| &**h).collect();

@@ -95,6 +95,9 @@ impl Document {
             Event::AsyncPoll { task: t, host, jid, started, left } => {
                 json!({"event": "async_poll", "time": now(), "task": task(t), "host": host, "jid": jid, "finished": !started, "left": left})
             }
+            Event::AsyncEnd { host, jid, failed } => {
+                json!({"event": "async_end", "time": now(), "host": host, "jid": jid, "failed": failed})
+            }
             Event::Included { path, hosts, item } => {
                 json!({"event": "included", "time": now(), "path": path, "hosts": hosts, "item": item})
             }
