@@ -64,7 +64,11 @@ pub fn settle(
         }
     }
     for (e, to) in &o.effects {
-        apply(p, &targets, host, e, to, delegate_facts, &mut result)?;
+        let changed = apply(p, &targets, host, e, to, delegate_facts)?;
+        // what the inventory took in is known only now; a changed_when has spoken already
+        if task.changed_when.is_empty() && matches!(e, Effect::AddHost { .. } | Effect::GroupBy { .. }) {
+            mark_changed(&mut result, changed);
+        }
     }
     if let Some(name) = &task.register {
         let shown = registered(&result.data);
@@ -131,6 +135,7 @@ fn take_facts(r: &Arc<Runner>, host: &Arc<str>, facts: &Map) {
     }
 }
 
+/// Carries out an effect of a result; answers whether the inventory changed by it.
 fn apply(
     p: &PlayRun,
     targets: &[Arc<str>],
@@ -138,8 +143,7 @@ fn apply(
     e: &Effect,
     to: &Option<String>,
     delegate_facts: bool,
-    result: &mut TaskResult,
-) -> Result<()> {
+) -> Result<bool> {
     let r = &p.runner;
     match e {
         Effect::SetFacts { vars, cacheable } => {
@@ -162,12 +166,10 @@ fn apply(
             }
         }
         Effect::AddHost { name, groups, vars } => {
-            let changed = r.store.change_inventory(|inv| inv.add_runtime_host(name, groups, vars))?;
-            mark_changed(result, changed);
+            return r.store.change_inventory(|inv| inv.add_runtime_host(name, groups, vars));
         }
         Effect::GroupBy { group, parents } => {
-            let changed = r.store.change_inventory(|inv| inv.add_runtime_group(&host.name, group, parents))?;
-            mark_changed(result, changed);
+            return r.store.change_inventory(|inv| inv.add_runtime_group(&host.name, group, parents));
         }
         Effect::SetStats { data, per_host, aggregate } => {
             let key = if *per_host { host.name.to_string() } else { "_run".to_string() };
@@ -178,7 +180,7 @@ fn apply(
             }
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 fn mark_changed(result: &mut TaskResult, changed: bool) {
