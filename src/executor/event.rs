@@ -34,12 +34,20 @@ pub enum Status {
     Unreachable,
 }
 
+/// The host that does a task in place of another one.
+#[derive(Clone, Debug)]
+pub struct Delegate {
+    pub host: String,
+    /// Its address, where that is not its name.
+    pub address: Option<String>,
+}
+
 /// The result of a task (or one of its items) on a host.
 #[derive(Clone, Debug)]
 pub struct TaskResult {
     pub host: Arc<str>,
     /// The host that did the work, if delegated.
-    pub delegated_to: Option<String>,
+    pub delegated_to: Option<Delegate>,
     pub status: Status,
     /// A failure that does not stop the host (`ignore_errors`, `ignore_unreachable`).
     pub ignored: bool,

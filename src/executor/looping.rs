@@ -54,7 +54,7 @@ fn single(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let (no_log, diff) = flags(r, task, view);
     let mut a = Work { runner: r, task, info, view: view.clone(), item: None }.run();
     a.complete();
-    let to = a.delegated_to.clone();
+    let to = a.delegated_to.as_ref().map(|d| d.host.clone());
     let effects = std::mem::take(&mut a.effects).into_iter().map(|e| (e, to.clone())).collect();
     let facts = facts_of(&a.data, &effects_is_set(&a), to);
     HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts }
@@ -257,7 +257,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
             a.data.insert("_ansible_item_label".into(), label.as_str().into());
         }
         delegated = a.delegated_to.clone().or(delegated);
-        let to = a.delegated_to.clone();
+        let to = a.delegated_to.as_ref().map(|d| d.host.clone());
         facts.extend(facts_of(&a.data, &effects_is_set(&a), to.clone()));
         for e in std::mem::take(&mut a.effects) {
             // set_fact, include_vars, add_host of one item are seen by the next

@@ -2,7 +2,7 @@
 
 use super::conditions::{all, first_false};
 use super::connection::{self, HostRemote};
-use super::event::{Event, Status, TaskInfo, TaskResult};
+use super::event::{Delegate, Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
 use crate::actions::{self, ActionCtx, ActionError, Done, Effect, Remote};
 use crate::diag::{Error, Kind, Result};
@@ -10,7 +10,7 @@ use crate::modules;
 use crate::playbook::Task;
 use crate::proto::{AsyncJob, Request};
 use crate::template::Scope;
-use crate::transport::CallError;
+use crate::transport::{CallError, Connection};
 use crate::value::{Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Attempt {
     pub by_module: bool,
     /// False if the task could not begin.
     pub begun: bool,
-    pub delegated_to: Option<String>,
+    pub delegated_to: Option<Delegate>,
 }
 
 impl Attempt {
@@ -103,6 +103,10 @@ impl Work<'_> {
             r.number(&self.task.kw.timeout, &scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
         let mut hints = serde_json::Map::new();
         hints.insert("verbosity".into(), r.options.verbosity.into());
+        let delegate = delegated_to.map(|to| Delegate {
+            address: (params.connection == Connection::Ssh && params.address != to).then(|| params.address.clone()),
+            host: to,
+        });
         let remote = HostRemote { runner: r, params, become_, env, no_log, hints };
         let (args, raw_args) = self.arguments(&scope)?;
         let call = Call {
@@ -116,7 +120,7 @@ impl Work<'_> {
             host: &host,
         };
         let mut out = call.with_retries(args)?;
-        out.delegated_to = delegated_to;
+        out.delegated_to = delegate;
         if out.data.contains_key("diff") && !diff {
             out.data.shift_remove("diff");
         }

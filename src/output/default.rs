@@ -83,8 +83,11 @@ impl DefaultText {
 
     fn host(r: &TaskResult) -> String {
         match &r.delegated_to {
-            Some(d) => format!("{} -> {d}", r.host),
-            None => r.host.to_string(),
+            Some(d) if d.host != *r.host => match &d.address {
+                Some(a) => format!("{} -> {}({a})", r.host, d.host),
+                None => format!("{} -> {}", r.host, d.host),
+            },
+            _ => r.host.to_string(),
         }
     }
 

@@ -71,7 +71,7 @@ impl Document {
     fn line(&self, e: &Event) -> Option<Json> {
         let task = |t: &TaskInfo| json!({"id": t.id, "name": t.label, "action": t.action, "path": t.span.show(), "handler": t.is_handler});
         let ended = |kind: &str, t: &Arc<TaskInfo>, r: &Arc<TaskResult>| {
-            json!({"event": kind, "time": now(), "task": task(t), "host": &*r.host, "delegated_to": r.delegated_to, "status": word(r.status),
+            json!({"event": kind, "time": now(), "task": task(t), "host": &*r.host, "delegated_to": r.delegated_to.as_ref().map(|d| &d.host), "status": word(r.status),
                    "ignored": r.ignored, "item": if r.no_log { None } else { r.item.clone() }, "result": Document::result(t, r)})
         };
         Some(match e {
