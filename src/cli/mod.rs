@@ -99,3 +99,6 @@ fn run(c: Command) -> Result<i32> {
         Command::Adhoc(a) => adhoc::run(*a),
     }
 }
+//! The command line: one file per command.
+
+pub mod inventory;

@@ -122,13 +122,13 @@ impl Reader<'_> {
         let Some((pattern, vars)) = tokens.split_first() else { return Ok(()) };
         if pattern == "---" {
             return Err(Error::parse(
-                "Invalid host pattern: '---' supplied, this is normally a sign this is a YAML file.",
+                "Invalid host pattern '---' supplied, '---' is normally a sign this is a YAML file.",
             )
             .help("Give a YAML inventory the extension .yml or .yaml."));
         }
         if pattern.trim().ends_with(':') {
             return Err(Error::parse(format!(
-                "Invalid host pattern: '{pattern}' supplied, ending in ':' is not allowed, this character is reserved to provide a port."
+                "Invalid host pattern '{pattern}' supplied, ending in ':' is not allowed, this character is reserved to provide a port."
             )));
         }
         let (hosts, port) = hostname::expand(pattern)?;
@@ -142,7 +142,8 @@ impl Reader<'_> {
         for h in &hosts {
             self.inv.add_host(h, Some(&self.group), port);
             for (k, v) in &values {
-                self.inv.set_variable(h, k, v.clone())?;
+                // Lists and mappings are every host's own, not one that all share.
+                self.inv.set_variable(h, k, lists(v.clone()))?;
             }
         }
         Ok(())
@@ -152,22 +153,24 @@ impl Reader<'_> {
         let string = |s: String| Value::trusted(s, Some(span));
         // What starts with a letter is a literal only if it is a word or a prefixed string of Python's.
         let maybe = text.starts_with(|c: char| !c.is_alphabetic() || "TFNrRuUbBs".contains(c));
-        maybe.then(|| literal::evaluate(text, &string)).flatten().unwrap_or_else(|| string(text.to_string()))
+        maybe.then(|| literal::evaluate(text, &string)).flatten().map(lists).unwrap_or_else(|| string(text.to_string()))
     }
 
     fn finish(self) -> Result<()> {
         for (name, p) in self.pending {
             match p.section {
                 Section::Vars => {
-                    return Err(Error::parse(format!("Section [{name}:vars] not valid for undefined group: {name}"))
+                    return Err(Error::parse(format!("Section [{name}:vars] not valid for undefined group '{name}'."))
                         .at(p.span)
                         .help(format!("Add a section [{name}].")));
                 }
                 _ => {
                     let parent = p.parents.last().cloned().unwrap_or_default();
-                    return Err(Error::parse(format!("Section [{parent}:children] includes undefined group: {name}"))
-                        .at(p.span)
-                        .help(format!("Add a section [{name}], empty if it has no hosts.")));
+                    return Err(Error::parse(format!(
+                        "Section [{parent}:children] includes undefined group '{name}'."
+                    ))
+                    .at(p.span)
+                    .help(format!("Add a section [{name}], empty if it has no hosts.")));
                 }
             }
         }
@@ -188,4 +191,13 @@ fn section_header(line: &str) -> Option<(&str, Option<&str>)> {
         None => (inner, None),
     };
     (!group.is_empty() && !group.contains(char::is_whitespace)).then_some((group, kind))
+}
+
+/// Tuples become lists, as they do on their way through Ansible's inventory.
+fn lists(v: Value) -> Value {
+    match v {
+        Value::List(l) | Value::Tuple(l) => Value::list(l.iter().cloned().map(lists).collect()),
+        Value::Map(m) => Value::map(m.iter().map(|(k, v)| (k.clone(), lists(v.clone()))).collect()),
+        v => v,
+    }
 }

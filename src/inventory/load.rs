@@ -94,6 +94,7 @@ impl Loader<'_> {
         self.inv.current = Some(path.to_owned());
         let mut failures: Vec<(&str, Error)> = Vec::new();
         let parsed = self.formats(path, source, &mut failures);
+        self.warnings.extend(self.inv.take_warnings().into_iter().map(Error::general));
         if parsed {
             return Ok(true);
         }
@@ -136,7 +137,7 @@ impl Loader<'_> {
         }
         match text.and_then(|t| ini::read(source, &t, &mut self.inv)) {
             Ok(()) => return true,
-            Err(e) => failures.push(("ini", e)),
+            Err(e) => failures.push(("ini", e.context("Failed to parse inventory"))),
         }
         if extension == Some("toml") {
             failures.push(("toml", Error::parse("TOML inventories are not supported; write it as INI or YAML")));

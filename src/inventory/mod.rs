@@ -67,6 +67,8 @@ pub struct Inventory {
     localhost: Option<Arc<str>>,
     /// Patterns that matched nothing, until they are taken.
     warnings: Warnings,
+    /// Whether a group name was complained about already.
+    named_badly: bool,
     /// What `add_host` and `group_by` did, to be done again after the sources are read anew.
     runtime: Vec<Runtime>,
     /// The source being read, for the hosts it defines.
@@ -105,6 +107,7 @@ impl Inventory {
             groups: IndexMap::new(),
             localhost: None,
             warnings: Warnings::default(),
+            named_badly: false,
             runtime: Vec::new(),
             current: None,
             sources: Vec::new(),
@@ -119,6 +122,13 @@ impl Inventory {
     pub fn add_group(&mut self, name: &str) -> bool {
         if self.groups.contains_key(name) {
             return false;
+        }
+        let bad =
+            name.starts_with(|c: char| c.is_ascii_digit()) || name.contains(|c: char| !c.is_alphanumeric() && c != '_');
+        if bad && !self.named_badly {
+            self.named_badly = true;
+            self.warnings
+                .push("Invalid characters were found in group names but not replaced, use -vvvv to see details".into());
         }
         let name: Arc<str> = name.into();
         let group = Group {
@@ -144,8 +154,13 @@ impl Inventory {
             if let Some(p) = port {
                 vars.insert("ansible_port".into(), Value::Int(p.into()));
             }
-            if self.localhost.is_none() && LOCALHOST.contains(&&*name) {
-                self.localhost = Some(name.clone());
+            if LOCALHOST.contains(&&*name) {
+                match &self.localhost {
+                    None => self.localhost = Some(name.clone()),
+                    Some(first) => self.warnings.push(format!(
+                        "A duplicate localhost-like entry was found ({name}). First found localhost was {first}"
+                    )),
+                }
             }
             let source = self.current.clone();
             self.hosts.insert(name.clone(), Host { name, vars, groups: Vec::new(), source, implicit: false });
@@ -356,7 +371,7 @@ impl Inventory {
             return self.hosts.get(l).cloned();
         }
         let mut vars = Map::new();
-        vars.insert("ansible_connection".into(), Value::plain("local"));
+        vars.insert("ansible_connection".into(), Value::trusted("local", None));
         Some(Host { name: name.into(), vars, groups: Vec::new(), source: None, implicit: true })
     }
 

@@ -14,7 +14,9 @@ fn run(path: &Utf8Path, args: &[&str]) -> Result<String> {
     })?;
     let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
     if !out.status.success() {
-        return Err(Error::parse(format!("Inventory script ({path}) had an execution error: {stderr}")));
+        let code = out.status.code().unwrap_or(-1);
+        return Err(Error::parse(format!("Inventory script returned non-zero exit code {code}."))
+            .help(format!("Standard error from inventory script:\n{stderr}")));
     }
     if !stderr.trim().is_empty() {
         eprint!("{stderr}");
@@ -25,8 +27,12 @@ fn run(path: &Utf8Path, args: &[&str]) -> Result<String> {
 
 /// What the script says; its strings may be templates, as Ansible treats inventory scripts.
 fn parse(path: &Utf8Path, text: &str) -> Result<Value> {
-    let json: serde_json::Value = serde_json::from_str(text)
-        .map_err(|e| Error::parse(format!("failed to parse executable inventory script results from {path}: {e}")))?;
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|e| {
+        Error::parse(format!(
+            "Unable to get JSON decoder for inventory script result: Value could not be parsed as JSON: {e}"
+        ))
+        .help(format!("The script is {path}."))
+    })?;
     Ok(Value::from_json(json).into_trusted())
 }
 
@@ -35,7 +41,8 @@ pub(super) fn read(path: &Utf8Path, inv: &mut Inventory) -> Result<()> {
     let data = parse(path, &run(path, &["--list"])?)?;
     let Some(groups) = data.as_map() else {
         return Err(Error::parse(format!(
-            "failed to parse executable inventory script results from {path}: needs to be a json dict"
+            "Unable to get JSON decoder for inventory script result: Value is '{}' instead of 'dict'.",
+            data.type_name()
         )));
     };
     let mut hosts: IndexSet<String> = IndexSet::new();
@@ -78,7 +85,7 @@ fn group(name: &str, data: &Value, inv: &mut Inventory, hosts: &mut IndexSet<Str
     };
     let Some(map) = data.as_map() else {
         let Some(list) = data.as_list() else {
-            return Err(bad(name, "the host list", data));
+            return Err(bad(name, "hosts", data, "list"));
         };
         list.iter().for_each(|h| put(inv, hosts, h));
         return Ok(());
@@ -87,21 +94,22 @@ fn group(name: &str, data: &Value, inv: &mut Inventory, hosts: &mut IndexSet<Str
         // Short form: the group is a host, the data its variables.
         put(inv, hosts, &Value::plain(name));
         for (k, v) in map {
-            inv.set_variable(name, &k.to_text(), v.clone())?;
+            // Ansible does not trust this form.
+            inv.set_variable(name, &k.to_text(), v.untrusted())?;
         }
         return Ok(());
     }
     if let Some(h) = map.get("hosts") {
-        let list = h.as_list().ok_or_else(|| bad(name, "the host list", data))?;
+        let list = h.as_list().ok_or_else(|| bad(name, "hosts", h, "list"))?;
         list.iter().for_each(|h| put(inv, hosts, h));
     }
     if let Some(v) = map.get("vars") {
-        for (k, v) in v.as_map().ok_or_else(|| bad(name, "variables", data))? {
+        for (k, v) in v.as_map().ok_or_else(|| bad(name, "vars", v, "dict"))? {
             inv.set_variable(name, &k.to_text(), v.clone())?;
         }
     }
     if let Some(children) = map.get("children") {
-        for c in children.as_list().ok_or_else(|| bad(name, "the children", data))? {
+        for c in children.as_list().ok_or_else(|| bad(name, "children", children, "list"))? {
             let c = c.to_str();
             inv.add_group(&c);
             inv.add_child(name, &c)?;
@@ -110,6 +118,6 @@ fn group(name: &str, data: &Value, inv: &mut Inventory, hosts: &mut IndexSet<Str
     Ok(())
 }
 
-fn bad(name: &str, what: &str, data: &Value) -> Error {
-    Error::parse(format!("You defined a group '{name}' with bad data for {what}:\n {}", data.repr()))
+fn bad(group: &str, part: &str, found: &Value, wanted: &str) -> Error {
+    Error::parse(format!("Value contains '{group}.{part}' which is '{}' instead of '{wanted}'.", found.type_name()))
 }

@@ -32,7 +32,11 @@ pub(super) fn read(name: &str, text: &str, inv: &mut Inventory) -> Result<Vec<Er
 fn key_text(key: &Node) -> Result<String> {
     match key.as_str() {
         Some(s) => Ok(s.to_string()),
-        None => Err(key.error(format!("Invalid group name supplied, expected a string but got {}", key.type_name()))),
+        None => Err(key.error(format!(
+            "Unable to add group {0}: Invalid group name supplied, expected a string but got {1} for {0}",
+            key.to_plain_value().to_str(),
+            key.type_name()
+        ))),
     }
 }
 
@@ -95,7 +99,15 @@ fn group(name: &str, data: &Node, inv: &mut Inventory, warnings: &mut Vec<Error>
                 ))
                 .at(key.span),
             ),
-            _ => {}
+            _ if value.is_null() => {}
+            _ => warnings.push(
+                Error::parse(format!(
+                    "Skipping key ({}) in group ({name}) as it is not a mapping, it is a {}",
+                    key.to_plain_value().to_str(),
+                    value.type_name()
+                ))
+                .at(key.span),
+            ),
         }
     }
     Ok(())
@@ -103,7 +115,10 @@ fn group(name: &str, data: &Node, inv: &mut Inventory, warnings: &mut Vec<Error>
 
 fn host(group: &str, key: &Node, vars: Option<&Node>, inv: &mut Inventory) -> Result<()> {
     let Some(pattern) = key.as_str() else {
-        return Err(key.error(format!("Host pattern {} must be a string.", key.to_plain_value().to_str())));
+        return Err(key.error(format!(
+            "Host pattern {} must be a string. Enclose integers/floats in quotation marks.",
+            key.to_plain_value().to_str()
+        )));
     };
     let (hosts, port) = hostname::expand(pattern).map_err(|e| e.at(key.span))?;
     for h in &hosts {
@@ -121,8 +136,10 @@ fn host(group: &str, key: &Node, vars: Option<&Node>, inv: &mut Inventory) -> Re
         }
         Some((v, _)) => {
             return Err(v.error(format!(
-                "Invalid variables of host {pattern}: a dictionary is needed, found \"{}\" instead.",
-                v.type_name()
+                "Invalid data from file, expected dictionary and got:
+
+{}",
+                v.to_plain_value().to_str()
             )));
         }
     }

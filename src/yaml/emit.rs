@@ -4,8 +4,9 @@ use super::resolve;
 use super::sys::{Emitter, Style};
 use crate::value::{Key, Map, Value, py_float};
 use regex::Regex;
-use std::ffi::CStr;
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::sync::{Arc, LazyLock};
 
 /// PyYAML's `dump` options.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct EmitOptions {
     pub allow_unicode: bool,
     /// The style of every scalar: `'`, `"`, `|` or `>`.
     pub default_style: Option<char>,
+    /// A list or mapping that is the same object (not just equal) as one before is written as an alias.
+    pub aliases: bool,
 }
 
 impl Default for EmitOptions {
@@ -41,6 +44,7 @@ impl Default for EmitOptions {
             explicit_end: false,
             allow_unicode: true,
             default_style: None,
+            aliases: false,
         }
     }
 }
@@ -58,7 +62,11 @@ impl EmitOptions {
 
 /// The value as a YAML document, ending in a newline.
 pub fn emit(v: &Value, o: &EmitOptions) -> String {
-    let mut w = Writer { e: Emitter::new(o.indent, o.width, o.allow_unicode), astral: Vec::new() };
+    let mut w =
+        Writer { e: Emitter::new(o.indent, o.width, o.allow_unicode), astral: Vec::new(), shared: HashMap::new() };
+    if o.aliases {
+        w.find_shared(v, o.sort_keys);
+    }
     w.e.start(o.explicit_start);
     node(&mut w, v, o);
     let text = w.e.finish(o.explicit_end);
@@ -72,6 +80,49 @@ const STAND_IN: char = '\u{ffff}';
 struct Writer {
     e: Emitter,
     astral: Vec<char>,
+    // Every list and mapping by address; those met again have an anchor, and whether it was written.
+    shared: HashMap<usize, Option<(CString, bool)>>,
+}
+
+fn address(v: &Value) -> Option<usize> {
+    match v {
+        Value::List(l) => Some(Arc::as_ptr(l) as usize),
+        Value::Map(m) => Some(Arc::as_ptr(m) as usize),
+        _ => None,
+    }
+}
+
+impl Writer {
+    /// Gives anchors, numbered in order of the first repetition, as PyYAML does.
+    fn find_shared(&mut self, v: &Value, sort: bool) {
+        let Some(at) = address(v) else { return };
+        if let Some(slot) = self.shared.get(&at) {
+            if slot.is_none() {
+                let n = self.shared.values().filter(|s| s.is_some()).count() + 1;
+                let name = CString::new(format!("id{n:03}")).unwrap_or_default();
+                self.shared.insert(at, Some((name, false)));
+            }
+            return;
+        }
+        self.shared.insert(at, None);
+        match v {
+            Value::List(l) => l.iter().for_each(|i| self.find_shared(i, sort)),
+            Value::Map(m) => in_order(m, sort).into_iter().for_each(|(_, i)| self.find_shared(i, sort)),
+            _ => {}
+        }
+    }
+
+    /// The anchor of a list or mapping; `Err` if it was written before and is an alias now.
+    fn anchor(&mut self, v: &Value) -> Result<Option<CString>, CString> {
+        match address(v).and_then(|at| self.shared.get_mut(&at)) {
+            Some(Some((name, true))) => Err(name.clone()),
+            Some(Some((name, written))) => {
+                *written = true;
+                Ok(Some(name.clone()))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 fn restore(text: &str, astral: &[char]) -> String {
@@ -89,16 +140,20 @@ fn restore(text: &str, astral: &[char]) -> String {
 }
 
 fn node(w: &mut Writer, v: &Value, o: &EmitOptions) {
+    let anchor = match w.anchor(v) {
+        Ok(a) => a,
+        Err(name) => return w.e.alias(&name),
+    };
     match v {
         Value::List(l) | Value::Tuple(l) => {
-            w.e.seq_start(flow(o, l.iter().all(is_scalar)));
+            w.e.seq_start(flow(o, l.iter().all(is_scalar)), anchor.as_deref());
             for item in l.iter() {
                 node(w, item, o);
             }
             w.e.seq_end();
         }
         Value::Map(m) => {
-            w.e.map_start(flow(o, m.values().all(is_scalar)));
+            w.e.map_start(flow(o, m.values().all(is_scalar)), anchor.as_deref());
             for (k, v) in in_order(m, o.sort_keys) {
                 node(w, &k.to_value(), o);
                 node(w, v, o);

@@ -5,6 +5,7 @@
 //! written layout are Ansible's own by construction. Every pointer from libyaml is copied into owned
 //! Rust values before the event it belongs to is freed.
 
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -132,7 +133,7 @@ unsafe fn text(p: *const u8) -> Option<String> {
         return None;
     }
     // SAFETY: by this function's contract.
-    let s = unsafe { std::ffi::CStr::from_ptr(p.cast()) };
+    let s = unsafe { CStr::from_ptr(p.cast()) };
     Some(s.to_string_lossy().into_owned())
 }
 
@@ -271,7 +272,7 @@ impl Emitter {
 
     /// A scalar. `plain` and `quoted`: whether its meaning survives without a tag in that style;
     /// `tag` (with its final NUL) is written where neither does.
-    pub fn scalar(&mut self, value: &str, tag: Option<&std::ffi::CStr>, plain: bool, quoted: bool, style: Style) {
+    pub fn scalar(&mut self, value: &str, tag: Option<&CStr>, plain: bool, quoted: bool, style: Style) {
         let style = match style {
             Style::Any => y::YAML_ANY_SCALAR_STYLE,
             Style::Plain => y::YAML_PLAIN_SCALAR_STYLE,
@@ -290,11 +291,18 @@ impl Emitter {
         }
     }
 
-    pub fn seq_start(&mut self, flow: bool) {
+    /// A reference to what stands under `anchor`.
+    pub fn alias(&mut self, anchor: &CStr) {
+        // SAFETY: the anchor is NUL-terminated and copied.
+        unsafe { self.emit(|e| drop(y::yaml_alias_event_initialize(e, anchor.as_ptr().cast()))) }
+    }
+
+    pub fn seq_start(&mut self, flow: bool, anchor: Option<&CStr>) {
         let style = if flow { y::YAML_FLOW_SEQUENCE_STYLE } else { y::YAML_BLOCK_SEQUENCE_STYLE };
-        // SAFETY: the initializer fills the event.
+        let anchor = anchor.map_or(ptr::null(), |a| a.as_ptr().cast());
+        // SAFETY: the initializer fills the event; the anchor is NUL-terminated and copied.
         unsafe {
-            self.emit(|e| drop(y::yaml_sequence_start_event_initialize(e, ptr::null(), ptr::null(), true, style)));
+            self.emit(|e| drop(y::yaml_sequence_start_event_initialize(e, anchor, ptr::null(), true, style)));
         }
     }
 
@@ -303,11 +311,12 @@ impl Emitter {
         unsafe { self.emit(|e| drop(y::yaml_sequence_end_event_initialize(e))) }
     }
 
-    pub fn map_start(&mut self, flow: bool) {
+    pub fn map_start(&mut self, flow: bool, anchor: Option<&CStr>) {
         let style = if flow { y::YAML_FLOW_MAPPING_STYLE } else { y::YAML_BLOCK_MAPPING_STYLE };
-        // SAFETY: the initializer fills the event.
+        let anchor = anchor.map_or(ptr::null(), |a| a.as_ptr().cast());
+        // SAFETY: the initializer fills the event; the anchor is NUL-terminated and copied.
         unsafe {
-            self.emit(|e| drop(y::yaml_mapping_start_event_initialize(e, ptr::null(), ptr::null(), true, style)));
+            self.emit(|e| drop(y::yaml_mapping_start_event_initialize(e, anchor, ptr::null(), true, style)));
         }
     }
 
