@@ -1,12 +1,17 @@
 //! `dirigo inventory` (ansible-inventory): hosts, groups and variables as JSON, YAML or a graph.
 
+use super::common::{InventoryArgs, VaultArgs};
+use super::config::Config;
+use super::setup::{adjust, extra_vars, load_inventory, secrets, sources};
 use crate::diag::{Error, Result};
-use crate::inventory::{Group, Inventory, LoadOptions, load, load_vars_dir};
-use crate::value::{Key, Map, Trust, Value, py_float};
+use crate::inventory::{Group, Inventory, load, load_vars_dir};
+use crate::output::Screen;
+use crate::pyjson::py_json_indent;
+use crate::value::{Key, Map, Trust, Value};
 use crate::vault::Secrets;
 use crate::yaml::{EmitOptions, emit};
 use camino::{Utf8Path, Utf8PathBuf};
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -329,74 +334,22 @@ fn dump_yaml(v: &Value) -> String {
     emit(v, &EmitOptions { aliases: true, ..EmitOptions::default() })
 }
 
-/// Python's `json.dumps(indent=4, sort_keys=True, ensure_ascii=False)`; vaulted and unsafe text is marked.
+/// JSON with keys sorted; vaulted and unsafe text is marked.
 fn dump_json(v: &Value) -> String {
-    let mut out = String::new();
-    write_json(v, 0, &mut out);
-    out
+    py_json_indent(&marked(v), 4)
 }
 
-fn write_json(v: &Value, depth: usize, out: &mut String) {
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("    ", depth));
+fn marked(v: &Value) -> Value {
+    let with = |mark: &str, text: &Arc<str>| {
+        Value::map(Map::from_iter([(Key::from(mark), Value::trusted(text.clone(), None))]))
     };
     match v {
-        Value::Null => out.push_str("null"),
-        Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-        Value::Int(i) => out.push_str(&i.to_string()),
-        Value::Float(f) if f.is_nan() => out.push_str("NaN"),
-        Value::Float(f) if f.is_infinite() => out.push_str(if *f > 0.0 { "Infinity" } else { "-Infinity" }),
-        Value::Float(f) => out.push_str(&py_float(*f)),
-        Value::Str(s) if s.trust == Trust::Plain => marked("__ansible_unsafe", &s.text, depth, out),
-        Value::Str(s) => write_text(&s.text, out),
-        Value::Vault(t) => marked("__ansible_vault", &t.envelope, depth, out),
-        Value::List(l) | Value::Tuple(l) if l.is_empty() => out.push_str("[]"),
-        Value::List(l) | Value::Tuple(l) => {
-            for (i, v) in l.iter().enumerate() {
-                out.push(if i == 0 { '[' } else { ',' });
-                line(out, depth + 1);
-                write_json(v, depth + 1, out);
-            }
-            line(out, depth);
-            out.push(']');
-        }
-        Value::Map(m) if m.is_empty() => out.push_str("{}"),
-        Value::Map(m) => {
-            for (i, (k, v)) in sorted(m).into_iter().enumerate() {
-                out.push(if i == 0 { '{' } else { ',' });
-                line(out, depth + 1);
-                write_text(&k.to_text(), out);
-                out.push_str(": ");
-                write_json(v, depth + 1, out);
-            }
-            line(out, depth);
-            out.push('}');
-        }
+        Value::Str(s) if s.trust == Trust::Plain => with("__ansible_unsafe", &s.text),
+        Value::Vault(t) => with("__ansible_vault", &t.envelope),
+        Value::List(l) | Value::Tuple(l) => Value::list(l.iter().map(marked).collect()),
+        Value::Map(m) => Value::map(m.iter().map(|(k, v)| (k.clone(), marked(v))).collect()),
+        v => v.clone(),
     }
-}
-
-fn marked(mark: &str, text: &str, depth: usize, out: &mut String) {
-    let m = IndexMap::from([(Key::from(mark), Value::trusted(text, None))]);
-    write_json(&Value::map(m), depth, out);
-}
-
-fn write_text(s: &str, out: &mut String) {
-    out.push('"');
-    for c in s.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 /// Options of the command; the exit code is 0 or that of the error.
@@ -411,15 +364,8 @@ pub struct Args {
     /// Forget cached facts (there is no cache here; accepted for Ansible's sake)
     #[arg(long)]
     pub flush_cache: bool,
-    /// A vault id with the source of its secret: LABEL@FILE or LABEL@prompt
-    #[arg(long, value_name = "VAULT_IDS")]
-    pub vault_id: Vec<String>,
-    /// Ask for the vault password
-    #[arg(short = 'J', long = "ask-vault-password", visible_alias = "ask-vault-pass")]
-    pub ask_vault_password: bool,
-    /// File (or executable) with the vault password
-    #[arg(long = "vault-password-file", visible_alias = "vault-pass-file", value_name = "FILE")]
-    pub vault_password_file: Vec<String>,
+    #[command(flatten)]
+    pub vault: VaultArgs,
     /// Directory that stands in for the playbook's: its group_vars and host_vars count
     #[arg(long, value_name = "BASEDIR")]
     pub playbook_dir: Option<String>,
@@ -492,18 +438,33 @@ impl Args {
         } else {
             view.list()
         };
-        let mut warnings = view.take_warnings();
-        warnings.extend(inv.take_warnings().into_iter().map(Error::general));
-        match text {
-            Ok(t) => Ok((t, warnings)),
-            Err(e) => Err(e),
-        }
+        Ok((text?, view.take_warnings()))
     }
 }
 
-/// Loads the sources that were given.
-pub fn load_inventory(sources: &[String], secrets: &Arc<Secrets>) -> Result<(Inventory, Vec<Error>)> {
-    Inventory::load(sources, &LoadOptions { secrets: secrets.clone(), ..LoadOptions::default() })
+/// Loads the inventory and shows it, on standard output or in a file.
+pub fn run(a: Args) -> Result<i32> {
+    a.check()?;
+    let config = Config::load()?;
+    let mut screen = Screen::of_stdout(a.verbose);
+    adjust(&mut screen, &config)?;
+    let warn = |text: &str| crate::output::show_warning(text, screen.columns, screen.color);
+    config.warnings.iter().for_each(|w| warn(w));
+    let secrets = Arc::new(secrets(&a.vault, &config)?);
+    let extra = extra_vars(&a.extra_vars, &secrets)?;
+    let from = InventoryArgs { inventory: a.inventory.clone(), ..InventoryArgs::default() };
+    let inv = load_inventory(&sources(&config, &from), &secrets, &config, &screen)?;
+    let shown = a.show(&inv, &secrets, extra);
+    inv.take_warnings().iter().for_each(|w| warn(w));
+    let (text, warnings) = shown?;
+    warnings.iter().for_each(|w| warn(w.message()));
+    match a.output.as_deref().filter(|_| a.list) {
+        Some(file) => std::fs::write(load::absolute(file), text)
+            .map_err(|e| Error::general(format!("Unable to write to destination file ({file}): {e}")))?,
+        None if text.ends_with('\n') => print!("{text}"),
+        None => println!("{text}"),
+    }
+    Ok(0)
 }
 
 #[cfg(test)]

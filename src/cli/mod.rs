@@ -4,6 +4,7 @@ mod adhoc;
 mod check;
 mod common;
 mod config;
+mod inventory;
 mod playbook;
 mod setup;
 
@@ -27,6 +28,9 @@ enum Command {
     Playbook(Box<playbook::Args>),
     /// Run one module on hosts (as ansible does).
     Adhoc(Box<adhoc::Args>),
+    Playbook(playbook::Args),
+    /// Show hosts, groups and variables (as ansible-inventory does).
+    Inventory(inventory::Args),
 }
 
 /// Runs the program; the exit code.
@@ -97,8 +101,7 @@ fn run(c: Command) -> Result<i32> {
     match c {
         Command::Playbook(a) => playbook::run(*a),
         Command::Adhoc(a) => adhoc::run(*a),
+        Command::Playbook(a) => playbook::run(a),
+        Command::Inventory(a) => inventory::run(a),
     }
 }
-//! The command line: one file per command.
-
-pub mod inventory;

@@ -211,7 +211,7 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
 }
 
 /// The inventory sources: `-i`, the configuration, /etc/ansible/hosts.
-fn sources(c: &Config, a: &InventoryArgs) -> Vec<String> {
+pub(super) fn sources(c: &Config, a: &InventoryArgs) -> Vec<String> {
     if !a.inventory.is_empty() {
         return a.inventory.clone();
     }
@@ -314,7 +314,7 @@ impl Ready {
     }
 }
 
-fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
+pub(super) fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
     if c.flag("force_color", false)? {
         s.color = true;
     } else if c.get("nocolor").is_some_and(|v| !v.is_empty() && crate::value::parse_bool(v) != Some(false)) {
@@ -338,7 +338,12 @@ fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
     Ok(())
 }
 
-fn load_inventory(sources: &[String], secrets: &Arc<Secrets>, c: &Config, screen: &Screen) -> Result<Inventory> {
+pub(super) fn load_inventory(
+    sources: &[String],
+    secrets: &Arc<Secrets>,
+    c: &Config,
+    screen: &Screen,
+) -> Result<Inventory> {
     let mut options = LoadOptions {
         secrets: secrets.clone(),
         unparsed_warning: c.flag("inventory_unparsed_warning", true)?,

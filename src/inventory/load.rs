@@ -104,7 +104,10 @@ impl Loader<'_> {
         if self.opts.any_unparsed_is_failed {
             return Err(Error::parse(format!("Completely failed to parse inventory source {source}")));
         }
-        self.warnings.push(Error::general(format!("Unable to parse {source} as an inventory source")));
+        // The default need not be there.
+        if source != "/etc/ansible/hosts" || path.exists() {
+            self.warnings.push(Error::general(format!("Unable to parse {source} as an inventory source")));
+        }
         Ok(false)
     }
 

@@ -12,8 +12,6 @@ pub mod pattern;
 mod runtime;
 mod script;
 mod shlex;
-#[cfg(test)]
-mod tests;
 pub mod vars_files;
 mod yaml;
 

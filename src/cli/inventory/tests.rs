@@ -50,7 +50,8 @@ fn odd_inventories_as_ansible() {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("mode");
         }
         let show = |export: bool| -> Result<(String, Vec<Error>)> {
-            let (inv, warnings) = load_inventory(std::slice::from_ref(&path), &secrets)?;
+            let options = crate::inventory::LoadOptions { secrets: secrets.clone(), ..Default::default() };
+            let (inv, warnings) = Inventory::load(std::slice::from_ref(&path), &options)?;
             let args = Args { list: true, export, ..Args::default() };
             let (text, more) = args.show(&inv, &secrets, Map::new())?;
             Ok((text, warnings.into_iter().chain(more).collect()))
