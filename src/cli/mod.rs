@@ -28,7 +28,6 @@ enum Command {
     Playbook(Box<playbook::Args>),
     /// Run one module on hosts (as ansible does).
     Adhoc(Box<adhoc::Args>),
-    Playbook(playbook::Args),
     /// Show hosts, groups and variables (as ansible-inventory does).
     Inventory(inventory::Args),
 }
@@ -101,7 +100,6 @@ fn run(c: Command) -> Result<i32> {
     match c {
         Command::Playbook(a) => playbook::run(*a),
         Command::Adhoc(a) => adhoc::run(*a),
-        Command::Playbook(a) => playbook::run(a),
         Command::Inventory(a) => inventory::run(a),
     }
 }
