@@ -22,6 +22,13 @@ pub mod spec;
 pub mod support;
 mod systemd;
 mod user;
+mod copy;
+mod fetch;
+mod file;
+mod slurp;
+pub mod spec;
+mod stat;
+pub mod support;
 mod validate;
 mod wait_for;
 
@@ -124,8 +131,12 @@ impl Diff {
         if let Some(p) = &self.prepared {
             m.insert("prepared".into(), p.as_str().into());
         } else {
-            m.insert("before".into(), self.before.clone());
-            m.insert("after".into(), self.after.clone());
+            // Content that is binary or too large is not there; a key of `extra` says so.
+            for (key, side) in [("before", &self.before), ("after", &self.after)] {
+                if !side.is_null() {
+                    m.insert(key.into(), side.clone());
+                }
+            }
         }
         if let Some(h) = &self.before_header {
             m.insert("before_header".into(), h.as_str().into());
@@ -227,6 +238,7 @@ pub fn registry() -> &'static [Module] {
             shell::module(),
         ]
     })
+    ALL.get_or_init(|| vec![copy::module(), fetch::module(), file::module(), slurp::module(), stat::module()])
 }
 
 /// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.
@@ -285,6 +297,7 @@ fn finish(r: ModResult, checked: &Checked) -> Map<String, Json> {
     let mut inv = Map::new();
     inv.insert("module_args".into(), Json::Object(checked.shown()));
     m.insert("invocation".into(), Json::Object(inv));
+    support::fileargs::add_path_info(&mut m);
     checked.censor(&mut m);
     m
 }

@@ -1,0 +1,126 @@
+//! Python's ways with text and errors, where results show them.
+
+use std::io;
+use std::path::Path;
+
+/// `[Errno 13] Permission denied: '/etc/x'`, as Python prints an `OSError`.
+pub fn os_error(e: &io::Error, path: &Path) -> String {
+    match e.raw_os_error() {
+        Some(code) => {
+            let words = nix::errno::Errno::from_raw(code).desc();
+            format!("[Errno {code}] {words}: {}", repr(&path.to_string_lossy()))
+        }
+        None => format!("{e}: {}", repr(&path.to_string_lossy())),
+    }
+}
+
+/// Python's `repr()` of text.
+pub fn repr(s: &str) -> String {
+    let mut out = String::new();
+    crate::value::py_repr_str(s, &mut out);
+    out
+}
+
+/// Lines with their ends, as `bytes.splitlines(True)` cuts them: at `\n`, `\r\n` and `\r`.
+pub fn split_lines_keep(data: &[u8]) -> Vec<&[u8]> {
+    let mut lines = vec![];
+    let mut start = 0;
+    let mut i = 0;
+    while let Some(b) = data.get(i) {
+        i += 1;
+        if *b == b'\r' && data.get(i) == Some(&b'\n') {
+            i += 1;
+        }
+        if matches!(b, b'\n' | b'\r') {
+            lines.extend(data.get(start..i));
+            start = i;
+        }
+    }
+    if start < data.len() {
+        lines.extend(data.get(start..));
+    }
+    lines
+}
+
+/// Lines with their ends, as `file.readlines()` in binary mode cuts them: at `\n` only.
+pub fn read_lines(data: &[u8]) -> Vec<Vec<u8>> {
+    data.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+/// A line without its end (`\r` and `\n` taken off the right).
+pub fn chomp(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |i| i + 1);
+    line.get(..end).unwrap_or_default()
+}
+
+/// Words of a command line, split as a POSIX shell would quote them (no expansion).
+pub fn split_words(s: &str) -> Result<Vec<String>, String> {
+    let mut words = vec![];
+    let mut word: Option<String> = None;
+    let mut chars = s.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_ascii_whitespace() => words.extend(word.take()),
+            '\'' => {
+                let w = word.get_or_insert_default();
+                loop {
+                    match chars.next() {
+                        Some('\'') => break,
+                        Some(c) => w.push(c),
+                        None => return Err("No closing quotation".into()),
+                    }
+                }
+            }
+            '"' => {
+                let w = word.get_or_insert_default();
+                loop {
+                    match chars.next() {
+                        Some('"') => break,
+                        Some('\\') => match chars.next() {
+                            Some(c @ ('"' | '\\')) => w.push(c),
+                            Some(c) => w.extend(['\\', c]),
+                            None => return Err("No escaped character".into()),
+                        },
+                        Some(c) => w.push(c),
+                        None => return Err("No closing quotation".into()),
+                    }
+                }
+            }
+            '\\' => match chars.next() {
+                Some(c) => word.get_or_insert_default().push(c),
+                None => return Err("No escaped character".into()),
+            },
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines() {
+        assert_eq!(split_lines_keep(b"a\r\nb\rc\nd"), [&b"a\r\n"[..], b"b\r", b"c\n", b"d"]);
+        assert_eq!(read_lines(b"a\r\nb\n"), [b"a\r\n".to_vec(), b"b\n".to_vec()]);
+        assert_eq!(chomp(b"x\r\n"), b"x");
+        assert_eq!(chomp(b"\n"), b"");
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!(
+            split_words(r#"a 'b c' "d\"e" f\ g ''"#),
+            Ok(vec!["a", "b c", "d\"e", "f g", ""].into_iter().map(String::from).collect())
+        );
+        assert!(split_words("'a").is_err());
+    }
+
+    #[test]
+    fn errors_read_as_pythons() {
+        let e = std::fs::read("/no/such").unwrap_err();
+        assert_eq!(os_error(&e, Path::new("/no/such")), "[Errno 2] No such file or directory: '/no/such'");
+    }
+}
