@@ -2,8 +2,8 @@
 //!
 //! From the controller the content arrives with the request (`ctx.content`, or the text of
 //! `content`), one call for each file; directories and links of a tree are calls of `file`. The
-//! controller's action sets `_original_basename` (the name within a `dest` that is a directory) and
-//! `_source` (the name shown in `src` and above the new text of a diff), and has turned
+//! controller's action sets `_original_basename` (the name within a `dest` that is a directory),
+//! leaves in `src` the name to show in results and above the new text of a diff, and has turned
 //! `mode: preserve` into the mode of its file.
 
 use super::support::atomic::{self, Staged};
@@ -12,7 +12,6 @@ use super::support::{copytree, digest, mode, pytext::os_error, textdiff};
 use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support};
 use serde_json::Value as Json;
 use std::fs::{self, File};
-
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +33,6 @@ pub fn module() -> Module {
             Arg::str("checksum").doc("SHA-1 that the source must have."),
             Arg::bool("decrypt").default(true).doc("Decrypt a vaulted source."),
             Arg::str("_original_basename").doc("Name of the source file."),
-            Arg::str("_source").doc("Name of the source to show."),
         ])
         .with_file_args()
         .exclusive(&["src", "content"]),
@@ -68,8 +66,8 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         }
     }
     let shown = dest.to_string_lossy().into_owned();
-    let source =
-        args.opt_str("_source").unwrap_or(if literal.is_some() { shown.as_str() } else { "content" }).to_owned();
+    // Text of the task itself has no name but that of the file it goes to.
+    let source = args.opt_str("src").unwrap_or(shown.as_str()).to_owned();
     let target = followed(&dest, args.bool("follow"));
     let old = fs::symlink_metadata(&target).ok();
     if old.is_some() && !args.bool("force") {

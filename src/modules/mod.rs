@@ -5,9 +5,11 @@ mod apt;
 mod async_status;
 mod command;
 mod dnf;
+mod copy;
 mod etcdctl;
 mod facts;
 mod fetch_content;
+mod file;
 mod getent;
 mod group;
 mod haproxy_backend;
@@ -18,17 +20,12 @@ mod service;
 mod service_facts;
 mod setup;
 mod shell;
-pub mod spec;
-pub mod support;
-mod systemd;
-mod user;
-mod copy;
-mod fetch;
-mod file;
 mod slurp;
 pub mod spec;
 mod stat;
 pub mod support;
+mod systemd;
+mod user;
 mod validate;
 mod wait_for;
 
@@ -219,6 +216,10 @@ pub fn registry() -> &'static [Module] {
             dnf::module(),
             dnf::module_yum(),
             apt::module(),
+            copy::module(),
+            file::module(),
+            slurp::module(),
+            stat::module(),
             script::module(),
             wait_for::module(),
             async_status::module(),
@@ -238,7 +239,6 @@ pub fn registry() -> &'static [Module] {
             shell::module(),
         ]
     })
-    ALL.get_or_init(|| vec![copy::module(), fetch::module(), file::module(), slurp::module(), stat::module()])
 }
 
 /// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.

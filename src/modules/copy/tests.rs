@@ -19,7 +19,7 @@ fn content_first_second_check() {
 #[test]
 fn streamed_content_into_a_directory() {
     let b = bench("copy").dir("d");
-    let a = json!({"dest": "$D/d", "_original_basename": "x.conf", "_source": "/files/x.conf"});
+    let a = json!({"dest": "$D/d", "_original_basename": "x.conf", "src": "/files/x.conf"});
     let p = b.check_send(a.clone(), "k=v\n");
     assert_eq!(p["diff"], json!({"before": "", "after": "k=v\n", "after_header": "/files/x.conf"}));
     let r = b.send(a.clone(), "k=v\n");

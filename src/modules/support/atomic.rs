@@ -190,7 +190,7 @@ pub fn validate(command: &str, path: &Path, env: &[(String, String)]) -> Result<
     if !command.contains("%s") {
         return Err(Failure::new(format!("validate must contain %s: {command}")));
     }
-    let words = super::pytext::split_words(command).map_err(Failure::new)?;
+    let words = super::shlex::split(command).map_err(Failure::new)?;
     let file = path.to_string_lossy();
     let argv: Vec<String> = words.iter().map(|w| w.replace("%s", &file)).collect();
     let out = super::proc::run(&argv, env, None)?;

@@ -53,50 +53,6 @@ pub fn chomp(line: &[u8]) -> &[u8] {
     line.get(..end).unwrap_or_default()
 }
 
-/// Words of a command line, split as a POSIX shell would quote them (no expansion).
-pub fn split_words(s: &str) -> Result<Vec<String>, String> {
-    let mut words = vec![];
-    let mut word: Option<String> = None;
-    let mut chars = s.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            c if c.is_ascii_whitespace() => words.extend(word.take()),
-            '\'' => {
-                let w = word.get_or_insert_default();
-                loop {
-                    match chars.next() {
-                        Some('\'') => break,
-                        Some(c) => w.push(c),
-                        None => return Err("No closing quotation".into()),
-                    }
-                }
-            }
-            '"' => {
-                let w = word.get_or_insert_default();
-                loop {
-                    match chars.next() {
-                        Some('"') => break,
-                        Some('\\') => match chars.next() {
-                            Some(c @ ('"' | '\\')) => w.push(c),
-                            Some(c) => w.extend(['\\', c]),
-                            None => return Err("No escaped character".into()),
-                        },
-                        Some(c) => w.push(c),
-                        None => return Err("No closing quotation".into()),
-                    }
-                }
-            }
-            '\\' => match chars.next() {
-                Some(c) => word.get_or_insert_default().push(c),
-                None => return Err("No escaped character".into()),
-            },
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    Ok(words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,15 +63,6 @@ mod tests {
         assert_eq!(read_lines(b"a\r\nb\n"), [b"a\r\n".to_vec(), b"b\n".to_vec()]);
         assert_eq!(chomp(b"x\r\n"), b"x");
         assert_eq!(chomp(b"\n"), b"");
-    }
-
-    #[test]
-    fn words() {
-        assert_eq!(
-            split_words(r#"a 'b c' "d\"e" f\ g ''"#),
-            Ok(vec!["a", "b c", "d\"e", "f g", ""].into_iter().map(String::from).collect())
-        );
-        assert!(split_words("'a").is_err());
     }
 
     #[test]
