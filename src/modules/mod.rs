@@ -4,8 +4,8 @@
 mod apt;
 mod async_status;
 mod command;
-mod dnf;
 mod copy;
+mod dnf;
 mod etcdctl;
 mod facts;
 mod fetch_content;
