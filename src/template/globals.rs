@@ -212,12 +212,18 @@ senectus sit sociis sociosqu sodales sollicitudin suscipit suspendisse taciti te
 tortor tristique turpis ullamcorper ultrices ultricies urna ut varius vehicula vel velit venenatis vestibulum vitae \
 vivamus viverra volutpat vulputate";
 
+/// More words than this only serve to exhaust memory.
+const MAX_WORDS: i128 = 1_000_000;
+
 fn lipsum(_: &mut State, a: &Args) -> Res {
-    let n = a.int("n", 5)?.clamp(0, 10_000);
+    let n = a.int("n", 5)?;
     let html = a.flag("html", true)?;
     let (min, max) = (a.int("min", 20)?, a.int("max", 100)?);
-    if max <= min || max > 100_000 || min < 0 {
+    if max <= min || min < 0 {
         return Err(error(format!("empty range in randrange({min}, {max})")));
+    }
+    if n.saturating_mul(max) > MAX_WORDS {
+        return fail(format!("too much text (at most {MAX_WORDS} words)"));
     }
     let words: Vec<&str> = LATIN.split_whitespace().collect();
     let mut rng = rand::rng();

@@ -22,6 +22,9 @@ fn style(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
     })
 }
 
+/// More lines than this only serve to exhaust memory.
+const MAX_COUNT: i128 = 10_000;
+
 fn comment(_: &mut State, a: &Args) -> Res {
     let name = a.text_or("style", "plain")?;
     let Some((decoration, beginning, end)) = style(&name) else { return fail(format!("Invalid style '{name}'.")) };
@@ -33,7 +36,10 @@ fn comment(_: &mut State, a: &Args) -> Res {
     let bare = decoration.trim_end().to_string();
     let prefix = given("prefix", &bare)?;
     let postfix = given("postfix", &bare)?;
-    let count = |key: &str| a.int(key, 1).map(|n| usize::try_from(n.clamp(0, 10_000)).unwrap_or(0));
+    let count = |key: &str| match a.int(key, 1)? {
+        n if n > MAX_COUNT => fail(format!("{key} is too large (at most {MAX_COUNT})")),
+        n => Ok(usize::try_from(n).unwrap_or(0)),
+    };
     let (before, after) = (count("prefix_count")?, count("postfix_count")?);
 
     let mut out = String::new();

@@ -2,6 +2,7 @@
 
 use super::py::{self, Py, Res, fail};
 use super::{Args, Filter, f};
+use minijinja::value::ValueKind;
 use minijinja::{State, Value};
 
 pub const FILTERS: &[Filter] = &[
@@ -36,21 +37,36 @@ fn items2dict(_: &mut State, a: &Args) -> Res {
     if !matches!(py::view(v), Py::List | Py::Tuple) {
         return fail(format!("items2dict requires a list, got <class '{}'> instead.", py::type_name(v)));
     }
-    let (key, value) = (a.text_or("key_name", "key")?, a.text_or("value_name", "value")?);
+    let name = |n: &str, default: &str| a.get(n).cloned().unwrap_or_else(|| Value::from(default));
+    let (key, value) = (name("key_name", "key"), name("value_name", "value"));
     let mut out = vec![];
     for item in py::items(v)? {
         py::check(&item)?;
-        if !matches!(py::view(&item), Py::Dict) {
+        // lists of pairs are fine too, by index
+        let by_index = |k: &Value| matches!(py::view(k), Py::Int(_));
+        let fits = match py::view(&item) {
+            Py::Dict => true,
+            Py::List | Py::Tuple => by_index(&key) && by_index(&value),
+            _ => false,
+        };
+        if !fits {
             return fail(format!("items2dict requires a list of dictionaries, got {} instead.", py::repr(v)?));
         }
-        let (k, x) = (item.get_attr(&key)?, item.get_attr(&value)?);
-        if k.is_undefined() || x.is_undefined() {
+        let (k, x) = (py::get(&item, &key)?, py::get(&item, &value)?);
+        if k.kind() == ValueKind::Invalid || x.kind() == ValueKind::Invalid {
+            // a member that could not be evaluated tells why itself
+            for (found, wanted) in [(&k, &key), (&x, &value)] {
+                if item.get_item(wanted).is_ok_and(|i| !i.is_undefined()) {
+                    py::check(found)?;
+                }
+            }
             return fail(format!(
-                "items2dict requires each dictionary in the list to contain the keys '{key}' and '{value}', got {} instead.",
+                "items2dict requires each dictionary in the list to contain the keys '{}' and '{}', got {} instead.",
+                py::str(&key)?,
+                py::str(&value)?,
                 py::repr(v)?
             ));
         }
-        py::check(&k)?;
         out.push((k, x));
     }
     Ok(py::dict(out))

@@ -144,7 +144,7 @@ fn b64decode(_: &mut State, a: &Args) -> Res {
             b'/' => sextets.push(63),
             b'=' => {
                 padding += 1;
-                if sextets.len() % 4 >= 2 && (sextets.len() + padding) % 4 == 0 {
+                if sextets.len() % 4 >= 2 && (sextets.len() + padding).is_multiple_of(4) {
                     break;
                 }
                 continue;

@@ -27,13 +27,6 @@ impl Default for JsonStyle {
     }
 }
 
-impl JsonStyle {
-    /// Several lines, each level indented by `n` blanks.
-    pub fn indented(n: usize) -> JsonStyle {
-        JsonStyle { indent: Some(" ".repeat(n)), item_separator: ",".into(), ..JsonStyle::default() }
-    }
-}
-
 /// `json.dumps(value, …)`
 pub fn dumps(v: &Value, style: &JsonStyle) -> Res<String> {
     let mut out = String::new();

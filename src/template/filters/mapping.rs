@@ -4,7 +4,7 @@ use super::py::{self, Res, error, fail};
 use super::sorting::Path;
 use super::{Args, Filter, f};
 use minijinja::value::Kwargs;
-use minijinja::{ErrorKind, State, Value};
+use minijinja::{State, Value};
 
 pub const FILTERS: &[Filter] = &[
     f("map", "value, *args, **kwargs", map),
@@ -69,6 +69,9 @@ fn choose(state: &mut State, a: &Args, by_attribute: bool, keep: bool) -> Res {
         None => None,
         Some((name, more)) => {
             let name = name.as_str().ok_or_else(|| error("the name of a test must be a string"))?;
+            if !crate::template::tests::is_test(name) {
+                return fail(crate::template::tests::unknown_test(name));
+            }
             rest = more;
             Some(name)
         }
@@ -81,10 +84,7 @@ fn choose(state: &mut State, a: &Args, by_attribute: bool, keep: bool) -> Res {
         };
         let hit = match test {
             None => py::truthy(&probe)?,
-            Some(name) => state.perform_test(name, &arguments(probe, rest, &a.more)).map_err(|e| match e.kind() {
-                ErrorKind::UnknownTest => error(crate::template::tests::unknown_test(name)),
-                _ => e,
-            })?,
+            Some(name) => state.perform_test(name, &arguments(probe, rest, &a.more))?,
         };
         if hit == keep {
             out.push(item);

@@ -38,13 +38,15 @@ pub fn parse_int(text: &str, base: u32) -> Option<i128> {
             (_, Some(d), _) => (8, d),
             (_, _, Some(d)) => (2, d),
             // without a prefix a leading zero is an error, in Python as here
-            _ if lower.len() > 1 && lower.starts_with('0') && lower.trim_matches(['0', '_']) != "" => return None,
+            _ if lower.len() > 1 && lower.starts_with('0') && !lower.trim_matches(['0', '_']).is_empty() => {
+                return None;
+            }
             _ => (10, lower.clone()),
         },
         16 => (16, prefixed("0x").unwrap_or(lower)),
         8 => (8, prefixed("0o").unwrap_or(lower)),
         2 => (2, prefixed("0b").unwrap_or(lower)),
-        2..=36 => (base, lower),
+        n if n > 1 && n <= 36 => (base, lower),
         _ => return None,
     };
     if digits.is_empty()

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, RwLock};
 
 /// Patterns already compiled: the same ones come back for every host.
-static COMPILED: LazyLock<RwLock<HashMap<(String, Flags), Arc<Regex>>>> = LazyLock::new(Default::default);
+type Compiled = HashMap<(String, Flags), Arc<Regex>>;
+static COMPILED: LazyLock<RwLock<Compiled>> = LazyLock::new(Default::default);
 const MAX_COMPILED: usize = 1000;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -80,7 +81,31 @@ fn words(pattern: &str, message: &str) -> String {
     if let Some(at) = doubled {
         return format!("multiple repeat at position {}", at + 1);
     }
+    if let Some((at, flag)) = unknown_extension(pattern) {
+        return format!("unknown extension ?{flag} at position {at}");
+    }
+    if let Some(at) = wrong_counts(pattern) {
+        return format!("min repeat greater than max repeat at position {at}");
+    }
     format!("invalid regular expression {pattern:?}: {message}")
+}
+
+/// The place and letter of a group such as `(?z`.
+fn unknown_extension(pattern: &str) -> Option<(usize, char)> {
+    let chars: Vec<char> = pattern.chars().collect();
+    chars.windows(3).enumerate().find_map(|(i, w)| match w {
+        ['(', '?', x] if x.is_ascii_alphabetic() && !"PaiLmsux".contains(*x) => Some((i + 1, *x)),
+        _ => None,
+    })
+}
+
+/// The place of a repetition such as `{2,1}`.
+fn wrong_counts(pattern: &str) -> Option<usize> {
+    pattern.match_indices('{').find_map(|(i, _)| {
+        let (low, high) = pattern.get(i + 1..)?.split_once('}')?.0.split_once(',')?;
+        let wrong = low.parse::<u64>().ok()? > high.parse::<u64>().ok()?;
+        wrong.then(|| pattern.get(..i).unwrap_or("").chars().count() + 1)
+    })
 }
 
 /// What differs in writing: `\Z`, `$` before a last line break, `{` that begins no repetition,

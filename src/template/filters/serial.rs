@@ -10,28 +10,36 @@ pub const FILTERS: &[Filter] = &[
     f("tojson", "value, indent=", tojson),
     f("to_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, None)?)?))),
     f("to_nice_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, Some(4))?)?))),
-    f("from_json", "value, profile=", from_json),
+    f("from_json", "value", from_json),
     f("to_yaml", YAML, |_, a| to_yaml(a, EmitOptions::to_yaml())),
     f("to_nice_yaml", YAML, |_, a| to_yaml(a, EmitOptions::to_nice_yaml())),
     f("from_yaml", "data", |_, a| from_yaml(a, false)),
     f("from_yaml_all", "data", |_, a| from_yaml(a, true)),
 ];
 
-/// Parameters of both JSON writers; what Ansible hands on to Python without use here is accepted.
-const JSON: &str = "value, profile=, vault_to_text=, preprocess_unsafe=, *, indent=, separators=, sort_keys=, \
+/// Parameters of both JSON writers. Three say nothing here: values are decrypted before a filter sees
+/// them, all text is equally safe, and no value contains itself.
+const JSON: &str = "value, *, vault_to_text=, preprocess_unsafe=, indent=, separators=, sort_keys=, \
                     ensure_ascii=, allow_nan=, skipkeys=, check_circular=";
 
 /// Widths beyond this only serve to exhaust memory.
 const MAX_INDENT: i128 = 1000;
 
+fn blanks(n: i128) -> Res<String> {
+    if n > MAX_INDENT {
+        return fail(format!("indent is too large (at most {MAX_INDENT})"));
+    }
+    Ok(" ".repeat(usize::try_from(n).unwrap_or(0)))
+}
+
 fn style(a: &Args, nice: Option<i128>) -> Res<JsonStyle> {
-    let mut s = JsonStyle::default();
-    s.indent = match a.get("indent").map(py::view) {
+    let indent = match a.get("indent").map(py::view) {
         Some(Py::Str(text)) => Some(text.to_string()),
         Some(Py::None) => None,
         None => nice.map(|n| " ".repeat(n as usize)),
-        Some(_) => Some(" ".repeat(a.int("indent", 0)?.clamp(0, MAX_INDENT) as usize)),
+        Some(_) => Some(blanks(a.int("indent", 0)?)?),
     };
+    let mut s = JsonStyle { indent, ..JsonStyle::default() };
     match a.some("separators") {
         Some(v) => match py::iter(v)?.as_slice() {
             [item, key] => (s.item_separator, s.key_separator) = (py::str(item)?, py::str(key)?),
@@ -49,7 +57,7 @@ fn style(a: &Args, nice: Option<i128>) -> Res<JsonStyle> {
 /// Jinja's own: sorted keys, safe to stand in HTML.
 fn tojson(_: &mut State, a: &Args) -> Res {
     let mut s = match a.int_opt("indent")? {
-        Some(n) => JsonStyle::indented(n.clamp(0, MAX_INDENT) as usize),
+        Some(n) => JsonStyle { indent: Some(blanks(n)?), item_separator: ",".into(), ..JsonStyle::default() },
         None => JsonStyle::default(),
     };
     s.sort_keys = true;

@@ -11,7 +11,7 @@ pub const FILTERS: &[Filter] = &[
     f("title", "s", |_, a| Ok(Value::from(title(&a.text("s")?)))),
     f("trim", "value, chars=", trim),
     f("replace", "s, old, new, count=", replace),
-    f("center", "value, width=", |_, a| Ok(Value::from(center(&a.text("value")?, a.int("width", 80)?)))),
+    f("center", "value, width=", |_, a| center(&a.text("value")?, a.int("width", 80)?).map(Value::from)),
     f("string", "object", |_, a| match a.val("object") {
         v if matches!(py::view(v), Py::Str(_)) => Ok(v.clone()),
         v => Ok(Value::from(py::str(v)?)),
@@ -68,16 +68,22 @@ fn replace(_: &mut State, a: &Args) -> Res {
 }
 
 /// `str.center`: an odd blank goes left when the width is odd, as CPython does.
-fn center(s: &str, width: i128) -> String {
+fn center(s: &str, width: i128) -> Res<String> {
     let n = s.chars().count();
-    let width = usize::try_from(width.clamp(0, 1_000_000)).unwrap_or(0);
+    let width = usize::try_from(width.max(0)).unwrap_or(usize::MAX);
     if width <= n {
-        return s.to_string();
+        return Ok(s.to_string());
+    }
+    if width > MAX_WIDTH {
+        return fail(format!("width is too large (at most {MAX_WIDTH})"));
     }
     let pad = width - n;
     let left = pad / 2 + (pad & width & 1);
-    format!("{}{s}{}", " ".repeat(left), " ".repeat(pad - left))
+    Ok(format!("{}{s}{}", " ".repeat(left), " ".repeat(pad - left)))
 }
+
+/// Widths beyond this only serve to exhaust memory.
+const MAX_WIDTH: usize = 1_000_000;
 
 fn words(s: &str) -> usize {
     s.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).count()

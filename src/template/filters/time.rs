@@ -79,7 +79,7 @@ impl DateTime {
         base - i128::from(self.offset.unwrap_or(0)) * 1_000_000
     }
     fn shifted(&self, micros: i128) -> Res<DateTime> {
-        let span = i64::try_from(micros).map(|m| jiff::SignedDuration::from_micros(m));
+        let span = i64::try_from(micros).map(jiff::SignedDuration::from_micros);
         let at = span.ok().and_then(|s| self.at.checked_add(s).ok()).ok_or_else(|| error("date value out of range"))?;
         Ok(DateTime { at, ..self.clone() })
     }

@@ -16,7 +16,10 @@ const MAX_WIDTH: i128 = 1_000_000;
 fn indent(_: &mut State, a: &Args) -> Res {
     let pad = match a.get("width").map(py::view) {
         Some(Py::Str(s)) => s.to_string(),
-        _ => " ".repeat(a.int("width", 4)?.clamp(0, MAX_WIDTH) as usize),
+        _ => match a.int("width", 4)? {
+            n if n > MAX_WIDTH => return fail(format!("width is too large (at most {MAX_WIDTH})")),
+            n => " ".repeat(n.max(0) as usize),
+        },
     };
     let (first, blank) = (a.flag("first", false)?, a.flag("blank", false)?);
     let text = a.text("s")?;
