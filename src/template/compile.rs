@@ -73,7 +73,9 @@ pub(super) fn private_syntax() -> SyntaxConfig {
 
 /// The memo from text to instructions.
 #[derive(Default)]
-pub(super) struct Memo(RwLock<HashMap<(Mode, Arc<str>), Arc<Compiled>>>);
+pub(super) struct Memo(RwLock<HashMap<(Mode, Arc<str>), Kept>>);
+
+type Kept = Arc<Compiled>;
 
 impl Memo {
     /// The compiled form of a text.

@@ -251,6 +251,18 @@ impl std::fmt::Display for Carried {
 }
 impl std::error::Error for Carried {}
 
+/// The error itself, without the frames of the includes and blocks that it came through.
+pub(super) fn innermost(e: &minijinja::Error) -> &minijinja::Error {
+    use minijinja::ErrorKind as K;
+    let mut at = e;
+    while matches!(at.kind(), K::BadInclude | K::EvalBlock)
+        && let Some(inner) = std::error::Error::source(at).and_then(|s| s.downcast_ref::<minijinja::Error>())
+    {
+        at = inner;
+    }
+    at
+}
+
 /// An engine error as ours: the innermost carried error if there is one.
 pub fn error(e: minijinja::Error) -> Error {
     let mut at: Option<&(dyn std::error::Error + 'static)> = Some(&e);
@@ -260,6 +272,7 @@ pub fn error(e: minijinja::Error) -> Error {
         }
         at = err.source();
     }
+    let e = innermost(&e);
     let kind = match e.kind() {
         minijinja::ErrorKind::UndefinedError => Kind::Undefined,
         _ => Kind::Template,

@@ -1,7 +1,7 @@
 //! The engine: renders values, expressions, conditions and template files in a scope.
 
 use super::compile::{Compiled, FileSyntax, Memo, Mode, lower_template, private_syntax};
-use super::convert::{carry, check, error, fail, from_mj, to_mj, write_out};
+use super::convert::{carry, check, error, fail, from_mj, innermost, to_mj, write_out};
 use super::lower::Known;
 use super::object::{ListObj, MapObj, Renderer, ScopeObj, take_changed};
 use super::scope::Scope;
@@ -80,6 +80,8 @@ impl Engine {
     pub fn new(options: EngineOptions) -> Engine {
         let mut env = Environment::new();
         env.set_undefined_behavior(UndefinedBehavior::Lenient);
+        // Debug information would evaluate the variables of a failing template once more.
+        env.set_debug(false);
         env.set_auto_escape_callback(|_| AutoEscape::None);
         env.set_syntax(private_syntax());
         env.set_fuel(Some(options.fuel));
@@ -409,8 +411,14 @@ impl Inner {
             self.run(&c, &self.env, r)
         };
         let (_, mut out) = done.map_err(|e| {
-            let line = (e.name() == Some(options.name.as_str())).then(|| e.line()).flatten();
-            in_file(run_error(e, "template", r), line, &options.name, text)
+            let inner = innermost(&e);
+            let (name, line) = (inner.name().unwrap_or(&options.name).to_string(), inner.line());
+            let other = (name != options.name).then(|| r.scope.files.read_text(camino::Utf8Path::new(&name)).ok());
+            match other {
+                Some(Some(included)) => in_file(run_error(e, "template", r), line, &name, &included),
+                Some(None) => in_file(run_error(e, "template", r), None, &options.name, text),
+                None => in_file(run_error(e, "template", r), line, &options.name, text),
+            }
         })?;
         out.extend(std::iter::repeat_n('\n', prepare::trailing_newlines(&text.replace("\r\n", "\n"), &out)));
         Ok(match options.newline_sequence.as_str() {
@@ -464,7 +472,7 @@ impl Inner {
 /// An engine error in Ansible's words.
 fn run_error(e: minijinja::Error, what: &str, r: &Renderer) -> Error {
     use minijinja::ErrorKind as K;
-    let kind = e.kind();
+    let kind = innermost(&e).kind();
     let ours = error(e);
     if ours.kind() != Kind::Template || framed(ours.message()) {
         return ours;

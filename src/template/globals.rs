@@ -41,6 +41,9 @@ pub fn register(env: &mut Environment<'static>) {
     env.remove_global("debug");
 }
 
+/// The longest range: what makes a list of it must not eat the machine.
+const MAX_RANGE: usize = 10_000_000;
+
 /// Python's `range`: numbers that are counted, not stored.
 #[derive(Debug)]
 pub struct Range {
@@ -92,7 +95,11 @@ fn range(_: &mut State, a: &Args) -> Res {
     if !fits(start) || !fits(stop) || !fits(step) {
         return fail("range() arguments are too large");
     }
-    Ok(Value::from_object(Range { start, stop, step }))
+    let range = Range { start, stop, step };
+    if range.len() > MAX_RANGE {
+        return fail(format!("range() of {} numbers is too large (at most {MAX_RANGE})", range.len()));
+    }
+    Ok(Value::from_object(range))
 }
 
 fn dict(_: &mut State, a: &Args) -> Res {

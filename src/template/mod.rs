@@ -1,6 +1,8 @@
 //! Templates: minijinja with Ansible's semantics. Lazy variables, undefined rules, native types,
 //! Python-style output, trust by origin.
 
+#[cfg(test)]
+mod checks;
 mod compile;
 pub mod convert;
 mod engine;
@@ -15,6 +17,8 @@ mod object;
 pub mod ops;
 mod prepare;
 mod scope;
+#[cfg(test)]
+mod security;
 #[cfg(test)]
 mod table;
 pub mod tests;

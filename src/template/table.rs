@@ -12,10 +12,10 @@ const DIFFERENT: &str = include_str!("testdata/different.json");
 fn scope(vars: &Json) -> Scope {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/template/testdata/play");
     let vars = Value::from_json(vars.clone()).into_trusted();
-    Scope::new(
-        Arc::new(MapVars::from(vars)),
-        Arc::new(FileScope { playbook_dir: "/tmp".into(), ..FileScope::default() }),
-    )
+    let config = serde_json::json!({"DEFAULT_FORKS": 5, "DEFAULT_BECOME_USER": "root", "DEFAULT_REMOTE_USER": null});
+    let config = Value::from_json(config).as_map().cloned().unwrap_or_default();
+    let files = FileScope { playbook_dir: dir.into(), config: Arc::new(config), ..FileScope::default() };
+    Scope::new(Arc::new(MapVars::from(vars)), Arc::new(files))
 }
 
 fn same(a: &Json, b: &Json) -> bool {
@@ -59,16 +59,19 @@ fn expressions_as_ansible_has_them() {
                 (Some(a), Some(b)) => same(&a, &b),
                 _ => got == want,
             };
-            let want = match different.get(text).and_then(Json::as_str) {
-                // A difference that is gone must leave the list.
-                Some(_) if equal(&want) => format!("(no longer different) {want}"),
-                Some(other) => other.to_string(),
-                None => want,
-            };
+            let want =
+                match different.get(&format!("{}:{text}", case["kind"].as_str().unwrap_or("t"))).and_then(Json::as_str)
+                {
+                    // A difference that is gone must leave the list.
+                    Some(_) if equal(&want) => format!("(no longer different) {want}"),
+                    Some(other) => other.to_string(),
+                    None => want,
+                };
             if equal(&want) {
                 passed += 1;
             } else {
-                failures.push(format!("{text:?}\n   want {want}\n   got  {got}"));
+                failures
+                    .push(format!("{}:{text:?}\n   want {want}\n   got  {got}", case["kind"].as_str().unwrap_or("t")));
             }
         }
     }

@@ -87,10 +87,10 @@ fn integer(options: &Map, name: &str) -> Result<Option<i128>> {
 }
 
 fn one(options: &Map, out: &mut Vec<Value>) -> Result<()> {
-    let start = integer(options, "start")?.unwrap_or(1);
-    let stride = integer(options, "stride")?.unwrap_or(1);
     let count = integer(options, "count")?;
     let end = integer(options, "end")?;
+    let start = integer(options, "start")?.unwrap_or(1);
+    let stride = integer(options, "stride")?.unwrap_or(1);
     let format = options.get("format").map_or_else(|| "%d".to_string(), Value::to_str);
     let end = match (count, end) {
         (None, None) => return Err(Error::template("must specify count or end in with_sequence")),
