@@ -10,10 +10,12 @@ mod etcdctl;
 mod facts;
 mod fetch_content;
 mod file;
+mod find;
 mod getent;
 mod group;
 mod haproxy_backend;
 mod package;
+mod ini_file;
 mod ping;
 mod script;
 mod service;
@@ -23,8 +25,10 @@ mod shell;
 mod slurp;
 pub mod spec;
 mod stat;
+mod tempfile;
 pub mod support;
 mod systemd;
+mod unarchive;
 mod user;
 mod validate;
 mod wait_for;
@@ -225,6 +229,10 @@ pub fn registry() -> &'static [Module] {
             async_status::module(),
             etcdctl::module(),
             fetch_content::module(),
+            find::module(),
+            unarchive::module(),
+            ini_file::module(),
+            tempfile::module(),
             group::module(),
             haproxy_backend::module(),
             user::module(),
