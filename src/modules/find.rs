@@ -20,7 +20,9 @@ pub fn module() -> Module {
             Arg::list("patterns", Type::Str).aliases(&["pattern"]).default(json!([])).doc("Patterns of base names."),
             Arg::list("excludes", Type::Str).aliases(&["exclude"]).doc("Patterns of base names to leave out."),
             Arg::str("contains").doc("A regular expression that the content must match."),
-            Arg::bool("read_whole_file").default(false).doc("Match `contains` anywhere in the file rather than at the start of a line."),
+            Arg::bool("read_whole_file")
+                .default(false)
+                .doc("Match `contains` anywhere in the file rather than at the start of a line."),
             Arg::str("encoding").doc("Encoding of the files; utf-8 is understood."),
             Arg::str("file_type").choices(&["any", "directory", "file", "link"]).default("file"),
             Arg::str("age").doc("Age in s, m, h, d or w; negative for younger."),
@@ -30,7 +32,10 @@ pub fn module() -> Module {
             Arg::bool("hidden").default(false),
             Arg::bool("follow").default(false),
             Arg::bool("get_checksum").default(false),
-            Arg::str("checksum_algorithm").aliases(&["checksum", "checksum_algo"]).choices(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]).default("sha1"),
+            Arg::str("checksum_algorithm")
+                .aliases(&["checksum", "checksum_algo"])
+                .choices(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"])
+                .default("sha1"),
             Arg::bool("use_regex").default(false),
             Arg::int("depth"),
             Arg::raw("mode"),
@@ -57,7 +62,9 @@ impl Pattern {
             .iter()
             .map(|w| {
                 if regex {
-                    fancy_regex::Regex::new(&format!("^(?:{w})$")).map(Pattern::Regex).map_err(|e| Failure::new(format!("'{w}' is no regular expression: {e}")))
+                    fancy_regex::Regex::new(&format!("^(?:{w})$"))
+                        .map(Pattern::Regex)
+                        .map_err(|e| Failure::new(format!("'{w}' is no regular expression: {e}")))
                 } else {
                     Ok(Pattern::Glob(w.clone()))
                 }
@@ -164,7 +171,8 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
         }
         s.walk(ctx, path, 1);
     }
-    let msg = if s.skipped.is_empty() { "All paths examined" } else { "Not all paths examined, check warnings for details" };
+    let msg =
+        if s.skipped.is_empty() { "All paths examined" } else { "Not all paths examined, check warnings for details" };
     let mut o = Outcome::ok()
         .set("matched", s.found.len())
         .set("files", s.found)
@@ -290,8 +298,16 @@ impl Search<'_> {
         let mode = m.mode();
         let bit = |b: u32| Json::Bool(mode & b != 0);
         let t = m.file_type();
-        let user = self.users.entry(m.uid()).or_insert_with(|| accounts::user_by_id(ctx, m.uid()).map(|u| u.name).unwrap_or_default()).clone();
-        let group = self.groups.entry(m.gid()).or_insert_with(|| accounts::group_by_id(ctx, m.gid()).map(|g| g.name).unwrap_or_default()).clone();
+        let user = self
+            .users
+            .entry(m.uid())
+            .or_insert_with(|| accounts::user_by_id(ctx, m.uid()).map(|u| u.name).unwrap_or_default())
+            .clone();
+        let group = self
+            .groups
+            .entry(m.gid())
+            .or_insert_with(|| accounts::group_by_id(ctx, m.gid()).map(|g| g.name).unwrap_or_default())
+            .clone();
         let time = |s: i64, n: i64| Json::from(s as f64 + n as f64 / 1e9);
         let mut out = Map::new();
         let mut put = |k: &str, v: Json| drop(out.insert(k.into(), v));
@@ -316,13 +332,25 @@ impl Search<'_> {
         put("gr_name", group.into());
         put("pw_name", user.into());
         for (k, b) in [
-            ("wusr", 0o200), ("rusr", 0o400), ("xusr", 0o100), ("wgrp", 0o020), ("rgrp", 0o040), ("xgrp", 0o010), ("woth", 0o002),
-            ("roth", 0o004), ("xoth", 0o001), ("isuid", 0o4000), ("isgid", 0o2000),
+            ("wusr", 0o200),
+            ("rusr", 0o400),
+            ("xusr", 0o100),
+            ("wgrp", 0o020),
+            ("rgrp", 0o040),
+            ("xgrp", 0o010),
+            ("woth", 0o002),
+            ("roth", 0o004),
+            ("xoth", 0o001),
+            ("isuid", 0o4000),
+            ("isgid", 0o2000),
         ] {
             put(k, bit(b));
         }
         if t.is_symlink() {
-            put("lnk_source", std::fs::canonicalize(path).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default().into());
+            put(
+                "lnk_source",
+                std::fs::canonicalize(path).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default().into(),
+            );
         }
         out
     }
@@ -333,7 +361,12 @@ mod tests {
     use super::*;
 
     fn names(r: &Map<String, Json>) -> Vec<String> {
-        r["files"].as_array().into_iter().flatten().filter_map(|f| f["path"].as_str()?.rsplit('/').next().map(str::to_string)).collect()
+        r["files"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|f| f["path"].as_str()?.rsplit('/').next().map(str::to_string))
+            .collect()
     }
 
     #[test]

@@ -162,7 +162,13 @@ fn edit(before: &str, a: &Args, values: &[Option<String>], present: bool) -> (St
     if text == before { (text, "OK") } else { (text, msg) }
 }
 
-fn whole_section(mut lines: Vec<String>, section: Option<&str>, range: Option<(usize, usize)>, present: bool, before: &str) -> (String, &'static str) {
+fn whole_section(
+    mut lines: Vec<String>,
+    section: Option<&str>,
+    range: Option<(usize, usize)>,
+    present: bool,
+    before: &str,
+) -> (String, &'static str) {
     match (section, range, present) {
         (Some(_), Some((start, end)), false) => {
             lines.drain(start - 1..end);
@@ -263,10 +269,19 @@ mod tests {
         assert_eq!(call(T, json!({"section": "s", "option": "x", "value": "2"})).1, T.replace("x = 1", "x = 2"));
         assert_eq!(call(T, json!({"section": "s", "option": "x", "value": "1"})), ("OK".into(), T.into()));
         assert_eq!(call(T, json!({"section": "s", "option": "y", "value": "3"})).1, T.replace(";y = 2", "y = 3"));
-        assert_eq!(call(T, json!({"section": "s", "option": "z", "value": "3"})), ("option added".into(), T.replace(";y = 2\n", ";y = 2\nz = 3\n")));
+        assert_eq!(
+            call(T, json!({"section": "s", "option": "z", "value": "3"})),
+            ("option added".into(), T.replace(";y = 2\n", ";y = 2\nz = 3\n"))
+        );
         assert_eq!(call(T, json!({"section": "t", "option": "x", "state": "absent"})).1, T.replace("x=9\n", ""));
-        assert_eq!(call(T, json!({"section": "u", "option": "k", "value": "v", "no_extra_spaces": true})), ("section and option added".into(), format!("{T}[u]\nk=v\n")));
+        assert_eq!(
+            call(T, json!({"section": "u", "option": "k", "value": "v", "no_extra_spaces": true})),
+            ("section and option added".into(), format!("{T}[u]\nk=v\n"))
+        );
         assert_eq!(call(T, json!({"option": "a", "value": "5"})).1, T.replace("a = 1", "a = 5"));
-        assert_eq!(call(T, json!({"section": "s", "state": "absent"})), ("section removed".into(), "a = 1\n[t]\nx=9\n".into()));
+        assert_eq!(
+            call(T, json!({"section": "s", "state": "absent"})),
+            ("section removed".into(), "a = 1\n[t]\nx=9\n".into())
+        );
     }
 }

@@ -26,11 +26,17 @@ fn run(_ctx: &mut Ctx, a: &Args) -> ModResult {
     let dir = a.opt_str("path").map(std::path::PathBuf::from).unwrap_or_else(std::env::temp_dir);
     let mut b = tempfile::Builder::new();
     b.prefix(a.str("prefix")).suffix(a.str("suffix")).rand_bytes(8);
-    let fail = |e: std::io::Error| Failure::new(format!("[Errno {}] {e}: '{}'", e.raw_os_error().unwrap_or(0), dir.display()));
+    let fail =
+        |e: std::io::Error| Failure::new(format!("[Errno {}] {e}: '{}'", e.raw_os_error().unwrap_or(0), dir.display()));
     let path = if a.str("state") == "directory" {
         b.permissions(Permissions::from_mode(0o700)).tempdir_in(&dir).map_err(fail)?.keep()
     } else {
-        b.permissions(Permissions::from_mode(0o600)).tempfile_in(&dir).map_err(fail)?.into_temp_path().keep().map_err(|e| Failure::new(e.to_string()))?
+        b.permissions(Permissions::from_mode(0o600))
+            .tempfile_in(&dir)
+            .map_err(fail)?
+            .into_temp_path()
+            .keep()
+            .map_err(|e| Failure::new(e.to_string()))?
     };
     let m = std::fs::metadata(&path)?;
     Ok(Outcome::changed(true)

@@ -58,7 +58,9 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
             spool = Some(t);
             p
         }
-        None if a.str("src").contains("://") => return Err("an address as src is not supported; fetch it with get_url first".into()),
+        None if a.str("src").contains("://") => {
+            return Err("an address as src is not supported; fetch it with get_url first".into());
+        }
         None => PathBuf::from(a.str("src")),
     };
     if !src.exists() {
@@ -80,7 +82,10 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
         .set("dest", dest.to_string_lossy().into_owned())
         .set("src", if spool.is_some() { a.str("src").to_string() } else { src.to_string_lossy().into_owned() });
     if a.bool("list_files") {
-        out = out.set("files", members.iter().map(|m| Json::from(m.trim_start_matches("./"))).filter(|m| m != "").collect::<Vec<_>>());
+        out = out.set(
+            "files",
+            members.iter().map(|m| Json::from(m.trim_start_matches("./"))).filter(|m| m != "").collect::<Vec<_>>(),
+        );
     }
     let there = kind.is_unpacked(ctx, &src, &dest, a, &members)?;
     out.changed = !there;
@@ -105,7 +110,13 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
 /// A member must stay below the destination.
 fn refuse_outside(name: &str) -> Result<(), Failure> {
     let bad = Path::new(name).components().any(|c| matches!(c, Component::ParentDir | Component::RootDir));
-    if bad { Err(Failure::new(format!("refused: the archive's member '{name}' would be unpacked outside of the destination"))) } else { Ok(()) }
+    if bad {
+        Err(Failure::new(format!(
+            "refused: the archive's member '{name}' would be unpacked outside of the destination"
+        )))
+    } else {
+        Ok(())
+    }
 }
 
 enum Archive {
@@ -133,7 +144,12 @@ impl Archive {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Archive::Tar(Some("--xz")),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Archive::Tar(Some("--zstd")),
             h if h.len() > 262 && &h[257..262] == b"ustar" => Archive::Tar(None),
-            _ => return Err(Failure::new(format!("Failed to find handler for \"{}\". Make sure the required command to extract the file is installed.", src.display()))),
+            _ => {
+                return Err(Failure::new(format!(
+                    "Failed to find handler for \"{}\". Make sure the required command to extract the file is installed.",
+                    src.display()
+                )));
+            }
         })
     }
 
@@ -166,9 +182,14 @@ impl Archive {
                 Ok(z.file_names().filter(|n| wanted(n, a)).map(str::to_string).collect())
             }
             Archive::Tar(_) => {
-                let o = self.tar("--list", src, a).args(a.strings("include")).run(ctx).map_err(|e| Failure::new(format!("cannot run tar: {}", e.text)))?;
+                let o = self
+                    .tar("--list", src, a)
+                    .args(a.strings("include"))
+                    .run(ctx)
+                    .map_err(|e| Failure::new(format!("cannot run tar: {}", e.text)))?;
                 if !o.ok() {
-                    return Err(Failure::new(format!("Unable to list files in the archive: {}", o.err().trim())).set("rc", o.rc));
+                    return Err(Failure::new(format!("Unable to list files in the archive: {}", o.err().trim()))
+                        .set("rc", o.rc));
                 }
                 Ok(o.out().lines().map(|l| l.trim_end_matches('/').to_string()).collect())
             }
@@ -229,7 +250,9 @@ impl Archive {
         let cmd = c.shown();
         let o = c.run(ctx).map_err(|e| Failure::new(format!("cannot run tar: {}", e.text)))?;
         if !o.ok() {
-            return Err(Failure::new(format!("failed to unpack {} to {}", src.display(), dest.display())).set("rc", o.rc).set("err", o.err()));
+            return Err(Failure::new(format!("failed to unpack {} to {}", src.display(), dest.display()))
+                .set("rc", o.rc)
+                .set("err", o.err()));
         }
         Ok(json!({"cmd": cmd, "rc": o.rc, "out": o.out(), "err": o.err()}))
     }
@@ -238,7 +261,8 @@ impl Archive {
 type Zip = zip::ZipArchive<std::fs::File>;
 
 fn open(src: &Path) -> Result<Zip, Failure> {
-    zip::ZipArchive::new(std::fs::File::open(src)?).map_err(|e| Failure::new(format!("cannot read the archive {}: {e}", src.display())))
+    zip::ZipArchive::new(std::fs::File::open(src)?)
+        .map_err(|e| Failure::new(format!("cannot read the archive {}: {e}", src.display())))
 }
 
 fn wanted(name: &str, a: &Args) -> bool {
@@ -310,7 +334,13 @@ mod tests {
         std::fs::create_dir_all(d.path().join("in/sub")).expect("makes");
         std::fs::write(d.path().join("in/sub/f"), "text").expect("writes");
         let tgz = d.path().join("a.tgz");
-        let o = std::process::Command::new("tar").arg("-czf").arg(&tgz).arg("-C").arg(d.path().join("in")).arg("sub").status();
+        let o = std::process::Command::new("tar")
+            .arg("-czf")
+            .arg(&tgz)
+            .arg("-C")
+            .arg(d.path().join("in"))
+            .arg("sub")
+            .status();
         assert!(o.is_ok_and(|s| s.success()));
         let zip = d.path().join("a.zip");
         let mut z = zip::ZipWriter::new(std::fs::File::create(&zip).expect("creates"));
