@@ -86,6 +86,10 @@ pub fn from_mj(v: &Mj) -> Result<Value> {
         }
         ValueKind::Invalid => return Err(error(invalid(v))),
         _ => {
+            // a date is stored as the text that it is in JSON
+            if let Some(date) = v.downcast_object_ref::<super::filters::time::DateTime>() {
+                return Ok(Value::plain(date.isoformat("T")));
+            }
             return Err(Error::template(format!(
                 "Error rendering template: Type '{}' is unsupported for variable storage.",
                 type_name(v)

@@ -59,7 +59,7 @@ pub fn view(v: &Value) -> Py<'_> {
         ValueKind::String => Py::Str(v.as_str().unwrap_or("")),
         ValueKind::Bytes => Py::Bytes(v.as_bytes().unwrap_or(&[])),
         ValueKind::Seq => {
-            if v.is_tuple() {
+            if v.is_tuple() || v.downcast_object_ref::<super::sorting::Group>().is_some() {
                 Py::Tuple
             } else {
                 Py::List
@@ -183,7 +183,7 @@ fn write_repr(v: &Value, out: &mut String, depth: usize) -> Res<()> {
             out.push_str(&v.to_string())
         }
         Py::List | Py::Tuple => {
-            let is_tuple = v.is_tuple();
+            let is_tuple = matches!(view(v), Py::Tuple);
             out.push(if is_tuple { '(' } else { '[' });
             let all = items(v)?;
             for (i, x) in all.iter().enumerate() {
