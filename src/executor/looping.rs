@@ -262,6 +262,8 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         for e in std::mem::take(&mut a.effects) {
             // set_fact, include_vars, add_host of one item are seen by the next
             match super::results::apply_early(r, view, &e) {
+                // a changed_when has spoken already
+                Ok(Some(_)) if !task.changed_when.is_empty() => {}
                 Ok(Some(changed)) => {
                     let changed = changed || a.is("changed");
                     a.data.insert("changed".into(), changed.into());

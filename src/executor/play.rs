@@ -405,11 +405,16 @@ pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
         Some(n) => n.to_str(),
         None => String::new(),
     };
-    let own = if name.is_empty() { task.action.clone() } else { name };
     let role = task.role.as_ref().map(|r| r.name.clone());
-    let label = match &role {
-        Some(r) => format!("{r} : {own}"),
-        None => own.clone(),
+    // a nameless include_role shows the role that comes, not the one that it is in
+    let includes = (name.is_empty() && task.short == "include_role")
+        .then(|| task.args.get("name").or_else(|| task.args.get("role")).map(Value::to_str))
+        .flatten();
+    let own = if name.is_empty() { task.action.clone() } else { name };
+    let label = match (&role, includes) {
+        (_, Some(coming)) => format!("{own} : {coming}"),
+        (Some(r), None) => format!("{r} : {own}"),
+        (None, None) => own.clone(),
     };
     Arc::new(TaskInfo {
         id: task.id,
