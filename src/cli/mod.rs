@@ -7,6 +7,7 @@ mod config;
 mod inventory;
 mod playbook;
 mod setup;
+mod vault;
 
 pub use common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
 pub use config::Config;
@@ -30,6 +31,8 @@ enum Command {
     Adhoc(Box<adhoc::Args>),
     /// Show hosts, groups and variables (as ansible-inventory does).
     Inventory(inventory::Args),
+    /// Encrypt and decrypt files and values (as ansible-vault does).
+    Vault(Box<vault::Args>),
 }
 
 /// Runs the program; the exit code.
@@ -101,5 +104,6 @@ fn run(c: Command) -> Result<i32> {
         Command::Playbook(a) => playbook::run(*a),
         Command::Adhoc(a) => adhoc::run(*a),
         Command::Inventory(a) => inventory::run(a),
+        Command::Vault(a) => vault::run(*a),
     }
 }

@@ -86,12 +86,20 @@ impl Secrets {
 
     /// As [`Secrets::decrypt`], with the id of the envelope (None for format 1.1).
     pub fn decrypt_with(&self, envelope: &str) -> Result<(Arc<[u8]>, Option<String>)> {
+        if let Some(found) = self.opened.0.lock().unwrap_or_else(|e| e.into_inner()).get(envelope) {
+            return Ok((found.clone(), cipher::parse(envelope)?.vault_id));
+        }
+        let (plain, id, _) = self.open(envelope)?;
+        let plain: Arc<[u8]> = plain.into();
+        self.opened.0.lock().unwrap_or_else(|e| e.into_inner()).insert(envelope.into(), plain.clone());
+        Ok((plain, id))
+    }
+
+    /// The text inside an envelope, the id in its header, and the secret that opened it.
+    pub fn open(&self, envelope: &str) -> Result<(Vec<u8>, Option<String>, Secret)> {
         let vault_error = |words: &str| Error::new(Kind::Vault, words);
         let parsed = cipher::parse(envelope)?;
         let id = parsed.vault_id.clone();
-        if let Some(found) = self.opened.0.lock().unwrap_or_else(|e| e.into_inner()).get(envelope) {
-            return Ok((found.clone(), id));
-        }
         if self.list.is_empty() {
             return Err(vault_error("Attempting to decrypt but no vault secrets found.")
                 .help("Give the secret with --vault-password-file, --vault-id or --ask-vault-pass."));
@@ -101,12 +109,7 @@ impl Secrets {
         let rest = self.list.iter().filter(|s| !self.match_ids && !same(s));
         for (_, secret) in first.chain(rest) {
             match parsed.open(secret) {
-                Ok(plain) => {
-                    let plain: Arc<[u8]> = plain.into();
-                    let mut memo = self.opened.0.lock().unwrap_or_else(|e| e.into_inner());
-                    memo.insert(envelope.into(), plain.clone());
-                    return Ok((plain, id));
-                }
+                Ok(plain) => return Ok((plain, id.clone(), secret.clone())),
                 Err(DecryptError::WrongSecret) => {}
                 Err(DecryptError::Format(words)) => return Err(vault_error(&words)),
             }

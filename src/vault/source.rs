@@ -76,17 +76,14 @@ impl VaultSources {
 
     /// Asks once, or twice for a new secret. `with_label`: the prompt names the id.
     fn prompt(&self, label: &str, with_label: bool) -> Result<Secret> {
-        let words = |what: &str| match with_label {
-            true => format!("{what}vault password ({label}): "),
-            false => format!("{what}Vault password: "),
+        let words = match with_label {
+            true => ["Vault", "New vault", "Confirm new vault"].map(|w| format!("{w} password ({label}): ")),
+            false => ["Vault", "New Vault", "Confirm New Vault"].map(|w| format!("{w} password: ")),
         };
-        let ask = |text: String| {
-            let mut c = text.chars();
-            let text: String = c.next().into_iter().flat_map(char::to_uppercase).chain(c).collect();
-            ask_secret(&text).map_err(|e| Error::new(Kind::Vault, format!("{e} for ({label})")))
-        };
-        let first = ask(words(if self.new_secret { "New " } else { "" }))?;
-        if self.new_secret && ask(words("Confirm new "))? != first {
+        let [old, new, again] = words;
+        let ask = |text: &str| ask_secret(text).map_err(|e| Error::new(Kind::Vault, format!("{e} for ({label})")));
+        let first = ask(if self.new_secret { &new } else { &old })?;
+        if self.new_secret && ask(&again)? != first {
             return Err(Error::new(Kind::Vault, "Passwords do not match"));
         }
         if first.is_empty() {
