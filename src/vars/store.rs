@@ -263,3 +263,40 @@ impl Store {
         Ok(weak_first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_cannot_steer_the_connection() {
+        let h = HostStore::default();
+        let mut facts = Map::new();
+        for n in [
+            "ansible_host",
+            "ansible_become_password",
+            "ansible_ssh_common_args",
+            "ansible_python_interpreter",
+            "ansible_connection",
+        ] {
+            facts.insert(n.into(), "evil".into());
+        }
+        facts.insert("ansible_distribution".into(), "Debian".into());
+        facts.insert("ansible_ssh_host_key_rsa_public".into(), "AAAA".into());
+        let dropped = h.add_facts(&facts);
+        assert_eq!(dropped.len(), 5);
+        let inner = read(&h.facts);
+        assert_eq!(inner.get("distribution").and_then(Value::as_str), Some("Debian"));
+        assert!(inner.contains_key("ssh_host_key_rsa_public") && !inner.contains_key("host"));
+        assert!(!read(&h.injected).contains_key("ansible_host"));
+    }
+
+    #[test]
+    fn facts_are_never_templates() {
+        let h = HostStore::default();
+        let mut facts = Map::new();
+        facts.insert("ansible_x".into(), Value::trusted("{{ 1 }}", None));
+        h.add_facts(&facts);
+        assert!(read(&h.facts).get("x").is_some_and(|v| !v.needs_render()));
+    }
+}
