@@ -325,7 +325,7 @@ pub(super) fn register(env: &mut Environment<'static>) {
         };
         out.write_str(shown).map_err(Error::from)
     });
-    env.set_unknown_method_callback(|state, v, name, args| methods::call(state, v, name, args));
+    env.set_unknown_method_callback(methods::call);
     env.add_filter("__d_id", |v: Mj| v);
     env.add_filter("__d_n", node);
     env.add_filter("__d_ck", check);

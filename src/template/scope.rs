@@ -50,7 +50,10 @@ pub trait VaultOpener: Send + Sync + fmt::Debug {
 
 /// A place for warnings; the default prints nothing.
 #[derive(Clone, Default)]
-pub struct Warn(pub Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Warn(pub Option<Sink>);
+
+/// Takes a warning.
+pub type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Warn {
     pub fn say(&self, message: &str) {

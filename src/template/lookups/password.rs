@@ -176,7 +176,9 @@ fn store(path: &Utf8Path, line: &str) -> Result<()> {
 
 /// Keeps hosts that ask for the same new password at once from making two of it, and two runs too:
 /// a lock on the folder.
-struct Lock(std::fs::File);
+struct Lock {
+    _held: nix::fcntl::Flock<std::fs::File>,
+}
 
 impl Lock {
     fn take(path: &Utf8Path) -> Result<Lock> {
@@ -184,13 +186,8 @@ impl Lock {
         let dir = path.parent().filter(|d| !d.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let file = std::fs::File::open(dir).map_err(failed)?;
-        file.lock().map_err(failed)?;
-        Ok(Lock(file))
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
+        let held = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive)
+            .map_err(|(_, errno)| failed(errno.into()))?;
+        Ok(Lock { _held: held })
     }
 }
