@@ -235,7 +235,7 @@ fn count(r: &Arc<Runner>, host: &Host, result: &TaskResult, rescuable: bool) -> 
             }
         }
         Status::Unreachable if result.ignored => {
-            c.skipped += 1;
+            c.ok += 1;
             c.ignored += 1;
         }
         Status::Unreachable => {

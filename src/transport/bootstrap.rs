@@ -65,11 +65,14 @@ impl Start<'_> {
     pub fn command(&self) -> String {
         let agent = self.shell(&format!("serve {}", quote(self.token)));
         let Some(b) = self.escalate else { return format!("exec {agent}") };
-        let wrapped = escalation::wrap(b, &self.prompt(), &agent);
+        let wrapped = escalation::wrap(b, &self.prompt(), &format!("exec {agent}"));
         if !self.terminal {
             return format!("exec {wrapped}");
         }
-        format!("exec {}", self.shell(&format!("tty {} -- /bin/sh -c {}", quote(self.token), quote(&wrapped))))
+        format!(
+            "exec {}",
+            self.shell(&format!("tty {} -- /bin/sh -c {}", quote(self.token), quote(&format!("exec {wrapped}"))))
+        )
     }
 
     fn shell(&self, agent_args: &str) -> String {

@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 struct Lab {
     dir: String,
     cp: tempfile::TempDir,
+    _alone: std::sync::MutexGuard<'static, ()>,
 }
+
+/// These tests freeze and cut hosts, so they take turns.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 impl Lab {
     fn open() -> Option<Lab> {
@@ -16,7 +20,8 @@ impl Lab {
         if dir.is_none() {
             eprintln!("SKIPPED: no lab is up (LAB_DIR)");
         }
-        Some(Lab { dir: dir?, cp: tempfile::Builder::new().prefix("dlab").tempdir_in("/tmp").unwrap() })
+        let cp = tempfile::Builder::new().prefix("dlab").tempdir_in("/tmp").unwrap();
+        Some(Lab { dir: dir?, cp, _alone: ALONE.lock().unwrap_or_else(|e| e.into_inner()) })
     }
 
     fn params(&self, host: &str, user: &str) -> ConnParams {

@@ -246,3 +246,33 @@ fn masters_end_with_the_run_if_told_so() {
     drop(pool);
     eventually("the master is gone", || kill(Pid::from_raw(master), None).is_err());
 }
+
+#[test]
+fn two_runs_at_once() {
+    let Some(host) = Sshd::start() else { return };
+    let first = pool_with_new_agent(host.dir.path());
+    let agent = Some(host.path("new-agent").into());
+    let second = pool_with(PoolOptions { agent, ..PoolOptions::default() });
+    std::thread::scope(|s| {
+        let a = s.spawn(|| output(&first, &host.params(), None, "echo a"));
+        let b = s.spawn(|| output(&second, &host.params(), None, "echo b"));
+        assert_eq!((a.join().unwrap(), b.join().unwrap()), ("a".into(), "b".into()));
+    });
+    assert_eq!(host.uploaded().len(), 1, "{:?}", host.uploaded());
+}
+
+#[test]
+fn interrupted_upload_leaves_nothing() {
+    let Some(host) = Sshd::start() else { return };
+    let pool = pool_with_new_agent(host.dir.path());
+    let agent = std::fs::OpenOptions::new().write(true).open(host.path("new-agent")).unwrap();
+    agent.set_len(400 << 20).unwrap();
+    std::thread::scope(|s| {
+        let calling = s.spawn(|| call(&pool, &host.params(), None, shell("true")));
+        let part = || host.uploaded().iter().any(|p| std::fs::metadata(p).is_ok_and(|m| m.len() > 1 << 20));
+        eventually("the upload is under way", part);
+        kill(Pid::from_raw(host.master_pid().unwrap()), Signal::SIGKILL).unwrap();
+        unreachable(calling.join().unwrap());
+    });
+    eventually("nothing is left", || host.uploaded().is_empty());
+}
