@@ -3,6 +3,7 @@
 
 mod apt;
 mod async_status;
+mod blockinfile;
 mod command;
 mod copy;
 mod dnf;
@@ -15,8 +16,10 @@ mod getent;
 mod group;
 mod haproxy_backend;
 mod ini_file;
+mod lineinfile;
 mod package;
 mod ping;
+mod replace;
 mod script;
 mod service;
 mod service_facts;
@@ -220,6 +223,9 @@ pub fn registry() -> &'static [Module] {
             dnf::module(),
             dnf::module_yum(),
             apt::module(),
+            blockinfile::module(),
+            lineinfile::module(),
+            replace::module(),
             copy::module(),
             file::module(),
             slurp::module(),

@@ -1,0 +1,100 @@
+//! Python's regular expressions on the content of files, text or not.
+
+use crate::modules::Failure;
+use crate::template::filters::regexlib::{self, Flags};
+use fancy_regex::{Captures, Regex};
+use std::sync::Arc;
+
+/// How the bytes of a file stand as text: UTF-8 if they can, else one letter for each byte, so that
+/// every byte that is not meant to change comes back as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codec {
+    bytewise: bool,
+}
+
+impl Codec {
+    pub fn of(data: &[u8]) -> Codec {
+        Codec { bytewise: std::str::from_utf8(data).is_err() }
+    }
+    pub fn decode(&self, data: &[u8]) -> String {
+        match self.bytewise {
+            true => data.iter().map(|b| char::from(*b)).collect(),
+            false => String::from_utf8_lossy(data).into_owned(),
+        }
+    }
+    /// An argument of the task as it would stand in the decoded file.
+    pub fn arg(&self, text: &str) -> String {
+        if self.bytewise { self.decode(text.as_bytes()) } else { text.to_owned() }
+    }
+    pub fn encode(&self, text: &str) -> Vec<u8> {
+        match self.bytewise {
+            true => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
+            false => text.as_bytes().to_vec(),
+        }
+    }
+}
+
+/// A Python pattern.
+pub struct Pattern {
+    text: String,
+    flags: Flags,
+}
+
+impl Pattern {
+    /// Reads a pattern; the error names it and what is wrong, in Python's words.
+    pub fn new(text: &str, multiline: bool) -> Result<Pattern, Failure> {
+        let p = Pattern { text: text.to_owned(), flags: Flags::new(false, multiline) };
+        p.compiled("")?;
+        Ok(p)
+    }
+    fn compiled(&self, hay: &str) -> Result<Arc<Regex>, Failure> {
+        regexlib::compile(&self.text, self.flags, hay).map_err(|e| {
+            let why = e.detail().map(str::to_owned).unwrap_or_else(|| e.to_string());
+            Failure::new(format!("invalid regular expression '{}': {why}", self.text))
+        })
+    }
+    pub fn search<'t>(&self, hay: &'t str) -> Result<Option<Captures<'t>>, Failure> {
+        self.compiled(hay)?
+            .captures(hay)
+            .map_err(|e| Failure::new(format!("regular expression '{}' failed: {e}", self.text)))
+    }
+    /// The text with every match replaced (`\1`, `\g<name>` and the usual escapes), and how many there were.
+    pub fn replace(&self, hay: &str, with: &str) -> Result<(String, usize), Failure> {
+        let re = self.compiled(hay)?;
+        let fail = |e: minijinja::Error| Failure::new(e.detail().unwrap_or("the replacement is invalid").to_owned());
+        let parts = regexlib::template(with, re.captures_len().saturating_sub(1)).map_err(fail)?;
+        let found = regexlib::find_all(&re, hay).map_err(fail)?;
+        let (mut out, mut at) = (String::with_capacity(hay.len()), 0);
+        for c in &found {
+            let Some(m) = c.get(0) else { continue };
+            out.push_str(hay.get(at..m.start()).unwrap_or_default());
+            regexlib::expand(&parts, c, &mut out).map_err(fail)?;
+            at = m.end();
+        }
+        out.push_str(hay.get(at..).unwrap_or_default());
+        Ok((out, found.len()))
+    }
+    /// A replacement text filled with the groups of one match.
+    pub fn expand(&self, found: &Captures, with: &str) -> Result<String, Failure> {
+        let fail = |e: minijinja::Error| Failure::new(e.detail().unwrap_or("the replacement is invalid").to_owned());
+        let parts = regexlib::template(with, found.len().saturating_sub(1)).map_err(fail)?;
+        let mut out = String::new();
+        regexlib::expand(&parts, found, &mut out).map_err(fail)?;
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back() {
+        let data = b"caf\xe9 = 1\n";
+        let c = Codec::of(data);
+        assert_eq!(c.encode(&c.decode(data)), data);
+        let (t, n) = Pattern::new("= (\\d)", false).and_then(|p| p.replace(&c.decode(data), "=\\g<1>")).expect("valid");
+        assert_eq!((c.encode(&t).as_slice(), n), (&b"caf\xe9 =1\n"[..], 1));
+        assert!(Pattern::new("(", false).is_err());
+    }
+}
