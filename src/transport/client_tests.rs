@@ -63,7 +63,7 @@ async fn failing<F: AsyncFnOnce(&mut Other, u64)>(act: F) -> CallError {
     };
     let end = Instant::now();
     let (r, ()) = tokio::join!(call, side);
-    assert!(end.elapsed() < Duration::from_secs(6), "took {:?}", end.elapsed());
+    assert!(end.elapsed() < Duration::from_secs(30), "took {:?}", end.elapsed());
     r.unwrap_err()
 }
 

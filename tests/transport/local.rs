@@ -40,7 +40,7 @@ fn timeout_stops_the_module_and_its_processes() {
     let start = Instant::now();
     let r = call(&pool, &here(), None, Request { timeout: 1, ..shell("sleep 4711.5 & setsid sleep 4711.6") });
     assert_eq!(r.unwrap_err(), CallError::Timeout(1));
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(20));
     eventually("the sleeps are gone", || !running("sleep 4711.5") && !running("sleep 4711.6"));
     assert_eq!(output(&pool, &here(), None, "echo next"), "next");
 }
@@ -51,10 +51,10 @@ fn modules_run_side_by_side() {
     let start = Instant::now();
     std::thread::scope(|s| {
         for _ in 0..5 {
-            s.spawn(|| output(&pool, &here(), None, "sleep 0.5"));
+            s.spawn(|| output(&pool, &here(), None, "sleep 2"));
         }
     });
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn async_job_is_written_as_ansible_does() {
     };
     let pool = pool();
     let start = Instant::now();
-    let r = call(&pool, &here(), None, job("sleep 1; echo done", 60)).unwrap();
-    assert!(start.elapsed() < Duration::from_millis(900));
+    let r = call(&pool, &here(), None, job("sleep 5; echo done", 60)).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(4));
     assert_eq!(r.result["ansible_job_id"], "j4711.1");
     assert_eq!((&r.result["started"], &r.result["finished"]), (&json!(true), &json!(false)));
     assert_eq!(read(&r), json!({"started": 1, "finished": 0, "ansible_job_id": r.result["ansible_job_id"]}));

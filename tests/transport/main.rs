@@ -52,9 +52,9 @@ pub fn output(pool: &Pool, p: &ConnParams, b: Option<&Become>, line: &str) -> St
     r.result["stdout"].as_str().unwrap().to_string()
 }
 
-/// Waits up to ten seconds for something to become true.
+/// Waits up to half a minute for something to become true.
 pub fn eventually(what: &str, mut test: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !test() {
         assert!(std::time::Instant::now() < end, "not in time: {what}");
         std::thread::sleep(std::time::Duration::from_millis(20));

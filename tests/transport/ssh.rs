@@ -204,7 +204,7 @@ fn frozen_agent_is_unreachable_in_time() {
     let start = Instant::now();
     let m = unreachable(call(&pool, &host.params(), None, shell("true")));
     assert!(m.contains("no sign of life for 2 seconds"), "{m}");
-    assert!(start.elapsed() < Duration::from_secs(8));
+    assert!(start.elapsed() < Duration::from_secs(30));
     kill(Pid::from_raw(agent), Signal::SIGKILL).unwrap();
     assert_eq!(output(&pool, &host.params(), None, "echo next"), "next");
 }
