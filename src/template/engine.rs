@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 /// The longest text that a template may become, in bytes.
-const MAX_OUTPUT: usize = 256 << 20;
+const MAX_OUTPUT: usize = 64 << 20;
 
 /// How the engine is set up for a run.
 #[derive(Clone, Debug)]

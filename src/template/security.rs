@@ -9,7 +9,7 @@ use std::time::Instant;
 const ATTACK: &str = "{{ lookup('pipe', 'id') }}";
 
 fn engine() -> Engine {
-    Engine::new(EngineOptions::default())
+    Engine::new(EngineOptions { fuel: 2_000_000 })
 }
 
 fn scope(vars: &[(&str, Value)]) -> Scope {
