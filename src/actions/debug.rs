@@ -49,7 +49,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
                 let shown = match ctx.engine.eval(&text, ctx.scope) {
                     Ok(v) if trusted => v,
                     Ok(_) => other.clone(),
-                    Err(e) if e.kind() == Kind::Undefined => "VARIABLE IS NOT DEFINED!".into(),
+                    Err(e) if e.kind() == Kind::Undefined => format!("<< error 1 - {} >>", e.message()).into(),
                     Err(e) => return Err(e.into()),
                 };
                 (text, shown)

@@ -50,12 +50,36 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let done = Done::new(false).set("validate_args_context", context);
     Ok(match validate(&spec, &json, "") {
         Ok(_) => done.set("msg", "The arg spec validation passed"),
-        Err(m) => done
-            .set("failed", true)
-            .set("msg", format!("Validation of arguments failed:\n{m}"))
-            .set("argument_spec_data", Value::Map(wanted))
-            .set("argument_errors", Value::list(vec![m.as_str().into()])),
+        Err(first) => {
+            let errors = every_error(&spec, &json, first);
+            done.set("failed", true)
+                .set("msg", format!("Validation of arguments failed:\n{}", errors.join("\n")))
+                .set("argument_spec_data", Value::Map(wanted))
+                .set("argument_errors", Value::list(errors.iter().map(|e| e.as_str().into()).collect()))
+        }
     })
+}
+
+/// All that is wrong: what is missing, then types, then the rest; `first` if no argument alone has an error.
+fn every_error(spec: &Spec, given: &serde_json::Map<String, serde_json::Value>, first: String) -> Vec<String> {
+    const MISSING: &str = "missing required arguments: ";
+    let (mut missing, mut types, mut others) = (vec![], vec![], vec![]);
+    for a in &spec.args {
+        let names: Vec<&String> = std::iter::once(&a.name).chain(&a.aliases).collect();
+        let own = given.iter().filter(|(k, _)| names.contains(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let Err(m) = validate(&Spec::new(vec![a.clone()]), &own, "") else { continue };
+        match m.strip_prefix(MISSING) {
+            Some(name) if !name.contains(' ') => missing.push(name.to_string()),
+            _ if m.contains("unable to convert") => types.push(m),
+            _ => others.push(m),
+        }
+    }
+    let mut out = vec![];
+    if !missing.is_empty() {
+        out.push(format!("{MISSING}{}", missing.join(", ")));
+    }
+    out.extend(types.into_iter().chain(others));
+    if out.is_empty() { vec![first] } else { out }
 }
 
 /// A variable's rendered value; `None` if there is none.

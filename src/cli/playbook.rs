@@ -72,6 +72,12 @@ pub fn run(a: Args) -> Result<i32> {
     ready.options.start_at_task = a.start_at_task.clone();
     ready.options.force_handlers |= a.force_handlers;
     ready.options.flush_cache = a.inventory.flush_cache;
+    if ready.options.verbosity > 0 {
+        match &ready.config.file {
+            Some(f) => println!("Using {f} as config file"),
+            None => println!("No config file found; using defaults"),
+        }
+    }
     let mut books = vec![];
     for p in &a.playbooks {
         books.push(load_playbook(&ready.loader, p, &ready.extra)?);
@@ -92,12 +98,6 @@ pub fn run(a: Args) -> Result<i32> {
             ready.screen.columns,
             ready.screen.color,
         );
-    }
-    if ready.options.verbosity > 0 {
-        match &ready.config.file {
-            Some(f) => println!("Using {f} as config file"),
-            None => println!("No config file found; using defaults"),
-        }
     }
     let runner: Arc<Runner> = ready.runner()?;
     let code = runner.run(&books);

@@ -185,6 +185,10 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
     let mut skip = c.list("skip_tags");
     skip.extend(w.skip_tags.iter().cloned());
     let mut tags = if w.tags.is_empty() { c.list("run_tags") } else { w.tags.clone() };
+    for list in [&mut tags, &mut skip] {
+        *list =
+            list.iter().flat_map(|t| t.split(',')).map(|t| t.trim().to_string()).filter(|t| !t.is_empty()).collect();
+    }
     if tags.is_empty() {
         tags.push("all".into());
     }

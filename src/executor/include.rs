@@ -35,6 +35,8 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
             fail(p, t, what, h, e, f)?;
         }
     }
+    // everything is told before the first of its tasks runs
+    let mut loaded = vec![];
     for g in groups {
         let live: Vec<Host> = g.hosts.iter().filter(|h| h.is_active()).cloned().collect();
         if live.is_empty() {
@@ -50,15 +52,18 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
                 for h in &live {
                     r.state.count(&h.name, |c| c.ok += 1);
                 }
-                let items = if t.is_handler || f.handlers { items.clone() } else { items };
-                walk::items(p, &items, &live, f)?;
+                loaded.push((live, items));
             }
             Err(e) => {
                 for h in &live {
-                    fail(p, t, what, h, e.clone(), f)?;
+                    missing(p, t, what, h, &g, e.clone(), f)?;
                 }
             }
         }
+    }
+    for (live, items) in loaded {
+        let live: Vec<Host> = live.into_iter().filter(|h| h.is_active()).collect();
+        walk::items(p, &items, &live, f)?;
     }
     p.refresh_alive();
     Ok(())
@@ -68,6 +73,21 @@ fn fail(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, e: Error, f:
     let mut a = Attempt::failed(e);
     a.complete();
     settle(p, t, what, h, a, None, f)
+}
+
+/// What was to be included cannot be loaded: the host fails, whatever `ignore_errors` says.
+fn missing(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, g: &Group, e: Error, f: Frame) -> Result<()> {
+    if t.short == "include_role" {
+        return fail(p, t, what, h, e, f);
+    }
+    let mut m = Map::new();
+    m.insert("changed".into(), false.into());
+    m.insert("failed".into(), true.into());
+    let name = g.args.get("_raw_params").or_else(|| g.args.get("file")).cloned().unwrap_or_default();
+    m.insert("include".into(), name);
+    m.insert("reason".into(), e.message().into());
+    p.runner.emit(Event::Error(e));
+    settle(p, t, what, h, Attempt::of(m), None, f)
 }
 
 fn settle(
@@ -243,8 +263,15 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
     let sub = if t.inherit.handlers { "handlers" } else { "tasks" };
     let path: Utf8PathBuf = r.loader.find_include(&name, &place, sub).ok_or_else(|| {
         let base = t.file.parent().map(|d| d.join(&name)).unwrap_or_else(|| name.as_str().into());
-        Error::general(format!("Could not find or access '{base}' on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option"))
-            .at(t.args.get("_raw_params").or_else(|| t.args.get("file")).and_then(super::runner::origin).or(Some(t.span)))
+        Error::general(format!(
+            "Could not find or access '{base}' on the Ansible Controller: Unable to retrieve file contents."
+        ))
+        .at(t
+            .args
+            .get("_raw_params")
+            .or_else(|| t.args.get("file"))
+            .and_then(super::runner::origin)
+            .or(Some(t.span)))
     })?;
     let path = crate::playbook::clean(&path);
     let items = r.loader.load_task_file(&path, &place)?;

@@ -36,7 +36,7 @@ fn answer(r: &Arc<Runner>, p: &Prompt, prompt: &str, default: Option<&Value>) ->
     };
     if !std::io::stdin().is_terminal() {
         r.warn("Not prompting as we are not in interactive mode");
-        return Ok(default.map(Value::to_str).unwrap_or_default());
+        return Ok(default.map_or_else(|| "None".into(), Value::to_str));
     }
     loop {
         let a = read_line(&shown, p.private)?;

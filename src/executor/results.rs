@@ -51,7 +51,8 @@ pub fn settle(
     let r = &p.runner;
     let view = p.view(&host.name, Some(task));
     let mut result = o.result;
-    result.ignored = ignores(r, task, &view, result.status);
+    let not_included = task.short.starts_with("include") && result.data.contains_key("reason");
+    result.ignored = !not_included && ignores(r, task, &view, result.status);
     let delegate_facts = r.flag(&task.kw.delegate_facts, &r.scope(&view), false, "delegate_facts").unwrap_or(false);
     let run_once_hosts = p.run_once_hosts(task, host, &view);
     let targets: Vec<Arc<str>> = match &run_once_hosts {

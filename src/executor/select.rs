@@ -83,10 +83,13 @@ fn walk(items: &[Item], filter: &TagFilter, l: &mut Listing) {
 fn add(t: &Task, filter: &TagFilter, l: &mut Listing) {
     let tags: BTreeSet<String> = t.tags.iter().map(Value::to_str).collect();
     let tags: Vec<String> = tags.into_iter().collect();
-    if t.short == "meta" || !filter.selects(&tags) {
+    if t.short == "meta" {
         return;
     }
     l.tags.extend(tags.iter().cloned());
+    if !filter.selects(&tags) {
+        return;
+    }
     l.tasks.push((t.raw_label(), tags));
 }
 

@@ -341,6 +341,9 @@ impl Call<'_> {
         }
         if !t.failed_when.is_empty() {
             let failed = all(r, &t.failed_when, &self.scope_with(&a.data))?;
+            if a.is("failed") && !failed {
+                a.data.insert("failed_when_suppressed_exception".into(), "(traceback unavailable)".into());
+            }
             a.data.insert("failed_when_result".into(), failed.into());
             a.data.insert("failed".into(), failed.into());
             if !failed {

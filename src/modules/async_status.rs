@@ -43,7 +43,13 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         if !ctx.check {
             std::fs::remove_file(&file)?;
         }
-        return Ok(Outcome::ok().set("ansible_job_id", jid).set("erased", shown.as_str()));
+        return Ok(Outcome::ok()
+            .set("ansible_job_id", jid)
+            .set("erased", shown.as_str())
+            .set("started", false)
+            .set("finished", false)
+            .set("stdout", "")
+            .set("stderr", ""));
     }
     let bytes = std::fs::read(&file)?;
     let Ok(mut data) = serde_json::from_slice::<Map<String, Json>>(&bytes) else {

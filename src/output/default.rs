@@ -97,7 +97,7 @@ impl DefaultText {
             return format!("\n{}", indent(&crate::yaml::emit(&Value::map(m), &Default::default()), 4));
         }
         let v = Value::map(m);
-        if r.verbose_always || self.screen.pretty_results { py_json_indent(&v, 4) } else { py_json(&v) }
+        if (r.verbose_always && !r.no_log) || self.screen.pretty_results { py_json_indent(&v, 4) } else { py_json(&v) }
     }
 
     fn result(&self, t: &TaskInfo, r: &TaskResult) {
@@ -157,7 +157,8 @@ impl DefaultText {
 
     /// The failure with its place, once for all hosts and items that fail the same way.
     fn error(&self, t: &TaskInfo, r: &TaskResult) {
-        if r.no_log {
+        let not_included = t.action.contains("include") && r.data.contains_key("reason");
+        if r.no_log || not_included {
             return;
         }
         let text = match &r.error {
@@ -298,6 +299,7 @@ fn indent(text: &str, n: usize) -> String {
 
 /// The keys of a result that the text shows.
 pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
+    let debug = matches!(action.rsplit('.').next(), Some("debug"));
     if r.no_log {
         let mut m = Map::new();
         m.insert(
@@ -305,13 +307,12 @@ pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
             "the output has been hidden due to the fact that 'no_log: true' was specified for this result".into(),
         );
         for k in ["changed", "attempts", "retries"] {
-            if let Some(v) = r.get(k) {
+            if let Some(v) = r.get(k).filter(|_| !(debug && k == "changed")) {
                 m.insert(k.into(), v.clone());
             }
         }
         return m;
     }
-    let debug = matches!(action.rsplit('.').next(), Some("debug"));
     // debug shows its message and nothing else
     let message = r.data.contains_key("msg");
     r.data
@@ -324,6 +325,7 @@ pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
                 || (k == "diff" && verbosity < 3)
                 || (k == "exception" && verbosity < 3)
                 || (matches!(k, "warnings" | "deprecations"))
+                || (k == "results" && r.status == Status::Skipped)
                 || (debug
                     && if message { k != "msg" } else { matches!(k, "changed" | "skip_reason" | "ansible_loop_var") }))
         })

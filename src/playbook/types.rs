@@ -164,11 +164,18 @@ impl Task {
     pub fn raw_label(&self) -> String {
         let own = match &self.name {
             Some(n) => n.to_str(),
-            None => self.action.clone(),
+            None => self.unnamed(),
         };
         match &self.role {
             Some(r) => format!("{} : {own}", r.name),
             None => own,
+        }
+    }
+    /// What stands for the name of a task without one: the action, with the role it includes.
+    pub fn unnamed(&self) -> String {
+        match self.args.get("name").or_else(|| self.args.get("role")) {
+            Some(role) if self.short == "include_role" => format!("{} : {}", self.action, role.to_str()),
+            _ => self.action.clone(),
         }
     }
     /// A plain argument's text.

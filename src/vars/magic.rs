@@ -159,7 +159,10 @@ fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
         "ansible_play_hosts" => names(&read(&p.alive_play)),
         "ansible_play_hosts_all" => names(&p.all_hosts),
         "ansible_play_name" => {
-            p.play.name.as_ref().map(|n| Value::plain(n.to_str())).unwrap_or_else(|| p.play.hosts.untrusted())
+            p.play.name.as_ref().map(|n| Value::plain(n.to_str())).unwrap_or_else(|| match &p.play.hosts {
+                Value::List(l) => l.iter().map(Value::to_str).collect::<Vec<_>>().join(",").into(),
+                one => one.untrusted(),
+            })
         }
         "playbook_dir" => p.play.playbook_dir.as_str().into(),
         "ansible_play_role_names" => roles(false, true),
