@@ -51,6 +51,9 @@ pub struct Wanted {
     pub playbook_dir: Option<Utf8PathBuf>,
 }
 
+/// A directory, `group_vars` or `host_vars`, and a name.
+type FileKey = (Utf8PathBuf, &'static str, Arc<str>);
+
 /// An inventory with the files beside it, ready to be shown.
 pub struct View<'a> {
     inv: &'a Inventory,
@@ -58,7 +61,7 @@ pub struct View<'a> {
     want: &'a Wanted,
     inventory_dirs: Vec<Utf8PathBuf>,
     /// Files are read once; lists and mappings in them stay one object, which YAML shows as aliases.
-    files: RefCell<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Map>>,
+    files: RefCell<HashMap<FileKey, Map>>,
     warnings: RefCell<Vec<Error>>,
 }
 

@@ -30,7 +30,7 @@ enum Command {
     /// Run one module on hosts (as ansible does).
     Adhoc(Box<adhoc::Args>),
     /// Show hosts, groups and variables (as ansible-inventory does).
-    Inventory(inventory::Args),
+    Inventory(Box<inventory::Args>),
     /// Encrypt and decrypt files and values (as ansible-vault does).
     Vault(Box<vault::Args>),
 }
@@ -103,7 +103,7 @@ fn run(c: Command) -> Result<i32> {
     match c {
         Command::Playbook(a) => playbook::run(*a),
         Command::Adhoc(a) => adhoc::run(*a),
-        Command::Inventory(a) => inventory::run(a),
+        Command::Inventory(a) => inventory::run(*a),
         Command::Vault(a) => vault::run(*a),
     }
 }

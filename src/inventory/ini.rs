@@ -156,25 +156,23 @@ impl Reader<'_> {
         maybe.then(|| literal::evaluate(text, &string)).flatten().map(lists).unwrap_or_else(|| string(text.to_string()))
     }
 
+    /// A group that was named but never defined is an error.
     fn finish(self) -> Result<()> {
-        for (name, p) in self.pending {
-            match p.section {
-                Section::Vars => {
-                    return Err(Error::parse(format!("Section [{name}:vars] not valid for undefined group '{name}'."))
-                        .at(p.span)
-                        .help(format!("Add a section [{name}].")));
-                }
-                _ => {
-                    let parent = p.parents.last().cloned().unwrap_or_default();
-                    return Err(Error::parse(format!(
-                        "Section [{parent}:children] includes undefined group '{name}'."
-                    ))
-                    .at(p.span)
-                    .help(format!("Add a section [{name}], empty if it has no hosts.")));
-                }
-            }
-        }
-        Ok(())
+        let Some((name, p)) = self.pending.into_iter().next() else { return Ok(()) };
+        let (words, help) = match p.section {
+            Section::Vars => (
+                format!("Section [{name}:vars] not valid for undefined group '{name}'."),
+                format!("Add a section [{name}]."),
+            ),
+            _ => (
+                format!(
+                    "Section [{}:children] includes undefined group '{name}'.",
+                    p.parents.last().map_or("", String::as_str)
+                ),
+                format!("Add a section [{name}], empty if it has no hosts."),
+            ),
+        };
+        Err(Error::parse(words).at(p.span).help(help))
     }
 }
 

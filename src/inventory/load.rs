@@ -112,7 +112,7 @@ impl Loader<'_> {
     }
 
     /// Tries the formats in Ansible's order.
-    fn formats<'n>(&mut self, path: &Utf8Path, source: &str, failures: &mut Vec<(&'n str, Error)>) -> bool {
+    fn formats(&mut self, path: &Utf8Path, source: &str, failures: &mut Vec<(&str, Error)>) -> bool {
         if !path.exists() {
             if source.contains(',') {
                 self.host_list(source);

@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
-use unsafe_libyaml as y;
+use unsafe_libyaml as unsafe_y;
 
 /// A place as libyaml counts it: bytes from the start of the text; line and column (in characters) from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    fn from_raw(m: y::yaml_mark_t) -> Mark {
+    fn from_raw(m: unsafe_y::yaml_mark_t) -> Mark {
         Mark { index: m.index as usize, line: m.line as usize, column: m.column as usize }
     }
 }
@@ -73,22 +73,22 @@ pub struct Problem {
 /// A parser over borrowed text.
 pub struct Parser<'a> {
     // Boxed, because libyaml keeps a pointer to the parser inside the parser.
-    raw: Box<MaybeUninit<y::yaml_parser_t>>,
+    raw: Box<MaybeUninit<unsafe_y::yaml_parser_t>>,
     done: bool,
     input: PhantomData<&'a str>,
 }
 
 impl<'a> Parser<'a> {
     pub fn new(text: &'a str) -> Parser<'a> {
-        let mut raw = Box::new(MaybeUninit::<y::yaml_parser_t>::uninit());
+        let mut raw = Box::new(MaybeUninit::<unsafe_y::yaml_parser_t>::uninit());
         let p = raw.as_mut_ptr();
         // SAFETY: `p` points to memory of the right size that lives in a box; initialize fills it
         // before anything reads it (it cannot fail: allocation failure aborts). The input outlives
         // the parser by the lifetime 'a.
         unsafe {
-            let _ = y::yaml_parser_initialize(p);
-            y::yaml_parser_set_encoding(p, y::YAML_UTF8_ENCODING);
-            y::yaml_parser_set_input_string(p, text.as_ptr(), text.len() as u64);
+            let _ = unsafe_y::yaml_parser_initialize(p);
+            unsafe_y::yaml_parser_set_encoding(p, unsafe_y::YAML_UTF8_ENCODING);
+            unsafe_y::yaml_parser_set_input_string(p, text.as_ptr(), text.len() as u64);
         }
         Parser { raw, done: false, input: PhantomData }
     }
@@ -99,11 +99,11 @@ impl<'a> Parser<'a> {
             return Ok(Spanned { event: Event::StreamEnd, start: Mark::default(), end: Mark::default() });
         }
         let p = self.raw.as_mut_ptr();
-        let mut raw = MaybeUninit::<y::yaml_event_t>::uninit();
+        let mut raw = MaybeUninit::<unsafe_y::yaml_event_t>::uninit();
         // SAFETY: the parser was initialized in `new`; parse fills the event when it answers ok, and
         // the event is deleted exactly once, after its strings were copied.
         unsafe {
-            if y::yaml_parser_parse(p, raw.as_mut_ptr()).fail {
+            if unsafe_y::yaml_parser_parse(p, raw.as_mut_ptr()).fail {
                 self.done = true;
                 return Err(problem(&*p));
             }
@@ -113,7 +113,7 @@ impl<'a> Parser<'a> {
                 start: Mark::from_raw(raw.start_mark),
                 end: Mark::from_raw(raw.end_mark),
             };
-            y::yaml_event_delete(raw);
+            unsafe_y::yaml_event_delete(raw);
             self.done = matches!(spanned.event, Event::StreamEnd);
             Ok(spanned)
         }
@@ -123,7 +123,7 @@ impl<'a> Parser<'a> {
 impl Drop for Parser<'_> {
     fn drop(&mut self) {
         // SAFETY: initialized in `new`, deleted only here.
-        unsafe { y::yaml_parser_delete(self.raw.as_mut_ptr()) }
+        unsafe { unsafe_y::yaml_parser_delete(self.raw.as_mut_ptr()) }
     }
 }
 
@@ -138,10 +138,10 @@ unsafe fn text(p: *const u8) -> Option<String> {
 }
 
 /// SAFETY: `p` must be a parser whose last call failed (its texts are static strings of libyaml).
-unsafe fn problem(p: &y::yaml_parser_t) -> Problem {
+unsafe fn problem(p: &unsafe_y::yaml_parser_t) -> Problem {
     // SAFETY: problem and context are null or static strings.
     let (context, words) = unsafe { (text(p.context.cast()), text(p.problem.cast())) };
-    let reader = p.error == y::YAML_READER_ERROR;
+    let reader = p.error == unsafe_y::YAML_READER_ERROR;
     Problem {
         context,
         problem: words.unwrap_or_else(|| "cannot be read".into()),
@@ -155,42 +155,42 @@ unsafe fn problem(p: &y::yaml_parser_t) -> Problem {
 }
 
 /// SAFETY: `e` must be an event that `yaml_parser_parse` filled and that was not deleted yet.
-unsafe fn copy_event(e: &y::yaml_event_t) -> Event {
+unsafe fn copy_event(e: &unsafe_y::yaml_event_t) -> Event {
     // SAFETY: the union member read is the one that the type names; its strings are NUL-terminated,
     // the scalar's value is `length` bytes.
     unsafe {
         match e.type_ {
-            y::YAML_STREAM_START_EVENT => Event::StreamStart,
-            y::YAML_DOCUMENT_START_EVENT => Event::DocumentStart,
-            y::YAML_DOCUMENT_END_EVENT => Event::DocumentEnd,
-            y::YAML_ALIAS_EVENT => Event::Alias(text(e.data.alias.anchor).unwrap_or_default()),
-            y::YAML_SCALAR_EVENT => {
+            unsafe_y::YAML_STREAM_START_EVENT => Event::StreamStart,
+            unsafe_y::YAML_DOCUMENT_START_EVENT => Event::DocumentStart,
+            unsafe_y::YAML_DOCUMENT_END_EVENT => Event::DocumentEnd,
+            unsafe_y::YAML_ALIAS_EVENT => Event::Alias(text(e.data.alias.anchor).unwrap_or_default()),
+            unsafe_y::YAML_SCALAR_EVENT => {
                 let s = &e.data.scalar;
                 let bytes: &[u8] =
                     if s.value.is_null() { &[] } else { std::slice::from_raw_parts(s.value, s.length as usize) };
                 Event::Scalar {
                     value: String::from_utf8_lossy(bytes).into_owned(),
                     style: match s.style {
-                        y::YAML_SINGLE_QUOTED_SCALAR_STYLE => Style::Single,
-                        y::YAML_DOUBLE_QUOTED_SCALAR_STYLE => Style::Double,
-                        y::YAML_LITERAL_SCALAR_STYLE => Style::Literal,
-                        y::YAML_FOLDED_SCALAR_STYLE => Style::Folded,
+                        unsafe_y::YAML_SINGLE_QUOTED_SCALAR_STYLE => Style::Single,
+                        unsafe_y::YAML_DOUBLE_QUOTED_SCALAR_STYLE => Style::Double,
+                        unsafe_y::YAML_LITERAL_SCALAR_STYLE => Style::Literal,
+                        unsafe_y::YAML_FOLDED_SCALAR_STYLE => Style::Folded,
                         _ => Style::Plain,
                     },
                     anchor: text(s.anchor),
                     tag: text(s.tag),
                 }
             }
-            y::YAML_SEQUENCE_START_EVENT => {
+            unsafe_y::YAML_SEQUENCE_START_EVENT => {
                 let s = &e.data.sequence_start;
                 Event::SequenceStart { anchor: text(s.anchor), tag: text(s.tag) }
             }
-            y::YAML_SEQUENCE_END_EVENT => Event::SequenceEnd,
-            y::YAML_MAPPING_START_EVENT => {
+            unsafe_y::YAML_SEQUENCE_END_EVENT => Event::SequenceEnd,
+            unsafe_y::YAML_MAPPING_START_EVENT => {
                 let s = &e.data.mapping_start;
                 Event::MappingStart { anchor: text(s.anchor), tag: text(s.tag) }
             }
-            y::YAML_MAPPING_END_EVENT => Event::MappingEnd,
+            unsafe_y::YAML_MAPPING_END_EVENT => Event::MappingEnd,
             _ => Event::StreamEnd,
         }
     }
@@ -198,8 +198,9 @@ unsafe fn copy_event(e: &y::yaml_event_t) -> Event {
 
 /// A writer of events into a string.
 pub struct Emitter {
-    raw: Box<MaybeUninit<y::yaml_emitter_t>>,
+    raw: Box<MaybeUninit<unsafe_y::yaml_emitter_t>>,
     // Boxed, because libyaml keeps a pointer to it.
+    #[allow(clippy::box_collection)]
     out: Box<Vec<u8>>,
 }
 
@@ -216,43 +217,42 @@ unsafe fn write_handler(data: *mut std::ffi::c_void, buffer: *mut u8, size: u64)
 impl Emitter {
     /// `width` -1 is unlimited; `unicode` leaves characters beyond ASCII as they are.
     pub fn new(indent: i32, width: i32, unicode: bool) -> Emitter {
-        let mut raw = Box::new(MaybeUninit::<y::yaml_emitter_t>::uninit());
+        let mut raw = Box::new(MaybeUninit::<unsafe_y::yaml_emitter_t>::uninit());
         let mut out = Box::new(Vec::new());
         let p = raw.as_mut_ptr();
         // SAFETY: initialize fills the boxed memory; both boxes live as long as the emitter and do not move.
         unsafe {
-            let _ = y::yaml_emitter_initialize(p);
-            y::yaml_emitter_set_output(p, write_handler, ptr::from_mut::<Vec<u8>>(&mut out).cast());
-            y::yaml_emitter_set_encoding(p, y::YAML_UTF8_ENCODING);
-            y::yaml_emitter_set_indent(p, indent);
-            y::yaml_emitter_set_width(p, width);
-            y::yaml_emitter_set_unicode(p, unicode);
+            let _ = unsafe_y::yaml_emitter_initialize(p);
+            unsafe_y::yaml_emitter_set_output(p, write_handler, ptr::from_mut::<Vec<u8>>(&mut out).cast());
+            unsafe_y::yaml_emitter_set_encoding(p, unsafe_y::YAML_UTF8_ENCODING);
+            unsafe_y::yaml_emitter_set_indent(p, indent);
+            unsafe_y::yaml_emitter_set_width(p, width);
+            unsafe_y::yaml_emitter_set_unicode(p, unicode);
         }
         Emitter { raw, out }
     }
 
     /// SAFETY: `init` must fill the event it is given.
-    unsafe fn emit(&mut self, init: impl FnOnce(*mut y::yaml_event_t)) {
-        let mut event = MaybeUninit::<y::yaml_event_t>::uninit();
+    unsafe fn emit(&mut self, init: impl FnOnce(*mut unsafe_y::yaml_event_t)) {
+        let mut event = MaybeUninit::<unsafe_y::yaml_event_t>::uninit();
         init(event.as_mut_ptr());
         // SAFETY: the emitter was initialized in `new`; it takes over the event and frees it. A failure
         // (only possible for events out of order) leaves the text short; the callers emit in order.
         unsafe {
-            let _ = y::yaml_emitter_emit(self.raw.as_mut_ptr(), event.as_mut_ptr());
+            let _ = unsafe_y::yaml_emitter_emit(self.raw.as_mut_ptr(), event.as_mut_ptr());
         }
     }
 
     pub fn start(&mut self, explicit: bool) {
         // SAFETY: both initializers fill the event; no directives are passed.
         unsafe {
-            self.emit(|e| drop(y::yaml_stream_start_event_initialize(e, y::YAML_UTF8_ENCODING)));
-            let none = ptr::null_mut();
+            self.emit(|e| drop(unsafe_y::yaml_stream_start_event_initialize(e, unsafe_y::YAML_UTF8_ENCODING)));
             self.emit(|e| {
-                drop(y::yaml_document_start_event_initialize(
+                drop(unsafe_y::yaml_document_start_event_initialize(
                     e,
                     ptr::null_mut(),
-                    none as *mut y::yaml_tag_directive_t,
-                    none as *mut y::yaml_tag_directive_t,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
                     !explicit,
                 ))
             });
@@ -263,9 +263,9 @@ impl Emitter {
     pub fn finish(mut self, explicit_end: bool) -> String {
         // SAFETY: both initializers fill the event.
         unsafe {
-            self.emit(|e| drop(y::yaml_document_end_event_initialize(e, !explicit_end)));
-            self.emit(|e| drop(y::yaml_stream_end_event_initialize(e)));
-            let _ = y::yaml_emitter_flush(self.raw.as_mut_ptr());
+            self.emit(|e| drop(unsafe_y::yaml_document_end_event_initialize(e, !explicit_end)));
+            self.emit(|e| drop(unsafe_y::yaml_stream_end_event_initialize(e)));
+            let _ = unsafe_y::yaml_emitter_flush(self.raw.as_mut_ptr());
         }
         String::from_utf8_lossy(&self.out).into_owned()
     }
@@ -274,19 +274,28 @@ impl Emitter {
     /// `tag` (with its final NUL) is written where neither does.
     pub fn scalar(&mut self, value: &str, tag: Option<&CStr>, plain: bool, quoted: bool, style: Style) {
         let style = match style {
-            Style::Any => y::YAML_ANY_SCALAR_STYLE,
-            Style::Plain => y::YAML_PLAIN_SCALAR_STYLE,
-            Style::Single => y::YAML_SINGLE_QUOTED_SCALAR_STYLE,
-            Style::Double => y::YAML_DOUBLE_QUOTED_SCALAR_STYLE,
-            Style::Literal => y::YAML_LITERAL_SCALAR_STYLE,
-            Style::Folded => y::YAML_FOLDED_SCALAR_STYLE,
+            Style::Any => unsafe_y::YAML_ANY_SCALAR_STYLE,
+            Style::Plain => unsafe_y::YAML_PLAIN_SCALAR_STYLE,
+            Style::Single => unsafe_y::YAML_SINGLE_QUOTED_SCALAR_STYLE,
+            Style::Double => unsafe_y::YAML_DOUBLE_QUOTED_SCALAR_STYLE,
+            Style::Literal => unsafe_y::YAML_LITERAL_SCALAR_STYLE,
+            Style::Folded => unsafe_y::YAML_FOLDED_SCALAR_STYLE,
         };
         let len = i32::try_from(value.len()).unwrap_or(i32::MAX);
         let tag = tag.map_or(ptr::null(), |t| t.as_ptr().cast());
         // SAFETY: value is `len` bytes of UTF-8 and is copied; the tag is NUL-terminated and copied.
         unsafe {
             self.emit(|e| {
-                drop(y::yaml_scalar_event_initialize(e, ptr::null(), tag, value.as_ptr(), len, plain, quoted, style))
+                drop(unsafe_y::yaml_scalar_event_initialize(
+                    e,
+                    ptr::null(),
+                    tag,
+                    value.as_ptr(),
+                    len,
+                    plain,
+                    quoted,
+                    style,
+                ))
             });
         }
     }
@@ -294,41 +303,41 @@ impl Emitter {
     /// A reference to what stands under `anchor`.
     pub fn alias(&mut self, anchor: &CStr) {
         // SAFETY: the anchor is NUL-terminated and copied.
-        unsafe { self.emit(|e| drop(y::yaml_alias_event_initialize(e, anchor.as_ptr().cast()))) }
+        unsafe { self.emit(|e| drop(unsafe_y::yaml_alias_event_initialize(e, anchor.as_ptr().cast()))) }
     }
 
     pub fn seq_start(&mut self, flow: bool, anchor: Option<&CStr>) {
-        let style = if flow { y::YAML_FLOW_SEQUENCE_STYLE } else { y::YAML_BLOCK_SEQUENCE_STYLE };
+        let style = if flow { unsafe_y::YAML_FLOW_SEQUENCE_STYLE } else { unsafe_y::YAML_BLOCK_SEQUENCE_STYLE };
         let anchor = anchor.map_or(ptr::null(), |a| a.as_ptr().cast());
         // SAFETY: the initializer fills the event; the anchor is NUL-terminated and copied.
         unsafe {
-            self.emit(|e| drop(y::yaml_sequence_start_event_initialize(e, anchor, ptr::null(), true, style)));
+            self.emit(|e| drop(unsafe_y::yaml_sequence_start_event_initialize(e, anchor, ptr::null(), true, style)));
         }
     }
 
     pub fn seq_end(&mut self) {
         // SAFETY: the initializer fills the event.
-        unsafe { self.emit(|e| drop(y::yaml_sequence_end_event_initialize(e))) }
+        unsafe { self.emit(|e| drop(unsafe_y::yaml_sequence_end_event_initialize(e))) }
     }
 
     pub fn map_start(&mut self, flow: bool, anchor: Option<&CStr>) {
-        let style = if flow { y::YAML_FLOW_MAPPING_STYLE } else { y::YAML_BLOCK_MAPPING_STYLE };
+        let style = if flow { unsafe_y::YAML_FLOW_MAPPING_STYLE } else { unsafe_y::YAML_BLOCK_MAPPING_STYLE };
         let anchor = anchor.map_or(ptr::null(), |a| a.as_ptr().cast());
         // SAFETY: the initializer fills the event; the anchor is NUL-terminated and copied.
         unsafe {
-            self.emit(|e| drop(y::yaml_mapping_start_event_initialize(e, anchor, ptr::null(), true, style)));
+            self.emit(|e| drop(unsafe_y::yaml_mapping_start_event_initialize(e, anchor, ptr::null(), true, style)));
         }
     }
 
     pub fn map_end(&mut self) {
         // SAFETY: the initializer fills the event.
-        unsafe { self.emit(|e| drop(y::yaml_mapping_end_event_initialize(e))) }
+        unsafe { self.emit(|e| drop(unsafe_y::yaml_mapping_end_event_initialize(e))) }
     }
 }
 
 impl Drop for Emitter {
     fn drop(&mut self) {
         // SAFETY: initialized in `new`, deleted only here.
-        unsafe { y::yaml_emitter_delete(self.raw.as_mut_ptr()) }
+        unsafe { unsafe_y::yaml_emitter_delete(self.raw.as_mut_ptr()) }
     }
 }

@@ -71,7 +71,7 @@ fn parse(path: &Utf8Path, text: &str, o: &LoadOptions) -> Result<Inventory> {
     temp.write_all(text.as_bytes())?;
     let options = LoadOptions { any_unparsed_is_failed: true, unparsed_is_failed: true, ..o.clone() };
     let name = temp.path().to_string_lossy().into_owned();
-    Inventory::load(&[name.clone()], &options)
+    Inventory::load(std::slice::from_ref(&name), &options)
         .map(|(i, _)| i)
         .map_err(|e| Error::general(e.message().replace(&name, path.as_str())))
 }
