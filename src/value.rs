@@ -168,8 +168,9 @@ impl fmt::Display for Key {
 pub type Map = IndexMap<Key, Value>;
 
 /// A value as loaded (strings may be templates, vaulted text may be there) or as rendered (neither).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub enum Value {
+    #[default]
     Null,
     Bool(bool),
     /// Covers all of i64 and u64: etcd member ids are decimals beyond 2^53.
@@ -181,12 +182,6 @@ pub enum Value {
     /// A Python tuple; prints as `('a', 1)`, is a list in JSON.
     Tuple(Arc<Vec<Value>>),
     Map(Arc<Map>),
-}
-
-impl Default for Value {
-    fn default() -> Self {
-        Value::Null
-    }
 }
 
 impl Value {

@@ -124,11 +124,7 @@ fn template_vars(src: &str, path: &Utf8Path, dest: &str) -> Map {
     let zone = jiff::tz::TimeZone::system();
     let show = |t: jiff::Timestamp| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
     let uid = meta.as_ref().map(MetadataExt::uid).unwrap_or_default();
-    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
-        .ok()
-        .flatten()
-        .map(|u| u.name)
-        .unwrap_or_else(|| uid.to_string());
+    let user = owner_name(uid);
     let mut m = Map::new();
     let mut put = |k: &str, v: Value| drop(m.insert(k.into(), v));
     put("ansible_managed", "Ansible managed".into());
@@ -143,4 +139,9 @@ fn template_vars(src: &str, path: &Utf8Path, dest: &str) -> Map {
     put("template_run_date", show(jiff::Timestamp::now()).into());
     put("template_mtime", mtime.map(show).unwrap_or_default().into());
     m
+}
+
+/// The name of a user of the controller, from /etc/passwd or getent: a static binary must not load NSS modules.
+fn owner_name(uid: u32) -> String {
+    crate::modules::user_name(uid).unwrap_or_else(|| uid.to_string())
 }

@@ -101,13 +101,13 @@ impl Supervisor {
             libc::signal(libc::SIGHUP, libc::SIG_IGN);
             libc::prctl(libc::PR_SET_DUMPABLE, 0);
         }
-        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+        let name = crate::modules::user_name(nix::unistd::getuid().as_raw());
         let hello = Hello {
             version: VERSION.into(),
             pid: std::process::id(),
             uid: nix::unistd::getuid().as_raw(),
-            user: user.as_ref().map(|u| u.name.clone()).unwrap_or_default(),
-            home: std::env::var("HOME").ok().or(user.map(|u| u.dir.display().to_string())).unwrap_or_default(),
+            user: name.unwrap_or_default(),
+            home: std::env::var("HOME").unwrap_or_default(),
         };
         let mut s = Supervisor {
             from,

@@ -215,11 +215,9 @@ fn set(mut body: Vec<String>, a: &Args, option: &str, values: &[Option<String>])
             }
         }
     }
-    let mut i = 0;
     let mut keep = vec![];
-    for l in body {
-        let extra = a.bool("exclusive") && !placed[i] && option_of(&l, option, false).is_some();
-        i += 1;
+    for (l, placed) in body.into_iter().zip(placed) {
+        let extra = a.bool("exclusive") && !placed && option_of(&l, option, false).is_some();
         if !extra {
             keep.push(l);
         }

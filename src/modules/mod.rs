@@ -255,6 +255,11 @@ pub fn registry() -> &'static [Module] {
     })
 }
 
+/// The name of a local user, from /etc/passwd or `getent`.
+pub fn user_name(uid: u32) -> Option<String> {
+    support::accounts::user_by_id(&Ctx::bare(), uid).map(|u| u.name)
+}
+
 /// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.
 pub fn find(name: &str) -> Option<&'static Module> {
     let (prefix, short) = name.rsplit_once('.').unwrap_or(("", name));

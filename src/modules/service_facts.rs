@@ -47,7 +47,7 @@ fn sysv(ctx: &Ctx, all: &mut Map<String, Json>) {
             for line in ask(ctx, &[&c, "--list"]).unwrap_or_default().lines() {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 let (Some(name), true) = (words.first(), words.iter().any(|w| w.starts_with("3:"))) else { continue };
-                let on = words.iter().any(|w| *w == "3:on");
+                let on = words.contains(&"3:on");
                 let running = Cmd::new([s.as_str(), name, "status"])
                     .c_locale()
                     .limit(Duration::from_secs(60))

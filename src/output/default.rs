@@ -68,12 +68,10 @@ impl DefaultText {
     /// With strategies that do not keep step, the banner comes with the first result.
     fn late_banner(&self, t: &TaskInfo) {
         let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
-        if s.banner != Some(t.id) || t.id == 0 && s.free {
-            if s.banner != Some(t.id) {
-                s.banner = Some(t.id);
-                drop(s);
-                self.task_banner(t);
-            }
+        if s.banner != Some(t.id) {
+            s.banner = Some(t.id);
+            drop(s);
+            self.task_banner(t);
         }
     }
 

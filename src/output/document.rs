@@ -124,13 +124,12 @@ impl Document {
             }
             Event::TaskStart(t) => {
                 if let Some(tasks) = plays.last_mut().and_then(|p| p["tasks"].as_array_mut()) {
-                    tasks.push(json!({"task": {"id": t.id.to_string(), "name": t.label, "path": t.span.show(), "duration": {"start": now()}}, "hosts": {}}));
+                    tasks.push(json!({"task": {"id": t.id, "name": t.label, "path": t.span.show(), "duration": {"start": now()}}, "hosts": {}}));
                 }
             }
             Event::Result { task, result } => {
                 let tasks = plays.last_mut().and_then(|p| p["tasks"].as_array_mut());
-                if let Some(t) = tasks.and_then(|l| l.iter_mut().rev().find(|t| t["task"]["id"] == task.id.to_string()))
-                {
+                if let Some(t) = tasks.and_then(|l| l.iter_mut().rev().find(|t| t["task"]["id"] == task.id)) {
                     t["hosts"][&*result.host] = Document::result(&task, &result);
                     t["task"]["duration"]["end"] = now().into();
                 }

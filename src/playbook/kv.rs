@@ -100,7 +100,7 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
     for word in split_args(text).map_err(|e| e.at(span))? {
         let trimmed = word.trim_end_matches('\n');
         match find_equals(trimmed) {
-            Some(i) if is_option(&trimmed[..i]) && !(command && !COMMAND_OPTIONS.contains(&&trimmed[..i])) => {
+            Some(i) if is_option(&trimmed[..i]) && (!command || COMMAND_OPTIONS.contains(&&trimmed[..i])) => {
                 let (k, v) = (trimmed[..i].trim(), unquote(trimmed[i + 1..].trim()));
                 out.insert(Key::from(k), Value::trusted(v, span));
             }

@@ -65,7 +65,7 @@ pub fn install(apt: &Apt, path: &str) -> ModResult {
     }
     let o = quiet(c.args(["-i", path])).run(apt.ctx)?;
     // In a simulation dpkg misses what would be installed before.
-    if !o.ok() && !(apt.ctx.check && !missing.is_empty()) {
+    if !o.ok() && (!apt.ctx.check || missing.is_empty()) {
         return Err(Failure::new(format!("dpkg -i {path} failed: {}", o.err()))
             .set("stdout", o.out())
             .set("stderr", o.err())
