@@ -18,6 +18,7 @@ mod haproxy_backend;
 mod ini_file;
 mod lineinfile;
 mod package;
+mod package_facts;
 mod ping;
 mod replace;
 mod script;
@@ -219,6 +220,7 @@ pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
+            package_facts::module(),
             package::module(),
             dnf::module(),
             dnf::module_yum(),
