@@ -12,6 +12,7 @@ mod facts;
 mod fetch_content;
 mod file;
 mod find;
+mod get_url;
 mod getent;
 mod group;
 mod haproxy_backend;
@@ -33,6 +34,7 @@ pub mod support;
 mod systemd;
 mod tempfile;
 mod unarchive;
+mod uri;
 mod user;
 mod validate;
 mod wait_for;
@@ -220,6 +222,8 @@ pub fn registry() -> &'static [Module] {
     static ALL: OnceLock<Vec<Module>> = OnceLock::new();
     ALL.get_or_init(|| {
         vec![
+            get_url::module(),
+            uri::module(),
             package_facts::module(),
             package::module(),
             dnf::module(),
@@ -285,7 +289,10 @@ pub fn run(module: &Module, ctx: &mut Ctx, args: &Map<String, Json>) -> Map<Stri
         }
     };
     if ctx.check && module.check == Support::None {
-        return finish(Ok(Outcome::skipped("remote module does not support check mode")), &checked);
+        return finish(
+            Ok(Outcome::skipped(&format!("remote module ({}) does not support check mode", module.name))),
+            &checked,
+        );
     }
     let r = (module.run)(ctx, &checked.args);
     finish(r, &checked)
