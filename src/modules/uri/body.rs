@@ -16,9 +16,7 @@ pub fn encode(ctx: &mut Ctx, args: &Args) -> Result<Body, Failure> {
         match ctx.content.as_mut() {
             // The controller's file came along.
             Some(c) => drop(std::io::Read::read_to_end(&mut c.reader()?, &mut bytes)?),
-            None => {
-                bytes = std::fs::read(p).map_err(|_| Failure::new(format!("Unable to open source file {p}")))?
-            }
+            None => bytes = std::fs::read(p).map_err(|_| Failure::new(format!("Unable to open source file {p}")))?,
         }
         return Ok(Body { bytes: Some(bytes), content_type: None });
     }
