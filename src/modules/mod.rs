@@ -2,6 +2,7 @@
 //! check-mode support and its documentation, and is registered by one line in [`registry`].
 
 mod apt;
+mod archive;
 mod async_status;
 mod blockinfile;
 mod command;
@@ -229,6 +230,7 @@ pub fn registry() -> &'static [Module] {
             dnf::module(),
             dnf::module_yum(),
             apt::module(),
+            archive::module(),
             blockinfile::module(),
             lineinfile::module(),
             replace::module(),
