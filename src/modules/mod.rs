@@ -188,6 +188,9 @@ impl From<&str> for Failure {
     }
 }
 
+/// Takes content on its way back to the controller.
+pub type Sink<'a> = dyn FnMut(&[u8]) -> std::io::Result<()> + 'a;
+
 /// What a running module may use of its surroundings.
 pub struct Ctx<'a> {
     pub check: bool,
@@ -199,7 +202,7 @@ pub struct Ctx<'a> {
     /// Content sent by the controller with this request, if any.
     pub content: Option<Box<dyn ContentSource + 'a>>,
     /// Where a module streams content back to the controller (fetch).
-    pub sink: Option<&'a mut dyn FnMut(&[u8]) -> std::io::Result<()>>,
+    pub sink: Option<&'a mut Sink<'a>>,
 }
 
 impl Ctx<'_> {

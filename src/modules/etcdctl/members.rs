@@ -329,7 +329,7 @@ mod tests {
     fn ids_are_unsigned_and_hexadecimal() {
         let l = three(&[]);
         assert_eq!(l[0].id, "fa32e32a395fac2a");
-        assert_eq!(l[1].id, "1ebfe15f");
+        assert_eq!(l[1].id, "1ebfdbdf");
     }
 
     #[test]
