@@ -1,6 +1,6 @@
 //! Runs plays. A play's items are walked once, with all hosts of a batch in step (or, with the free
 //! strategy, once for each host): [`walk`] goes over blocks and tasks, [`task`] does one task on one host,
-//! [`handlers`] and [`include`] what their names say. What happens is told as [`Event`]s.
+//! [`handlers`] and [`mod@include`] what their names say. What happens is told as [`Event`]s.
 
 mod conditions;
 mod connection;
