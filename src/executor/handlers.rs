@@ -85,8 +85,12 @@ pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Re
     let all = lock(&p.handlers).clone();
     for name in wanted {
         let mut found = false;
-        // the last one of this name counts; every one that listens does
-        if let Some(h) = all.iter().rev().find(|h| names(p, &h.task, host).contains(&name)) {
+        // the first of this name in the last section (a role's handlers, the play's) that has one; every one
+        // that listens counts
+        let role = |h: &Arc<HandlerState>| h.task.role.as_ref().map(|r| r.id);
+        let sections: Vec<&[Arc<HandlerState>]> = all.chunk_by(|a, b| role(a) == role(b)).collect();
+        let named = sections.iter().rev().find_map(|s| s.iter().find(|h| names(p, &h.task, host).contains(&name)));
+        if let Some(h) = named {
             found = true;
             tell(p, h, host, &name);
         }

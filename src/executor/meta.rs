@@ -53,6 +53,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
             for h in &chosen {
                 h.set(Phase::Ended);
             }
+            p.refresh_alive();
         }
         "end_batch" => end_all(p, hosts),
         "end_play" => {

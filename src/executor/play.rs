@@ -47,12 +47,8 @@ impl PlayRun {
     }
     /// Writes down who still takes part, for the magic variables.
     pub fn refresh_alive(&self) {
-        let alive: Vec<Arc<str>> = self
-            .hosts
-            .iter()
-            .filter(|h| matches!(h.phase(), Phase::Active | Phase::Ended))
-            .map(|h| h.name.clone())
-            .collect();
+        let alive: Vec<Arc<str>> =
+            self.hosts.iter().filter(|h| matches!(h.phase(), Phase::Active)).map(|h| h.name.clone()).collect();
         let whole: Vec<Arc<str>> = self
             .vars
             .all_hosts

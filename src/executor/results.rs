@@ -74,7 +74,8 @@ pub fn settle(
     if let Some(name) = &task.register {
         let shown = registered(&result.data);
         for t in &targets {
-            r.store.host(t).register(name, Value::map(shown.clone()));
+            // a result and a set fact are of one level: the later one wins
+            r.store.host(t).set_fact(name, Value::map(shown.clone()));
         }
     }
     if result.status == Status::Changed || (result.status == Status::Failed && any_changed(&result.data)) {

@@ -185,7 +185,7 @@ impl DefaultText {
             if let Some(d) = m.get("diff").filter(|d| d.truthy() && changed) {
                 let text = diff::show(d, self.screen.diff_context, self.screen.color);
                 if !text.is_empty() {
-                    self.line(&text, Style::Plain);
+                    self.line(text.strip_suffix('\n').unwrap_or(&text), Style::Plain);
                 }
             }
         };

@@ -24,9 +24,9 @@ pub struct HostStore {
     pub facts: RwLock<Arc<Map>>,
     /// Facts under their injected names (`ansible_…`, and names from `set_fact` with cacheable).
     pub injected: RwLock<Arc<Map>>,
-    /// Registered results and `include_vars`.
+    /// `include_vars`.
     pub registered: RwLock<Arc<Map>>,
-    /// `set_fact`.
+    /// `set_fact` and registered results: one level, the later wins.
     pub set_facts: RwLock<Arc<Map>>,
     /// The play's `vars_files` as this host reads them, strongest last.
     pub vars_files: RwLock<Arc<Vec<Arc<Map>>>>,
