@@ -1,7 +1,7 @@
 //! `validate_argument_spec`: checks variables against a specification.
 
 use super::{Action, ActionCtx, ActionResult, Done};
-use crate::diag::{Error, Kind};
+use crate::diag::Error;
 use crate::modules::{Arg, Spec, validate};
 use crate::playbook::spec_of;
 use crate::value::{Map, Value};
@@ -87,9 +87,5 @@ fn variable(ctx: &ActionCtx, name: &str) -> Result<Option<Value>, Error> {
     if ctx.scope.vars.get(name)?.is_none() {
         return Ok(None);
     }
-    match ctx.engine.eval(name, ctx.scope) {
-        Ok(v) => Ok(Some(v)),
-        Err(e) if e.kind() == Kind::Undefined => Err(e),
-        Err(e) => Err(e),
-    }
+    ctx.engine.eval(name, ctx.scope).map(Some)
 }

@@ -156,9 +156,7 @@ fn defaults(c: &Config, a: &ConnectionArgs) -> Result<Defaults> {
         async_dir: or("async_dir", d.async_dir.clone()),
         ..d
     };
-    if let Some(m) = Some(&out.become_method) {
-        m.parse::<crate::transport::Method>().map_err(Error::options)?;
-    }
+    out.become_method.parse::<crate::transport::Method>().map_err(Error::options)?;
     out.connection.parse::<crate::transport::Connection>().map_err(Error::options)?;
     let files = (
         a.connection_password_file.clone().or_else(|| c.text("connection_password_file")),

@@ -20,7 +20,6 @@ struct Group {
     locals: Map,
     label: Option<String>,
     hosts: Vec<Host>,
-    first_view: View,
 }
 
 /// Runs an include task: evaluates it on each host, then runs what it names with those that agree.
@@ -220,7 +219,7 @@ fn add(
     match groups.iter_mut().find(|g| g.args == args && g.locals == locals && !g.hosts.iter().any(|x| Arc::ptr_eq(x, h)))
     {
         Some(g) => g.hosts.push(h.clone()),
-        None => groups.push(Group { args, locals, label, hosts: vec![h.clone()], first_view: view.clone() }),
+        None => groups.push(Group { args, locals, label, hosts: vec![h.clone()] }),
     }
     Ok(())
 }
@@ -277,6 +276,5 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
     let items = r.loader.load_task_file(&path, &place)?;
     let roles = std::mem::take(&mut *lock(&p.scope.role_handlers));
     super::handlers::collect(p, &roles);
-    let _ = &g.first_view;
     Ok((path.to_string(), items))
 }

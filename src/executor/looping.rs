@@ -280,7 +280,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         let mut result = finish(a, &view.host, Some(label), no_log, diff);
         result.ignored = ignores(r, task, &item_view, result.status);
         result.data.insert("failed".into(), (result.status == Status::Failed).into());
-        results.push(Value::map(clean(&result.data)));
+        results.push(Value::map(result.data.clone()));
         let brk = if task.loop_control.break_when.is_empty() {
             Ok(false)
         } else {
@@ -314,10 +314,6 @@ pub fn ignores(r: &Arc<Runner>, task: &Task, view: &View, s: Status) -> bool {
         }
         _ => false,
     }
-}
-
-fn clean(m: &Map) -> Map {
-    m.iter().filter(|(k, _)| k.as_str() != Some("_ansible_item_label_")).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 /// The verdict over all items.

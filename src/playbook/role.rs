@@ -134,13 +134,11 @@ pub fn load_for_task(
         validate: flag("rolespec_validate"),
     };
     let mut inherit = (*place.inherit).clone();
-    let parent_role = inherit.role.clone();
     if let Some(Value::Map(apply)) = args.get("apply") {
         apply_to(&mut inherit, apply);
     }
     let public = from.public.unwrap_or(is_import);
     let loaded = load(loader, &name, span, Use { params: Map::new(), vars: Map::new(), from, inherit }, place)?;
-    let _ = parent_role;
     if public {
         lock(&place.scope.exposed).push(loaded.role.clone());
     }
