@@ -8,10 +8,9 @@ use super::state::{Host, lock};
 use super::task::{Attempt, skipped, status};
 use super::walk::{self, Frame};
 use crate::diag::{Error, Result};
-use crate::playbook::{Inherit, Item, Place, Task, apply_to, load_for_task};
+use crate::playbook::{Inherit, Item, Place, Task, apply_to, include_candidates, load_for_task};
 use crate::value::{Map, Value};
 use crate::vars::View;
-use camino::Utf8PathBuf;
 use std::sync::Arc;
 
 /// One thing to include, for one or more hosts.
@@ -258,23 +257,29 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
     if let Some(Value::Map(apply)) = g.args.get("apply") {
         apply_to(&mut inherit, apply);
     }
-    let place = Place { scope: &p.scope, file: t.file.clone(), inherit: Arc::new(inherit), importing: vec![] };
-    let sub = if t.inherit.handlers { "handlers" } else { "tasks" };
-    let path: Utf8PathBuf = r.loader.find_include(&name, &place, sub).ok_or_else(|| {
-        let base = t.file.parent().map(|d| d.join(&name)).unwrap_or_else(|| name.as_str().into());
-        Error::general(format!(
-            "Could not find or access '{base}' on the Ansible Controller: Unable to retrieve file contents."
+    let searched =
+        Place { scope: &p.scope, file: t.file.clone(), inherit: Arc::new(inherit.clone()), importing: vec![] };
+    let candidates = include_candidates(&name, &searched, false);
+    let Some(shown) = candidates.iter().find(|c| c.is_file()) else {
+        let last = candidates.last().cloned().unwrap_or_else(|| name.as_str().into());
+        return Err(Error::general(format!(
+            "Could not find or access '{last}' on the Ansible Controller: Unable to retrieve file contents.\n\
+             Could not find or access '{last}' on the Ansible Controller.\n\
+             If you are using a module and expect the file to exist on the remote, see the remote_src option: \
+             [Errno 2] No such file or directory: '{last}'"
         ))
         .at(t
             .args
             .get("_raw_params")
             .or_else(|| t.args.get("file"))
             .and_then(super::runner::origin)
-            .or(Some(t.span)))
-    })?;
-    let path = crate::playbook::clean(&path);
+            .or(Some(t.span))));
+    };
+    inherit.include_dirs.push(crate::playbook::include_dir(&name));
+    let place = Place { inherit: Arc::new(inherit), ..searched };
+    let path = crate::playbook::clean(shown);
     let items = r.loader.load_task_file(&path, &place)?;
     let roles = std::mem::take(&mut *lock(&p.scope.role_handlers));
     super::handlers::collect(p, &roles);
-    Ok((path.to_string(), items))
+    Ok((shown.to_string(), items))
 }

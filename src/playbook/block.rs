@@ -85,17 +85,18 @@ fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut V
                 return Err(node.error("No file specified for import_tasks"));
             };
             let name = loader.static_name(file, place, "import path", &t.vars)?;
-            let Some(path) =
-                loader.find_include(&name, place, if place.inherit.handlers { "handlers" } else { "tasks" })
-            else {
+            let Some(path) = loader.find_include(&name, place, true) else {
                 return Err(Error::parse(format!("Could not find or access '{name}' on the Ansible Controller."))
                     .at(origin(file).unwrap_or(node.span))
                     .help("looked beside this file, in the role's tasks and in the playbook's directory"));
             };
+            let path = role::clean(&path);
             if place.importing.contains(&path) {
                 return Err(node.error(format!("import_tasks '{name}' imports itself")));
             }
-            let inner = Place { inherit: t.inherit.clone(), ..place.clone() };
+            let mut inherit = (*t.inherit).clone();
+            inherit.include_dirs.push(super::loader::include_dir(&name));
+            let inner = Place { inherit: Arc::new(inherit), ..place.clone() };
             out.push(group(&t, loader.load_task_file(&path, &inner)?));
         }
         "import_role" => {

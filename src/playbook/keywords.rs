@@ -5,6 +5,7 @@
 use crate::diag::{Error, Result};
 use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
+use camino::Utf8PathBuf;
 use std::sync::Arc;
 
 /// What a keyword's value must be, when it is not a template.
@@ -127,6 +128,8 @@ pub struct Inherit {
     pub notify: Vec<Value>,
     /// True inside handlers.
     pub handlers: bool,
+    /// The directories that the file names of the enclosing includes hold, outermost first; begins anew in a role.
+    pub include_dirs: Vec<Utf8PathBuf>,
 }
 
 /// A list keyword: one value or a list of values.

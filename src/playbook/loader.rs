@@ -2,6 +2,7 @@
 //! parts (imports, roles) need to know of their surroundings.
 
 use super::keywords::Inherit;
+use super::role::clean;
 use super::{Item, Role, block};
 use crate::diag::{Error, Result};
 use crate::value::{Map, Value};
@@ -173,22 +174,70 @@ impl Loader {
         Ok(v.to_str())
     }
 
-    /// Finds a file named by an include: beside the including file, in the role, in the playbook's directory.
-    pub fn find_include(&self, name: &str, place: &Place, sub: &str) -> Option<Utf8PathBuf> {
-        let path = Utf8Path::new(name);
-        if path.is_absolute() {
-            return path.exists().then(|| path.to_owned());
-        }
-        let here = place.file.parent().unwrap_or(Utf8Path::new(""));
-        let mut candidates = vec![here.join(name)];
-        if let Some(r) = &place.inherit.role {
-            for r in r.chain() {
-                candidates.push(r.path.join(sub).join(name));
-                candidates.push(r.path.join(name));
+    /// Finds the file that `include_tasks` or `import_tasks` names.
+    pub fn find_include(&self, name: &str, place: &Place, static_: bool) -> Option<Utf8PathBuf> {
+        include_candidates(name, place, static_).into_iter().find(|p| p.is_file())
+    }
+}
+
+/// Where an include's file is looked for, best first, as ansible-core was observed to do it.
+///
+/// A name is taken relative to the directories that the enclosing includes named (nearest first, each relative to the
+/// next), in a role under its `tasks` or `handlers`. For dynamic includes the role's own place comes before these, for
+/// imports after them. Each of the places is followed by the role's `tasks`, and by the playbook's directory.
+pub fn include_candidates(name: &str, place: &Place, static_: bool) -> Vec<Utf8PathBuf> {
+    let expanded = crate::template::expand_user(name);
+    if expanded.is_absolute() {
+        return vec![expanded];
+    }
+    let playbook = &place.scope.playbook_dir;
+    let sub = if place.inherit.handlers { "handlers" } else { "tasks" };
+    let mut cumulated: Vec<Utf8PathBuf> = vec![];
+    for d in place.inherit.include_dirs.iter().rev() {
+        let next = cumulated.last().map_or_else(|| d.clone(), |inner| d.join(inner));
+        cumulated.push(next);
+    }
+    let mut out = vec![];
+    match &place.inherit.role {
+        Some(role) => {
+            let own = beside(&role.path, Utf8Path::new(sub), name, playbook, true);
+            let mut enclosing = vec![];
+            for c in &cumulated {
+                let base = role.path.join(sub).join(c);
+                enclosing.extend(beside(&base, Utf8Path::new(sub), name, playbook, !static_));
+            }
+            if static_ {
+                out.extend(enclosing);
+                out.extend(own);
+            } else {
+                out.extend(own);
+                out.extend(enclosing);
             }
         }
-        candidates.push(place.scope.playbook_dir.join(sub).join(name));
-        candidates.push(place.scope.playbook_dir.join(name));
-        candidates.into_iter().find(|p| p.is_file())
+        None => {
+            for c in &cumulated {
+                out.extend(beside(playbook, c, name, playbook, false));
+            }
+            out.push(playbook.join(name));
+        }
     }
+    out
+}
+
+/// The places for `name` around one directory `base`, where `sub` is the directory such files belong in.
+fn beside(base: &Utf8Path, sub: &Utf8Path, name: &str, playbook: &Utf8Path, role: bool) -> Vec<Utf8PathBuf> {
+    let mut out = vec![base.join(sub).join(name), clean(&base.join(sub).join(name))];
+    if role {
+        out.push(clean(&base.join("tasks").join(name)));
+    }
+    if let Some(cwd) = std::env::current_dir().ok().and_then(|p| Utf8PathBuf::from_path_buf(p).ok()) {
+        out.push(clean(&cwd.join(sub).join(name)));
+    }
+    out.extend([base.join(name), playbook.join(sub).join(name), playbook.join(name)].iter().map(|p| clean(p)));
+    out
+}
+
+/// The directory part of an include's file name, for the includes within that file.
+pub fn include_dir(name: &str) -> Utf8PathBuf {
+    Utf8Path::new(name).parent().map(Utf8Path::to_owned).unwrap_or_default()
 }

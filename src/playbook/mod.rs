@@ -15,7 +15,7 @@ pub use argspec::spec_of;
 pub use block::nearest;
 pub use keywords::{Inherit, Keywords, is_identifier};
 pub use kv::{RAW_PARAM, parse_kv, split_args};
-pub use loader::{Loader, LoaderOptions, Place, PlayScope, StaticRender};
+pub use loader::{Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir};
 pub use play::{load_playbook, load_text};
 pub use role::{apply_to, clean, load_for_task};
 pub use task::short_name;

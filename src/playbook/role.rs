@@ -228,6 +228,7 @@ impl Loaded {
 }
 
 fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> Result<Loaded> {
+    u.inherit.include_dirs.clear();
     let path = find(loader, name, span, place)?;
     let parent = place.inherit.role.clone();
     if let Some(p) = &parent
