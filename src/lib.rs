@@ -1,7 +1,7 @@
 //! Dirigo: a drop-in replacement for Ansible's playbook engine.
 //!
 //! The rooms, from the ground up: [`value`], [`diag`] and [`proto`] know nothing; [`yaml`],
-//! [`template`] and [`modules`] know values and spans; [`inventory`], [`playbook`], [`vars`] and
+//! [`settings`], [`template`] and [`modules`] know values and spans; [`inventory`], [`playbook`], [`vars`] and
 //! [`vault`] know nodes and templates; [`actions`], [`transport`] and [`agent`] know requests;
 //! [`executor`] knows plays; [`output`] and [`cli`] know everything and are known by nobody.
 
@@ -16,6 +16,7 @@ pub mod output;
 pub mod playbook;
 pub mod proto;
 pub mod pyjson;
+pub mod settings;
 pub mod template;
 pub mod transport;
 pub mod value;

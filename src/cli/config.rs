@@ -110,6 +110,14 @@ const WITHOUT_MEANING: &[&str] = &[
     "ANSIBLE_SSH_TRANSFER_METHOD",
     "ANSIBLE_LOCALHOST_WARNING",
     "ANSIBLE_INVENTORY_UNPARSED_WARNING",
+    "ANSIBLE_WORKER_SHUTDOWN_POLL_COUNT",
+    "ANSIBLE_WORKER_SHUTDOWN_POLL_DELAY",
+    "ANSIBLE_PYTHON_MODULE_RLIMIT_NOFILE",
+    "ANSIBLE_TEST_ENTRY",
+    "ANSIBLE_SSH_CONTROL_PATH",
+    "PAGER",
+    "EDITOR",
+    "NO_COLOR",
 ];
 const WITHOUT_MEANING_INI: &[&str] = &[
     "pipelining",
@@ -137,6 +145,8 @@ const WITHOUT_MEANING_INI: &[&str] = &[
 pub struct Config {
     values: BTreeMap<&'static str, (String, From)>,
     pub file: Option<Utf8PathBuf>,
+    /// Every section, key and text of the file.
+    entries: Vec<(String, String, String)>,
     /// Set, but not understood.
     pub unknown: Vec<String>,
     pub warnings: Vec<String>,
@@ -153,13 +163,33 @@ impl Config {
     pub fn load() -> Result<Config> {
         let mut c = Config::default();
         if let Some(f) = c.find_file() {
-            let text = std::fs::read_to_string(&f)
-                .map_err(|e| Error::options(format!("Error reading config file ({f}): {e}")))?;
-            c.read_ini(&f, &text)?;
-            c.file = Some(f);
+            c.read_file(&f)?;
         }
         c.read_env();
+        c.install();
         Ok(c)
+    }
+
+    /// Reads this file, whatever others there are.
+    pub fn load_file(file: &Utf8Path) -> Result<Config> {
+        let mut c = Config::default();
+        c.read_file(file)?;
+        c.read_env();
+        c.install();
+        Ok(c)
+    }
+
+    fn read_file(&mut self, file: &Utf8Path) -> Result<()> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::options(format!("Error reading config file ({file}): {e}")))?;
+        self.read_ini(file, &text)?;
+        self.file = Some(file.to_owned());
+        Ok(())
+    }
+
+    /// Makes the file's settings known to lookups and commands that go by documented names.
+    fn install(&self) {
+        crate::settings::install(crate::settings::Settings { file: self.file.clone(), entries: self.entries.clone() });
     }
 
     fn find_file(&mut self) -> Option<Utf8PathBuf> {
@@ -204,6 +234,10 @@ impl Config {
             {
                 v.push('\n');
                 v.push_str(t);
+                if let Some((_, _, text)) = self.entries.last_mut() {
+                    text.push('\n');
+                    text.push_str(t);
+                }
                 continue;
             }
             if let Some(s) = t.strip_prefix('[').and_then(|s| s.split(']').next()) {
@@ -219,6 +253,7 @@ impl Config {
             };
             let (k, v) = (k.trim(), strip_comment(v.trim()));
             last = None;
+            self.entries.push((section.clone(), k.to_string(), v.to_string()));
             match SETTINGS.iter().find(|s| s.ini.contains(&(section.as_str(), k))) {
                 Some(s) => {
                     let v = if is_path(s.name) { relative_to(file, v) } else { v.to_string() };
@@ -239,7 +274,7 @@ impl Config {
             }
         }
         for (k, v) in std::env::vars() {
-            if k.starts_with("ANSIBLE_")
+            if documented(&k)
                 && !WITHOUT_MEANING.contains(&k.as_str())
                 && !v.is_empty()
                 && !SETTINGS.iter().any(|s| s.env.contains(&k.as_str()))
@@ -284,6 +319,14 @@ impl Config {
         self.get(name)
             .map(|v| v.split(':').filter(|s| !s.is_empty()).map(|s| crate::modules::expand_path(s).into()).collect())
     }
+}
+
+/// True for the variables that Ansible documents; others are for somebody else.
+fn documented(variable: &str) -> bool {
+    let settings = crate::settings::settings().iter();
+    settings
+        .chain(crate::settings::plugins().iter().flat_map(|p| &p.options))
+        .any(|s| s.env.iter().any(|e| e == variable))
 }
 
 fn is_path(name: &str) -> bool {

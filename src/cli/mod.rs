@@ -4,7 +4,9 @@ mod adhoc;
 mod check;
 mod common;
 mod config;
+mod configure;
 mod inventory;
+mod pager;
 mod playbook;
 mod setup;
 mod vault;
@@ -33,6 +35,8 @@ enum Command {
     Inventory(Box<inventory::Args>),
     /// Encrypt and decrypt files and values (as ansible-vault does).
     Vault(Box<vault::Args>),
+    /// Show settings (as ansible-config does).
+    Config(Box<configure::Args>),
 }
 
 /// Runs the program; the exit code.
@@ -94,6 +98,7 @@ fn alias(name: &str) -> Alias {
         "ansible" => Alias::Command("adhoc"),
         "ansible-inventory" => Alias::Command("inventory"),
         "ansible-vault" => Alias::Command("vault"),
+        "ansible-config" => Alias::Command("config"),
         n if n.starts_with("ansible-") => Alias::Refused,
         _ => Alias::None,
     }
@@ -105,5 +110,6 @@ fn run(c: Command) -> Result<i32> {
         Command::Adhoc(a) => adhoc::run(*a),
         Command::Inventory(a) => inventory::run(*a),
         Command::Vault(a) => vault::run(*a),
+        Command::Config(a) => configure::run(*a),
     }
 }

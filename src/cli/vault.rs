@@ -87,7 +87,7 @@ struct Rekey {
     #[command(flatten)]
     common: Common,
     /// File with the new vault password
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "new_vault_id")]
     new_vault_password_file: Option<String>,
     /// The new vault id with the source of its secret
     #[arg(long, value_name = "NEW_VAULT_ID")]
@@ -328,7 +328,6 @@ fn create(e: &Edit, config: &Config) -> Result<()> {
 
 fn edit(e: &Edit, config: &Config) -> Result<()> {
     let secrets = existing(&e.common, config)?;
-    terminal(e)?;
     for name in &e.files {
         let opened = open(name, &read(name)?, &secrets)?;
         let path = absolute(name);

@@ -2,6 +2,7 @@
 //!
 //! Results are plain: whatever a file, a command or a server says is never a template.
 
+mod config;
 mod data;
 mod files;
 mod lists;
@@ -113,7 +114,7 @@ pub(super) fn run(r: &Renderer, name: &str, terms: Vec<Value>, options: Map) -> 
     let call = Call { r, terms, options };
     let found = match short(name) {
         "cartesian" => lists::cartesian(&call),
-        "config" => variables::config(&call),
+        "config" => config::config(&call),
         "csvfile" => data::csvfile(&call),
         "dict" => lists::dict(&call),
         "env" => process::env(&call),

@@ -1,4 +1,4 @@
-//! Lookups of variables, settings and the inventory: `vars`, `varnames`, `config`, `inventory_hostnames`.
+//! Lookups of variables and the inventory: `vars`, `varnames`, `inventory_hostnames`.
 
 use super::Call;
 use crate::diag::{Error, Result};
@@ -9,7 +9,7 @@ use crate::value::Value;
 use minijinja::value::Value as Mj;
 
 /// The variable `name` of the call's scope, rendered.
-fn variable(call: &Call<'_>, name: &str) -> Result<Option<Value>> {
+pub(super) fn variable(call: &Call<'_>, name: &str) -> Result<Option<Value>> {
     let root = Mj::from_object(ScopeObj { r: call.r.clone(), root: false });
     match root.get_attr(name) {
         Ok(v) if v.is_undefined() => Ok(None),
@@ -47,25 +47,6 @@ pub(super) fn varnames(call: &Call<'_>) -> Result<Vec<Value>> {
         let regex = fancy_regex::Regex::new(pattern)
             .map_err(|e| Error::template(format!("Unable to use \"{pattern}\" as a search parameter: {e}")))?;
         out.extend(names.iter().filter(|n| regex.is_match(n).unwrap_or(false)).map(|n| Value::plain(n.clone())));
-    }
-    Ok(out)
-}
-
-pub(super) fn config(call: &Call<'_>) -> Result<Vec<Value>> {
-    let mut out = Vec::new();
-    let missing = call.text("on_missing").unwrap_or_else(|| "error".into());
-    for term in call.texts()? {
-        match call.r.scope.files.config.get(term.as_str()) {
-            Some(v) => out.push(v.clone()),
-            None if missing == "skip" => {}
-            None => {
-                let message = format!("No config definition exists for '{term}'.");
-                if missing != "warn" {
-                    return Err(Error::template(message));
-                }
-                call.r.scope.files.warn.say(&format!("Skipping, did not find setting {term}"));
-            }
-        }
     }
     Ok(out)
 }
