@@ -18,6 +18,9 @@ pub const CHUNK: usize = 256 << 10;
 /// Content up to this size goes along with the request; larger content waits until the agent asks.
 pub const INLINE: u64 = 64 << 10;
 
+/// The key of a result that stands for a request which was not run, because the one before it failed.
+pub const NOT_RUN: &str = "_dirigo_not_run";
+
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -90,6 +93,9 @@ pub struct Request {
     /// and still run one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// With `after`: do not run unless that one succeeded; the answer is then [`NOT_RUN`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub if_ok: bool,
     /// What modules may need to know of the play: `verbosity`, `remote_tmp`, `ansible_facts` wanted …
     #[serde(default)]
     pub hints: Map<String, Json>,

@@ -3,6 +3,7 @@
 use super::template::preserve_mode;
 use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
+use crate::proto::Request;
 use crate::transport::Payload;
 use crate::value::{Map, Value};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -111,10 +112,11 @@ fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionR
         }
         Ok(())
     };
+    let mut requests = Vec::with_capacity(entries.len());
     for e in entries {
         let target = base.join(&e.relative);
-        let done = match &e.kind {
-            Kind::Directory => directory(ctx, target.as_str())?,
+        requests.push(match &e.kind {
+            Kind::Directory => (directory(ctx, target.as_str()), None),
             Kind::File(p) => {
                 let mut args = base_args(ctx);
                 args.insert("dest".into(), target.as_str().into());
@@ -122,7 +124,7 @@ fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionR
                 args.insert("_original_basename".into(), e.relative.as_str().into());
                 args.shift_remove("directory_mode");
                 preserve_mode(&mut args, p)?;
-                send(ctx, args, payload_of(ctx, p)?)?
+                (ctx.request("copy", args), Some(payload_of(ctx, p)?))
             }
             Kind::Link(to) => {
                 let mut args = Map::new();
@@ -131,10 +133,13 @@ fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionR
                 args.insert("state".into(), "link".into());
                 args.insert("force".into(), true.into());
                 args.insert("follow".into(), ctx.arg_bool("follow", false).into());
-                Done::of(ctx.module("file", args, None)?)
+                (ctx.request("file", args), None)
             }
-        };
-        if let Err(failed) = one(done) {
+        });
+    }
+    // all of the tree goes out as one stream, and the first failure ends it
+    for response in ctx.remote.call_chain(requests)? {
+        if let Err(failed) = one(Done::of(response)) {
             return Ok(failed);
         }
     }
@@ -148,7 +153,7 @@ fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionR
     Ok(d)
 }
 
-fn directory(ctx: &ActionCtx, path: &str) -> ActionResult {
+fn directory(ctx: &ActionCtx, path: &str) -> Request {
     let mut args = Map::new();
     args.insert("path".into(), path.into());
     args.insert("state".into(), "directory".into());
@@ -161,7 +166,7 @@ fn directory(ctx: &ActionCtx, path: &str) -> ActionResult {
             args.insert(k.into(), v.clone());
         }
     }
-    Ok(Done::of(ctx.module("file", args, None)?))
+    ctx.request("file", args)
 }
 
 struct Entry {

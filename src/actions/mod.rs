@@ -37,6 +37,8 @@ pub trait Remote: Send + Sync {
         payload: Option<Payload>,
         sink: Option<&mut (dyn Write + Send)>,
     ) -> std::result::Result<Response, CallError>;
+    /// Runs modules one after the other in one go; after the first that fails no more are run. Answers those that ran.
+    fn call_chain(&self, requests: Vec<(Request, Option<Payload>)>) -> std::result::Result<Vec<Response>, CallError>;
     /// Runs a command without an agent.
     fn raw(&self, command: &str, stdin: Option<&[u8]>) -> std::result::Result<RawOutput, CallError>;
     /// Forgets the connection, so that the next call makes a new one.
@@ -226,19 +228,22 @@ impl ActionCtx<'_> {
         args: Map,
         payload: Option<Payload>,
     ) -> std::result::Result<Response, ActionError> {
+        Ok(self.remote.call(self.request(module, args), payload, None)?)
+    }
+    /// A request of this module with the task's modes.
+    pub fn request(&self, module: &str, args: Map) -> Request {
         let args = match Value::map(args).to_json() {
             serde_json::Value::Object(o) => o,
             _ => Default::default(),
         };
-        let request = Request {
+        Request {
             module: module.into(),
             args,
             check: self.check,
             diff: self.diff,
             timeout: self.timeout,
             ..Request::default()
-        };
-        Ok(self.remote.call(request, payload, None)?)
+        }
     }
     pub fn arg_str(&self, name: &str) -> Option<String> {
         self.args.get(name).filter(|v| !v.is_null()).map(Value::to_str)

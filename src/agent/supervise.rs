@@ -4,7 +4,7 @@
 
 use super::worker::{self, failure};
 use super::{MAGIC, VERSION, tree};
-use crate::proto::{Frame, FrameBuf, FrameKind, Hello, Response, encode};
+use crate::proto::{Frame, FrameBuf, FrameKind, Hello, NOT_RUN, Response, encode};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -71,6 +71,21 @@ struct Envelope {
     timeout: u64,
     #[serde(default)]
     after: Option<u64>,
+    #[serde(default)]
+    if_ok: bool,
+}
+
+/// The one key of an answer that decides about the requests after it.
+#[derive(Deserialize, Default)]
+struct Verdict {
+    #[serde(default)]
+    result: VerdictResult,
+}
+
+#[derive(Deserialize, Default)]
+struct VerdictResult {
+    #[serde(default)]
+    failed: bool,
 }
 
 struct Waiting {
@@ -289,10 +304,7 @@ impl Supervisor {
             // Whatever a module says after it was told to stop, it was stopped.
             match w.running.take().and_then(|r| r.stopping) {
                 Some((answer, _)) => self.respond(f.id, answer),
-                None => {
-                    self.open.remove(&f.id);
-                    self.tell(f.kind, f.id, &f.payload);
-                }
+                None => self.pass_on(f.id, &f.payload),
             }
         }
     }
@@ -405,9 +417,34 @@ impl Supervisor {
     }
 
     fn respond(&mut self, id: u64, result: Map<String, Json>) {
-        self.open.remove(&id);
         let body = serde_json::to_vec(&Response { result }).unwrap_or_default();
-        self.tell(FrameKind::Response, id, &body);
+        self.pass_on(id, &body);
+    }
+
+    /// Hands an answer to the controller; what may only run after a success is answered too if it was none.
+    fn pass_on(&mut self, id: u64, body: &[u8]) {
+        self.open.remove(&id);
+        self.tell(FrameKind::Response, id, body);
+        let waits = |w: &Waiting, id: u64| w.envelope.if_ok && w.envelope.after == Some(id);
+        if !self.waiting.iter().any(|w| waits(w, id)) {
+            return;
+        }
+        // an answer that cannot be read is not taken for a success
+        if serde_json::from_slice::<Verdict>(body).is_ok_and(|v| !v.result.failed) {
+            return;
+        }
+        let mut cut = vec![id];
+        while let Some(id) = cut.pop() {
+            while let Some(at) = self.waiting.iter().position(|w| waits(w, id)) {
+                let Some(w) = self.waiting.remove(at) else { break };
+                let mut result = failure("not run, because the request before it failed");
+                result.insert(NOT_RUN.into(), true.into());
+                self.open.remove(&w.frame.id);
+                let body = serde_json::to_vec(&Response { result }).unwrap_or_default();
+                self.tell(FrameKind::Response, w.frame.id, &body);
+                cut.push(w.frame.id);
+            }
+        }
     }
 
     /// The channel is closed: whatever still runs for it ends now. Background processes of answered

@@ -179,13 +179,9 @@ pub struct HostRemote<'a> {
     pub hints: serde_json::Map<String, Json>,
 }
 
-impl Remote for HostRemote<'_> {
-    fn call(
-        &self,
-        mut q: Request,
-        payload: Option<Payload>,
-        sink: Option<&mut (dyn Write + Send)>,
-    ) -> std::result::Result<Response, CallError> {
+impl HostRemote<'_> {
+    /// What of the task goes along with each request.
+    fn fill_in(&self, q: &mut Request) {
         for (k, v) in &self.env {
             q.env.entry(k.clone()).or_insert_with(|| v.clone());
         }
@@ -193,7 +189,25 @@ impl Remote for HostRemote<'_> {
             q.hints.entry(k.clone()).or_insert_with(|| v.clone());
         }
         q.no_log |= self.no_log;
+    }
+}
+
+impl Remote for HostRemote<'_> {
+    fn call(
+        &self,
+        mut q: Request,
+        payload: Option<Payload>,
+        sink: Option<&mut (dyn Write + Send)>,
+    ) -> std::result::Result<Response, CallError> {
+        self.fill_in(&mut q);
         self.runner.pool.call(&self.params, self.become_.as_ref(), q, payload, sink)
+    }
+    fn call_chain(
+        &self,
+        mut requests: Vec<(Request, Option<Payload>)>,
+    ) -> std::result::Result<Vec<Response>, CallError> {
+        requests.iter_mut().for_each(|(q, _)| self.fill_in(q));
+        self.runner.pool.call_chain(&self.params, self.become_.as_ref(), requests)
     }
     fn raw(&self, command: &str, stdin: Option<&[u8]>) -> std::result::Result<RawOutput, CallError> {
         self.runner.pool.raw(&self.params, self.become_.as_ref(), command, stdin)

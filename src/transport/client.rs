@@ -5,7 +5,7 @@ use super::channel::{Channel, Exit, Reader, Tail, Writer};
 use super::pool::Payload;
 use crate::proto::{CHUNK, Content, Frame, FrameBuf, FrameKind, Hello, INLINE, Request, Response, encode};
 use sha1::{Digest, Sha1};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -16,6 +16,9 @@ use tokio::time::timeout;
 
 /// Between two questions to the agent whether it is there.
 const PING: Duration = Duration::from_secs(10);
+/// Requests of a chain that may be under way at once, and the bytes of content that may wait with them.
+const CHAIN: usize = 128;
+const CHAIN_BYTES: u64 = 2 << 20;
 /// Patience for an answer beyond the request's own timeout.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(10);
 
@@ -150,20 +153,60 @@ impl Client {
         }
     }
 
-    /// Sends a request and waits for its answer. `after`: the id of a call that must be answered first.
+    /// Sends a request and waits for its answer.
     pub async fn call(
         &self,
-        mut req: Request,
+        req: Request,
         payload: Option<&Payload>,
-        mut sink: Option<&mut (dyn Write + Send)>,
+        sink: Option<&mut (dyn Write + Send)>,
     ) -> Result<Response, CallError> {
+        let pending = self.begin(req, payload).await?;
+        self.end(pending, sink).await
+    }
+
+    /// Sends requests that run one after the other without waiting for the answers in between; after the first
+    /// that fails the agent runs no more. Answers those that ran, a failed one the last.
+    pub async fn call_chain(&self, requests: Vec<(Request, Option<Payload>)>) -> Result<Vec<Response>, CallError> {
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut under_way: VecDeque<Pending<'_>> = VecDeque::new();
+        let (mut before, mut bytes) = (None, 0);
+        let failed = |r: &Response| r.result.get("failed").and_then(serde_json::Value::as_bool) == Some(true);
+        for (mut req, payload) in requests {
+            while under_way.len() >= CHAIN || bytes > CHAIN_BYTES {
+                let Some(p) = under_way.pop_front() else { break };
+                bytes -= p.inline_bytes();
+                answers.push(self.end(p, None).await?);
+                if answers.last().is_some_and(failed) {
+                    return Ok(answers);
+                }
+            }
+            req.after = before;
+            req.if_ok = before.is_some();
+            let p = self.begin(req, payload.as_ref()).await?;
+            before = Some(p.id);
+            bytes += p.inline_bytes();
+            under_way.push_back(p);
+        }
+        for p in under_way {
+            let r = self.end(p, None).await?;
+            let last = failed(&r);
+            answers.push(r);
+            if last {
+                break;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Sends a request, with its content if that is small.
+    async fn begin(&self, mut req: Request, payload: Option<&Payload>) -> Result<Pending<'_>, CallError> {
         let mut source = match payload {
             Some(p) => Some(Source::open(p)?),
             None => None,
         };
         req.content = source.as_ref().map(|s| s.meta.clone());
-        let (id, mut events) = self.open_call()?;
-        let _forget = Forget { client: self, id };
+        let (id, events) = self.open_call()?;
+        let forget = Forget { client: self, id };
         let body = serde_json::to_vec(&req).map_err(|e| CallError::Failed(e.to_string()))?;
         self.send(FrameKind::Request, id, &body).await?;
         if let Some(s) = &mut source
@@ -171,7 +214,17 @@ impl Client {
         {
             s.portion(self, id, u64::MAX).await?;
         }
-        let limit = (req.timeout > 0).then(|| Duration::from_secs(req.timeout) + TIMEOUT_GRACE);
+        Ok(Pending { id, events, source, timeout: req.timeout, _forget: forget })
+    }
+
+    /// Waits for the answer of a request, giving it the content it asks for and taking what it sends.
+    async fn end(
+        &self,
+        pending: Pending<'_>,
+        mut sink: Option<&mut (dyn Write + Send)>,
+    ) -> Result<Response, CallError> {
+        let Pending { id, mut events, mut source, timeout: seconds, _forget } = pending;
+        let limit = (seconds > 0).then(|| Duration::from_secs(seconds) + TIMEOUT_GRACE);
         let work = async {
             let mut sum = Sha1::new();
             loop {
@@ -184,8 +237,8 @@ impl Client {
                     FrameKind::Response => {
                         let r: Response = serde_json::from_slice(&frame.payload)
                             .map_err(|e| CallError::Failed(format!("the agent's answer cannot be understood: {e}")))?;
-                        let over = req.timeout > 0 && r.result.contains_key("timedout");
-                        return if over { Err(CallError::Timeout(req.timeout)) } else { Ok(r) };
+                        let over = seconds > 0 && r.result.contains_key("timedout");
+                        return if over { Err(CallError::Timeout(seconds)) } else { Ok(r) };
                     }
                     FrameKind::WantData => {
                         let more = frame.payload.try_into().map(u64::from_be_bytes).unwrap_or(0);
@@ -212,7 +265,7 @@ impl Client {
                 Ok(r) => r,
                 Err(_) => {
                     let _ = self.send(FrameKind::Cancel, id, &[]).await;
-                    Err(CallError::Timeout(req.timeout))
+                    Err(CallError::Timeout(seconds))
                 }
             },
         }
@@ -224,6 +277,23 @@ impl Client {
         for id in ids {
             let _ = self.send(FrameKind::Cancel, id, &[]).await;
         }
+    }
+}
+
+/// A request that is under way.
+struct Pending<'a> {
+    id: u64,
+    events: mpsc::Receiver<Event>,
+    source: Option<Source>,
+    /// The request's own limit in seconds, 0 for none.
+    timeout: u64,
+    _forget: Forget<'a>,
+}
+
+impl Pending<'_> {
+    /// Content that went along with the request and waits in the agent's memory.
+    fn inline_bytes(&self) -> u64 {
+        self.source.as_ref().filter(|s| s.meta.inline).map_or(0, |s| s.meta.size)
     }
 }
 

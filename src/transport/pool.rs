@@ -78,6 +78,20 @@ impl Pool {
         })
     }
 
+    /// Runs modules one after the other without waiting for the answers in between; after the first that fails no
+    /// more are run. Answers those that ran.
+    pub fn call_chain(
+        &self,
+        params: &ConnParams,
+        escalate: Option<&Become>,
+        requests: Vec<(Request, Option<Payload>)>,
+    ) -> Result<Vec<Response>, CallError> {
+        self.handle.block_on(async {
+            let client = self.inner.client(params, escalate).await?;
+            client.call_chain(requests).await
+        })
+    }
+
     /// Runs a shell command on the host without an agent, through the user's login shell.
     pub fn raw(
         &self,

@@ -177,3 +177,48 @@ fn async_job_is_written_as_ansible_does() {
     eventually("the job is over its time", || read(&r).get("msg") == Some(&json!("Timeout exceeded")));
     eventually("its processes are gone", || !running("sleep 4716."));
 }
+
+/// A file of three lines: what each request of a chain appended to it.
+#[test]
+fn a_chain_runs_in_order_and_stops_at_the_first_failure() {
+    let pool = pool();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out");
+    let line =
+        |i: usize, end: &str| (shell(&format!("sleep 0.0{}; echo {i} >> {}; {end}", 9 - i % 9, file.display())), None);
+    let all = pool.call_chain(&here(), None, (0..300).map(|i| line(i, "true")).collect()).unwrap();
+    assert_eq!(all.len(), 300);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, (0..300).map(|i| format!("{i}\n")).collect::<String>());
+
+    std::fs::remove_file(&file).unwrap();
+    let some =
+        pool.call_chain(&here(), None, (0..200).map(|i| line(i, if i == 2 { "false" } else { "true" })).collect());
+    let some = some.unwrap();
+    assert_eq!(some.len(), 3);
+    assert_eq!(some[2].result["rc"], 1);
+    // the agent is at rest and nothing of the rest ran
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "0\n1\n2\n");
+}
+
+#[test]
+fn content_of_any_size_travels_in_a_chain() {
+    let pool = pool();
+    let dir = tempfile::tempdir().unwrap();
+    let size = |i: usize| [0, 10, 60_000, 70_000, 3_000_000][i % 5];
+    let requests = (0..40)
+        .map(|i| {
+            let bytes: std::sync::Arc<[u8]> = vec![b'a' + (i % 26) as u8; size(i)].into();
+            let dest = dir.path().join(format!("f{i}"));
+            (request("copy", json!({"dest": dest, "src": "x"})), Some(dirigo::transport::Payload::Bytes(bytes)))
+        })
+        .collect();
+    let answers = pool.call_chain(&here(), None, requests).unwrap();
+    assert_eq!(answers.len(), 40);
+    for (i, a) in answers.iter().enumerate() {
+        assert_eq!(a.result["changed"], true, "{:?}", a.result);
+        let got = std::fs::read(dir.path().join(format!("f{i}"))).unwrap();
+        assert!(got.len() == size(i) && got.iter().all(|b| *b == b'a' + (i % 26) as u8), "file {i}");
+    }
+}
