@@ -69,6 +69,8 @@ pub enum Kind {
     Parse,
     /// Wrong use of the command line or configuration (exit 5 in playbook runs; clap's own is 2).
     Options,
+    /// Arguments with which a task is sure to fail, seen before the run (exit 2, as for the failed task).
+    Arguments,
     /// A template or variable that cannot be rendered; fails the task where it happens.
     Template,
     /// An undefined variable inside a template (`default` and `is defined` see through it).
@@ -195,6 +197,7 @@ impl Error {
         match self.0.kind {
             Kind::General | Kind::Template | Kind::Undefined | Kind::Vault => 1,
             Kind::Parse | Kind::Unreachable => 4,
+            Kind::Arguments => 2,
             Kind::Options => 5,
             Kind::Interrupted => 99,
         }

@@ -236,9 +236,12 @@ impl ActionCtx<'_> {
             serde_json::Value::Object(o) => o,
             _ => Default::default(),
         };
+        let mut hints = serde_json::Map::new();
+        hints.insert("named".into(), format!("ansible.legacy.{module}").into());
         Request {
             module: module.into(),
             args,
+            hints,
             check: self.check,
             diff: self.diff,
             timeout: self.timeout,

@@ -2,7 +2,7 @@
 
 use super::{Action, ActionCtx, ActionResult, Done};
 use crate::diag::Error;
-use crate::modules::{Arg, Spec, validate};
+use crate::modules::{Arg, Spec, validate_all};
 use crate::playbook::spec_of;
 use crate::value::{Map, Value};
 
@@ -48,38 +48,14 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         _ => Default::default(),
     };
     let done = Done::new(false).set("validate_args_context", context);
-    Ok(match validate(&spec, &json, "") {
+    Ok(match validate_all(&spec, &json) {
         Ok(_) => done.set("msg", "The arg spec validation passed"),
-        Err(first) => {
-            let errors = every_error(&spec, &json, first);
-            done.set("failed", true)
-                .set("msg", format!("Validation of arguments failed:\n{}", errors.join("\n")))
-                .set("argument_spec_data", Value::Map(wanted))
-                .set("argument_errors", Value::list(errors.iter().map(|e| e.as_str().into()).collect()))
-        }
+        Err(errors) => done
+            .set("failed", true)
+            .set("msg", format!("Validation of arguments failed:\n{}", errors.join("\n")))
+            .set("argument_spec_data", Value::Map(wanted))
+            .set("argument_errors", Value::list(errors.iter().map(|e| e.as_str().into()).collect())),
     })
-}
-
-/// All that is wrong: what is missing, then types, then the rest; `first` if no argument alone has an error.
-fn every_error(spec: &Spec, given: &serde_json::Map<String, serde_json::Value>, first: String) -> Vec<String> {
-    const MISSING: &str = "missing required arguments: ";
-    let (mut missing, mut types, mut others) = (vec![], vec![], vec![]);
-    for a in &spec.args {
-        let names: Vec<&String> = std::iter::once(&a.name).chain(&a.aliases).collect();
-        let own = given.iter().filter(|(k, _)| names.contains(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-        let Err(m) = validate(&Spec::new(vec![a.clone()]), &own, "") else { continue };
-        match m.strip_prefix(MISSING) {
-            Some(name) if !name.contains(' ') => missing.push(name.to_string()),
-            _ if m.contains("unable to convert") => types.push(m),
-            _ => others.push(m),
-        }
-    }
-    let mut out = vec![];
-    if !missing.is_empty() {
-        out.push(format!("{MISSING}{}", missing.join(", ")));
-    }
-    out.extend(types.into_iter().chain(others));
-    if out.is_empty() { vec![first] } else { out }
 }
 
 /// A variable's rendered value; `None` if there is none.

@@ -82,8 +82,11 @@ pub fn run(a: Args) -> Result<i32> {
     for p in &a.playbooks {
         books.push(load_playbook(&ready.loader, p, &ready.extra)?);
     }
-    super::check::playbooks(&books)?;
-    if a.syntax_check || a.list_tasks || a.list_tags || a.inventory.list_hosts {
+    let listing = a.list_tasks || a.list_tags || a.inventory.list_hosts;
+    if !listing {
+        check(&a, &ready, &books)?;
+    }
+    if a.syntax_check || listing {
         for w in ready.loader.take_warnings() {
             crate::output::show_warning(w.message(), ready.screen.columns, ready.screen.color);
         }
@@ -103,6 +106,27 @@ pub fn run(a: Args) -> Result<i32> {
     let code = runner.run(&books);
     runner.pool.shutdown();
     code
+}
+
+/// What can be told of the tasks before the run; shows the warnings.
+fn check(a: &Args, ready: &Ready, books: &[Playbook]) -> Result<()> {
+    let inventory = ready.store.inventory();
+    let reach = super::check::Reach {
+        tags: TagFilter::new(&ready.options.tags, &ready.options.skip_tags),
+        whole: !a.step && a.start_at_task.is_none(),
+        has_hosts: &|play| {
+            let found = pattern(ready, play).and_then(|p| inventory.select(&p));
+            found.is_ok_and(|f| f.iter().any(|h| ready.limit.as_ref().is_none_or(|l| l.contains(h))))
+        },
+    };
+    let warnings = super::check::playbooks(books, &reach)?;
+    // the run tells again of patterns that match nothing
+    inventory.take_warnings();
+    for (text, place) in warnings {
+        crate::output::show_warning(&text, ready.screen.columns, ready.screen.color);
+        eprintln!("Origin: {}", place.show());
+    }
+    Ok(())
 }
 
 /// `--list-hosts`, `--list-tasks`, `--list-tags`, `--syntax-check`.

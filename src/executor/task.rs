@@ -438,9 +438,12 @@ impl Call<'_> {
             _ => Default::default(),
         };
         let module = modules::find(&self.work.task.action).map_or(self.work.task.short.as_str(), |m| m.name);
+        let mut hints = serde_json::Map::new();
+        hints.insert("named".into(), modules::shown_name(&self.work.task.action).into());
         Request {
             module: module.into(),
             args,
+            hints,
             check: self.check,
             diff: self.diff,
             timeout: self.timeout,
@@ -482,7 +485,7 @@ impl Call<'_> {
             let mut status = Map::new();
             status.insert("jid".into(), jid.as_str().into());
             status.insert("mode".into(), "status".into());
-            status.insert("_async_dir".into(), dir.as_str().into());
+            status.insert("_ansible_async_dir".into(), dir.as_str().into());
             let mut q = self.request(status);
             q.module = "async_status".into();
             let d = Done::of(self.remote.call(q, None, None)?);
@@ -496,7 +499,7 @@ impl Call<'_> {
                 let mut cleanup = Map::new();
                 cleanup.insert("jid".into(), jid.as_str().into());
                 cleanup.insert("mode".into(), "cleanup".into());
-                cleanup.insert("_async_dir".into(), dir.as_str().into());
+                cleanup.insert("_ansible_async_dir".into(), dir.as_str().into());
                 let mut q = self.request(cleanup);
                 q.module = "async_status".into();
                 let _ = self.remote.call(q, None, None);

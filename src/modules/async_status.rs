@@ -11,7 +11,7 @@ pub fn module() -> Module {
         spec: Spec::new(vec![
             Arg::str("jid").required().doc("The job's id (`ansible_job_id`)."),
             Arg::str("mode").default("status").choices(&["status", "cleanup"]).doc("Read the job file or remove it."),
-            Arg::path("_async_dir").doc("Internal: directory of the job files."),
+            Arg::path("_ansible_async_dir").doc("Internal: directory of the job files."),
         ]),
         check: Support::Full,
         diff: Support::None,
@@ -23,7 +23,7 @@ pub fn module() -> Module {
 
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let jid = args.str("jid");
-    let dir = args.opt_str("_async_dir").map(str::to_string).unwrap_or_else(|| expand_path("~/.ansible_async"));
+    let dir = args.opt_str("_ansible_async_dir").map(str::to_string).unwrap_or_else(|| expand_path("~/.ansible_async"));
     let file = Path::new(&dir).join(jid);
     let shown = file.to_string_lossy().into_owned();
     let not_there = || {
@@ -91,7 +91,7 @@ mod tests {
     use serde_json::{Map, Value as Json, json};
 
     fn ask(dir: &std::path::Path, jid: &str, mode: &str, check: bool) -> Map<String, Json> {
-        let args = json!({"jid": jid, "_async_dir": dir.to_string_lossy(), "mode": mode});
+        let args = json!({"jid": jid, "_ansible_async_dir": dir.to_string_lossy(), "mode": mode});
         let args = args.as_object().cloned().unwrap_or_default();
         run(find("async_status").expect("registered"), &mut Ctx { check, ..Ctx::bare() }, &args)
     }

@@ -6,6 +6,7 @@ mod archive;
 mod async_status;
 mod blockinfile;
 mod command;
+mod convert;
 mod copy;
 mod dnf;
 mod etcdctl;
@@ -40,8 +41,9 @@ mod user;
 mod validate;
 mod wait_for;
 
+pub use convert::{convert, expand_path, expand_path_with};
 pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
-pub use validate::{Checked, convert, expand_path, expand_path_with, validate};
+pub use validate::{Checked, unsupported, validate, validate_all};
 
 use serde_json::{Map, Value as Json};
 use std::io::Read;
@@ -197,6 +199,8 @@ pub struct Ctx<'a> {
     pub want_diff: bool,
     /// Extra environment for every process the module starts.
     pub env: Vec<(String, String)>,
+    /// What the controller tells beyond the arguments: `verbosity`, `remote_tmp`, `named` (the module's name in
+    /// messages about its arguments).
     pub hints: Map<String, Json>,
     pub verbosity: u8,
     /// Content sent by the controller with this request, if any.
@@ -282,9 +286,18 @@ pub fn find(name: &str) -> Option<&'static Module> {
     })
 }
 
+/// The name that ansible-core's messages have for a module which a task names so: command and shell share one.
+pub fn shown_name(action: &str) -> &str {
+    match action.rsplit_once('.').map_or(action, |(_, short)| short) {
+        "command" | "shell" => "ansible.legacy.command",
+        _ => action,
+    }
+}
+
 /// Runs a module: validates the arguments, calls its code, and puts the answer in Ansible's result keys.
 pub fn run(module: &Module, ctx: &mut Ctx, args: &Map<String, Json>) -> Map<String, Json> {
-    let checked = match validate(&module.spec, args, module.name) {
+    let what = ctx.hints.get("named").and_then(Json::as_str).unwrap_or(module.name);
+    let checked = match validate(&module.spec, args, what) {
         Ok(c) => c,
         Err(msgs) => {
             let mut m = Map::new();

@@ -168,9 +168,6 @@ impl Own {
             "vars" => self.vars = vars_of(v)?,
             "notify" => self.notify = list_of(v),
             "collections" => self.collections = Some(list_of(v).iter().map(Value::to_str).collect()),
-            "user" => {
-                self.kw.set("remote_user", v)?;
-            }
             "debugger" => {
                 return Err(v
                     .error("the 'debugger' keyword is not supported")
