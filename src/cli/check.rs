@@ -115,6 +115,9 @@ impl Check<'_> {
 const TOLERANT: [&str; 2] = ["fetch", "raw"];
 
 fn check_task(t: &Task) -> Result<()> {
+    if let Some(e) = &t.bad {
+        return Err(e.clone());
+    }
     if actions::ENGINE_ACTIONS.contains(&t.short.as_str()) || t.implicit {
         return Ok(());
     }

@@ -276,7 +276,6 @@ impl Ready {
         let sources = sources(&config, w.inventory);
         let inventory = load_inventory(&sources, &secrets, &config, &screen)?;
         let engine = Engine::new(EngineOptions::default());
-        let loader = Arc::new(make_loader(&config, &secrets, &engine));
         let limit = limit(&inventory, w.inventory.limit.as_deref(), &screen)?;
         let info = RunInfo {
             check: options.check,
@@ -292,15 +291,11 @@ impl Ready {
                 .collect(),
             config_file: config.file.as_ref().map(|f| f.to_string()),
         };
+        let globals = Globals::new(&info);
+        let loader = Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone()));
         let dirs = source_dirs(&sources);
-        let store = Arc::new(Store::new(
-            inventory,
-            dirs,
-            absolute(&w.base_dir),
-            extra.clone(),
-            Globals::new(&info),
-            secrets.clone(),
-        ));
+        let store =
+            Arc::new(Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), globals, secrets.clone()));
         Ok(Ready { config, secrets, extra, loader, engine, store, sink, options, limit, screen, sources })
     }
 
@@ -378,7 +373,7 @@ fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Opti
     Ok(Some(hosts.into_iter().collect()))
 }
 
-fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine) -> Loader {
+fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine, globals: Map) -> Loader {
     let home = |p: &str| Utf8PathBuf::from(crate::modules::expand_path(p));
     let roles_path = c.paths("roles_path").unwrap_or_else(|| {
         vec![home("~/.ansible/roles"), "/usr/share/ansible/roles".into(), "/etc/ansible/roles".into()]
@@ -395,7 +390,7 @@ fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine) -> Loader {
             String::from_utf8(bytes).map_err(|_| Error::parse("the vaulted file is not valid UTF-8"))
         }),
         render: Box::new(move |v, layers| {
-            let mut all = Map::new();
+            let mut all = globals.clone();
             for l in layers {
                 all.extend(l.iter().map(|(k, v)| (k.clone(), v.clone())));
             }

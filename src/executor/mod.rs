@@ -17,6 +17,7 @@ mod runner;
 mod select;
 mod state;
 mod task;
+mod throttle;
 mod walk;
 
 pub use event::{Counts, Event, Sink, Status, TaskInfo, TaskResult};

@@ -5,6 +5,7 @@ use super::handlers::HandlerState;
 use super::runner::{Runner, origin};
 use super::select::TagFilter;
 use super::state::{Host, HostState, Phase, lock};
+use super::throttle::Throttle;
 use super::walk::{self, Frame};
 use crate::diag::{Error, Kind, Result};
 use crate::playbook::{Item, Play, PlayScope, Task};
@@ -29,6 +30,7 @@ pub struct PlayRun {
     /// The play has ended for everybody (`end_play`, `any_errors_fatal`, `max_fail_percentage`).
     pub broken: AtomicBool,
     pub ended: AtomicBool,
+    pub throttle: Throttle,
 }
 
 impl PlayRun {
@@ -144,7 +146,11 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             play: play.clone(),
             vars: vars.clone(),
             hosts: batch.iter().map(|h| Arc::new(HostState::new(h.clone()))).collect(),
-            scope: PlayScope::new(play.playbook_dir.clone(), vec![]),
+            scope: PlayScope::new(
+                play.playbook_dir.clone(),
+                vec![(*play.import_vars).clone(), (*play.vars).clone()],
+                (*r.store.extra).clone(),
+            ),
             handlers: Mutex::new(vec![]),
             tags: TagFilter::new(&r.options.tags, &r.options.skip_tags),
             free,
@@ -152,6 +158,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             max_fail,
             broken: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            throttle: Throttle::default(),
         };
         *vars.batch.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(batch.clone());
         super::handlers::collect(&run, &play.handlers);

@@ -183,18 +183,19 @@ impl Runner {
     /// Renders a play's or task's keyword to a boolean.
     pub(super) fn flag(&self, v: &Option<Value>, scope: &Scope, default: bool, name: &str) -> Result<bool> {
         let Some(v) = v else { return Ok(default) };
-        let r = if v.needs_render() { self.engine.render(v, scope)? } else { v.clone() };
+        let r = if v.needs_render() {
+            self.engine
+                .render(v, scope)
+                .map_err(|e| e.during(format!("Error processing keyword '{name}'"), origin(v)))?
+        } else {
+            v.clone()
+        };
         if r.is_null() || crate::template::is_omit(&r) {
             return Ok(default);
         }
-        match r.to_bool_loose() {
-            Some(b) => Ok(b),
-            None => Err(crate::diag::Error::general(format!(
-                "the field '{name}' has an invalid value ({}), and could not be converted to a bool.",
-                r.to_str()
-            ))
-            .at(origin(v))),
-        }
+        r.to_bool_loose().ok_or_else(|| {
+            crate::playbook::cannot_convert(name, &r, "bool", origin(v)).with_kind(crate::diag::Kind::General)
+        })
     }
 
     /// Renders a keyword to text; `None` if it is not set (or omitted).
@@ -206,14 +207,13 @@ impl Runner {
 
     /// Renders a keyword to a whole number.
     pub(super) fn number(&self, v: &Option<Value>, scope: &Scope, name: &str) -> Result<Option<i64>> {
-        match self.text(v, scope)? {
+        let at = || v.as_ref().and_then(origin);
+        match self.text(v, scope).map_err(|e| e.during(format!("Error processing keyword '{name}'"), at()))? {
             None => Ok(None),
             Some(t) if t.trim().is_empty() => Ok(None),
             Some(t) => t.trim().parse::<f64>().map(|f| Some(f as i64)).map_err(|_| {
-                crate::diag::Error::general(format!(
-                    "the field '{name}' has an invalid value ({t}), and could not be converted to an int."
-                ))
-                .at(v.as_ref().and_then(origin))
+                crate::playbook::cannot_convert(name, &Value::plain(t), "int", at())
+                    .with_kind(crate::diag::Kind::General)
             }),
         }
     }

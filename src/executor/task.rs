@@ -92,6 +92,9 @@ impl Work<'_> {
         if let Some(cond) = first_false(r, &self.task.when, &scope)? {
             return Ok(skipped(cond));
         }
+        if let Some(e) = &self.task.bad {
+            return Err(e.clone().with_kind(Kind::General));
+        }
         let no_log = r.flag(&self.task.kw.no_log, &scope, r.options.defaults.no_log, "no_log")?;
         let (host, remote_scope, delegated_to) = self.target(&scope)?;
         let params = connection::params(r, &host, self.task, &remote_scope, delegated_to.is_some())?;
@@ -161,10 +164,10 @@ impl Work<'_> {
                 Value::Map(m) => raw.extend(m.iter().map(|(k, v)| (k.clone(), v.clone()))),
                 v if crate::template::is_omit(&v) => {}
                 other => {
-                    return Err(Error::general(format!(
-                        "'args' must render to a dictionary, not to a {}",
-                        other.type_name()
-                    )));
+                    let shown = if other.as_str().is_some() { format!("'{}'", other.to_str()) } else { other.to_str() };
+                    return Err(Error::general(format!("invalid or malformed argument: {shown}"))
+                        .at(super::runner::origin(t))
+                        .during(unfinished_step(self.task), Some(self.task.span)));
                 }
             }
         }
@@ -193,10 +196,14 @@ impl Work<'_> {
 
 /// An error of rendering the argument `key`, with the steps that lead to it.
 fn unfinished(e: Error, task: &Task, key: &str, value: &Value) -> Error {
+    e.during(format!("Error while resolving value for '{key}'"), super::runner::origin(value))
+        .during(unfinished_step(task), Some(task.span))
+}
+
+fn unfinished_step(task: &Task) -> String {
     let action =
         if task.short == task.action { format!("ansible.builtin.{}", task.short) } else { task.action.clone() };
-    e.during(format!("Error while resolving value for '{key}'"), super::runner::origin(value))
-        .during(format!("Finalization of task args for '{action}' failed"), Some(task.span))
+    format!("Finalization of task args for '{action}' failed")
 }
 
 /// Defaults for this task's module from one `module_defaults` layer (by module, or by `group/NAME`).

@@ -4,9 +4,11 @@
 use super::event::Event;
 use super::looping;
 use super::play::{PlayRun, info};
+use super::runner::Runner;
 use super::state::{Host, Phase};
-use crate::diag::Result;
+use crate::diag::{Error, Result};
 use crate::playbook::{Block, Item, Task};
+use crate::template::Scope;
 use crate::value::{Map, Value};
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::atomic::Ordering;
@@ -129,9 +131,14 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
     let scope = r.scope(&p.view(&first.name, Some(t)));
     // these work on the run as a whole, once, whatever the hosts
     let bypass = matches!(t.short.as_str(), "add_host" | "pause");
-    let once = bypass || r.flag(&t.kw.run_once, &scope, false, "run_once")?;
+    // of a keyword that cannot be converted the task itself tells
+    let flag = |v, default, name| match r.flag(v, &scope, default, name) {
+        Err(_) if t.bad.is_some() => Ok(default),
+        other => other,
+    };
+    let once = bypass || flag(&t.kw.run_once, false, "run_once")?;
     let chosen: Vec<Host> = if once && !p.free { vec![first.clone()] } else { hosts.clone() };
-    let throttle = r.number(&t.kw.throttle, &scope, "throttle")?.unwrap_or(0).max(0) as usize;
+    let throttle = throttle(r, t, &scope)?;
     let mut failed = on_hosts(p, t, &what, &chosen, throttle, f)?;
     let run_once = once && !bypass && !p.free;
     if run_once && failed {
@@ -141,7 +148,7 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
             }
         }
     }
-    let fatal = r.flag(&t.kw.any_errors_fatal, &scope, r.options.any_errors_fatal, "any_errors_fatal")?;
+    let fatal = flag(&t.kw.any_errors_fatal, r.options.any_errors_fatal, "any_errors_fatal")?;
     if failed && fatal {
         for h in &p.hosts {
             if h.is_active() {
@@ -158,6 +165,25 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
         check_percentage(p);
     }
     Ok(())
+}
+
+/// How many hosts may do a task at once, beside the forks; 0 for any number.
+fn throttle(r: &Arc<Runner>, t: &Task, scope: &Scope) -> Result<usize> {
+    let failed = |e: Error| {
+        Error::general(format!("Failed to convert the throttle value to an integer: {}", e.message())).at(t
+            .kw
+            .throttle
+            .as_ref()
+            .and_then(super::runner::origin))
+    };
+    let n = match r.text(&t.kw.throttle, scope).map_err(failed)? {
+        None => 0,
+        Some(text) => {
+            let n = text.trim().parse::<f64>();
+            n.map_err(|_| failed(Error::general(format!("invalid literal for int() with base 10: '{text}'"))))? as i64
+        }
+    };
+    Ok(n.max(0) as usize)
 }
 
 /// `max_fail_percentage`: more failures than that end the play.
@@ -194,7 +220,10 @@ fn on_hosts(
     };
     if hosts.len() == 1 || p.free || throttle == 1 {
         for h in hosts {
-            failed |= super::results::settle(p, t, what, h, one(h), f.rescuable)?;
+            let slot = (p.free && throttle > 0).then(|| p.throttle.enter(t.id, throttle));
+            let outcome = one(h);
+            drop(slot);
+            failed |= super::results::settle(p, t, what, h, outcome, f.rescuable)?;
         }
         return Ok(failed);
     }
@@ -263,6 +292,7 @@ pub fn implicit_task(p: &PlayRun, name: &str, action: &str, args: Map) -> Task {
         inherit: Arc::default(),
         file: p.play.playbook_dir.join("playbook.yml"),
         implicit: true,
+        bad: None,
     }
 }
 

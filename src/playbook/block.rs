@@ -155,6 +155,8 @@ pub(crate) struct Own {
     pub vars: Map,
     pub collections: Option<Vec<String>>,
     pub notify: Vec<Value>,
+    /// A keyword's value that cannot be converted.
+    pub bad: Option<Error>,
 }
 
 impl Own {
@@ -173,7 +175,7 @@ impl Own {
                     .error("the 'debugger' keyword is not supported")
                     .help("remove it; to see what a task did, run with -vv, or step through with --step"));
             }
-            _ => return self.kw.set(key, v),
+            _ => return self.kw.set(key, v, &mut self.bad),
         }
         Ok(true)
     }
@@ -192,6 +194,7 @@ impl Own {
             i.vars.push(Arc::new(self.vars));
         }
         i.notify.extend(self.notify);
+        i.bad = self.bad.or(i.bad);
         if let Some(c) = self.collections {
             i.collections = c;
         }

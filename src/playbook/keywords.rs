@@ -2,7 +2,7 @@
 //!
 //! Names and inheritance after <https://docs.ansible.com/ansible/latest/reference_appendices/playbooks_keywords.html>.
 
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Result, Span};
 use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
 use camino::Utf8PathBuf;
@@ -24,10 +24,11 @@ macro_rules! keywords {
         pub struct Keywords { $(pub $field: Option<Value>,)* }
 
         impl Keywords {
-            /// Sets the keyword `name`; false if it is none of these.
-            pub fn set(&mut self, name: &str, node: &Node) -> Result<bool> {
+            /// Sets the keyword `name`; false if it is none of these. A value that cannot be converted is kept as
+            /// it is and told in `bad`: a task fails with it when it runs.
+            pub fn set(&mut self, name: &str, node: &Node, bad: &mut Option<Error>) -> Result<bool> {
                 match name {
-                    $($name => { self.$field = Some(check(name, node, Want::$want)?); })*
+                    $($name => { self.$field = Some(check_late(name, node, Want::$want, bad)?); })*
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -70,18 +71,13 @@ pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
     if v.needs_render() {
         return Ok(v);
     }
-    let bad = |what: &str| {
-        node.error(format!(
-            "the field '{name}' has an invalid value ({}), and could not be converted to {what}.",
-            v.to_str()
-        ))
-        .label(format!("this is a {}", v.type_name()))
-    };
+    let bad =
+        |what: &str| cannot_convert(name, &v, what, Some(node.span)).label(format!("this is a {}", v.type_name()));
     match want {
         Want::Bool => match v.to_bool_loose() {
             Some(b) => Ok(Value::Bool(b)),
             None if v.is_null() => Ok(v),
-            None => Err(bad("a bool")),
+            None => Err(bad("bool")),
         },
         Want::Int => match &v {
             Value::Int(_) => Ok(v),
@@ -89,22 +85,50 @@ pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
                 Ok(Value::Int(s.text.trim().parse().unwrap_or_default()))
             }
             Value::Null => Ok(v),
-            _ => Err(bad("an int")),
+            _ => Err(bad("int")),
         },
         Want::Float => match &v {
             Value::Int(_) | Value::Float(_) => Ok(v),
             Value::Str(s) if s.text.trim().trim_end_matches('%').parse::<f64>().is_ok() => Ok(v),
             Value::Null => Ok(v),
-            _ => Err(bad("a float")),
+            _ => Err(bad("float")),
         },
         Want::Str => match &v {
             Value::List(_) | Value::Map(_) => {
-                Err(bad("a string").help(format!("'{name}' takes one text, not a {}", v.type_name())))
+                let kind = if matches!(v, Value::List(_)) { "list" } else { "dict" };
+                Err(node
+                    .error(format!(
+                        "The field '{name}' is supposed to be a string type, however the incoming data structure is a {kind}"
+                    ))
+                    .label(format!("this is a {kind}")))
             }
             Value::Null | Value::Str(_) => Ok(v),
             other => Ok(Value::trusted(other.to_str(), Some(node.span))),
         },
     }
+}
+
+/// As [`check`]; a value that cannot be converted is answered as it is, and the error put in `bad`.
+pub fn check_late(name: &str, node: &Node, want: Want, bad: &mut Option<Error>) -> Result<Value> {
+    match check(name, node, want) {
+        Err(e) if want != Want::Str => {
+            bad.get_or_insert(e);
+            Ok(node.to_value())
+        }
+        other => other,
+    }
+}
+
+/// The error of a keyword whose value is not of its type (`int`, `float` or `bool`).
+pub fn cannot_convert(keyword: &str, value: &Value, to: &str, span: Option<Span>) -> Error {
+    let shown = match value {
+        Value::Str(s) => format!("'{}'", s.text),
+        v => v.to_str(),
+    };
+    let keyword = if keyword == "async" { "async_val" } else { keyword };
+    Error::parse(format!("The value {shown} could not be converted to '{to}'."))
+        .at(span)
+        .during(format!("Error processing keyword '{keyword}'"), span)
 }
 
 /// Everything that a block, role or include hands down to its children.
@@ -130,6 +154,8 @@ pub struct Inherit {
     pub handlers: bool,
     /// The directories that the file names of the enclosing includes hold, outermost first; begins anew in a role.
     pub include_dirs: Vec<Utf8PathBuf>,
+    /// A keyword of an enclosing block whose value cannot be converted.
+    pub bad: Option<Error>,
 }
 
 /// A list keyword: one value or a list of values.

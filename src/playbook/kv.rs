@@ -23,6 +23,9 @@ pub const RAW_PARAM: &[&str] = &[
     "import_playbook",
 ];
 
+/// The key of text that is no `key=value` but holds a template: it must render to the arguments.
+pub const VARIABLE_PARAMS: &str = "_variable_params";
+
 /// The options that may stand within the free text of command-like modules.
 const COMMAND_OPTIONS: &[&str] =
     &["creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"];
@@ -104,14 +107,9 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
                 let (k, v) = (trimmed[..i].trim(), unquote(trimmed[i + 1..].trim()));
                 out.insert(Key::from(k), Value::trusted(v, span));
             }
-            _ if raw => rest.push(word),
+            _ if raw || crate::value::has_delimiter(text) => rest.push(word),
             _ => {
-                return Err(Error::parse(format!(
-                    "this task has extra params, which is only allowed in the following modules: {}",
-                    RAW_PARAM.join(", ")
-                ))
-                .at(span)
-                .help(format!("'{trimmed}' is no key=value pair")));
+                return Err(extra_params(span).help(format!("'{trimmed}' is no key=value pair")));
             }
         }
     }
@@ -123,9 +121,21 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
             }
             joined.push_str(w);
         }
-        out.insert("_raw_params".into(), Value::trusted(joined, span));
+        if !raw && !crate::value::has_delimiter(&joined) {
+            return Err(extra_params(span).help(format!("'{joined}' is no key=value pair")));
+        }
+        let key = if raw { "_raw_params" } else { VARIABLE_PARAMS };
+        out.insert(key.into(), Value::trusted(joined, span));
     }
     Ok(out)
+}
+
+fn extra_params(span: Option<Span>) -> Error {
+    Error::parse(format!(
+        "this task has extra params, which is only allowed in the following modules: {}",
+        RAW_PARAM.join(", ")
+    ))
+    .at(span)
 }
 
 fn is_option(k: &str) -> bool {

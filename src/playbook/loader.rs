@@ -38,8 +38,10 @@ pub struct Loader {
 /// The play in which something is loaded: its directory, variables, and the roles used so far.
 pub struct PlayScope {
     pub playbook_dir: Utf8PathBuf,
-    /// Variables usable in static names, weakest first.
+    /// The play's variables usable in static names, weakest first.
     pub vars: Vec<Map>,
+    /// Those of the command line.
+    pub extra: Map,
     /// Uses of roles with equal parameters share one.
     pub roles: Mutex<HashMap<String, Arc<Role>>>,
     /// Roles in order of loading whose variables the whole play sees.
@@ -49,10 +51,11 @@ pub struct PlayScope {
 }
 
 impl PlayScope {
-    pub fn new(playbook_dir: Utf8PathBuf, vars: Vec<Map>) -> PlayScope {
+    pub fn new(playbook_dir: Utf8PathBuf, vars: Vec<Map>, extra: Map) -> PlayScope {
         PlayScope {
             playbook_dir,
             vars,
+            extra,
             roles: Mutex::default(),
             exposed: Mutex::default(),
             role_handlers: Mutex::default(),
@@ -154,15 +157,16 @@ impl Loader {
     /// Renders a name that must be known while loading.
     pub(crate) fn static_name(&self, v: &Value, place: &Place, what: &str, own: &Map) -> Result<String> {
         let v = if v.needs_render() {
-            let mut layers: Vec<&Map> = place.scope.vars.iter().collect();
-            if let Some(r) = &place.inherit.role {
-                layers.insert(0, &r.defaults);
-                layers.push(&r.vars);
-                layers.push(&r.params);
+            let magic = magic(place);
+            let chain = place.inherit.role.as_ref().map(|r| r.chain()).unwrap_or_default();
+            let mut layers: Vec<&Map> = chain.iter().rev().map(|r| &*r.defaults).collect();
+            layers.extend(&place.scope.vars);
+            for r in chain.iter().rev() {
+                layers.extend([&*r.vars, &*r.use_vars, &*r.params]);
             }
             layers.extend(place.inherit.vars.iter().map(|m| &**m));
             layers.extend(place.inherit.include_vars.iter().map(|m| &**m));
-            layers.push(own);
+            layers.extend([own, &place.scope.extra, &magic]);
             (self.options.render)(v, &layers).map_err(|e| {
                 e.context(format!("Error when evaluating variable in {what}"))
                     .help("when using static imports, ensure that all variables used in their names are defined in vars/vars_files or extra vars passed in from the command line; group or host vars are not known yet")
@@ -178,6 +182,18 @@ impl Loader {
     pub fn find_include(&self, name: &str, place: &Place, static_: bool) -> Option<Utf8PathBuf> {
         include_candidates(name, place, static_).into_iter().find(|p| p.is_file())
     }
+}
+
+/// The magic variables that are known while loading.
+fn magic(place: &Place) -> Map {
+    let mut m = Map::new();
+    m.insert("playbook_dir".into(), place.scope.playbook_dir.as_str().into());
+    if let Some(r) = &place.inherit.role {
+        m.insert("role_path".into(), r.path.as_str().into());
+        m.insert("role_name".into(), r.name.rsplit('.').next().unwrap_or(&r.name).into());
+        m.insert("ansible_role_name".into(), r.name.as_str().into());
+    }
+    m
 }
 
 /// Where an include's file is looked for, best first, as ansible-core was observed to do it.

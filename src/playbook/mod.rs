@@ -13,7 +13,7 @@ mod types;
 
 pub use argspec::spec_of;
 pub use block::nearest;
-pub use keywords::{Inherit, Keywords, is_identifier};
+pub use keywords::{Inherit, Keywords, cannot_convert, is_identifier};
 pub use kv::{RAW_PARAM, parse_kv, split_args};
 pub use loader::{Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir};
 pub use play::{load_playbook, load_text};

@@ -212,6 +212,7 @@ fn load_play(
         role_list: vec![],
     };
     let mut hosts = None;
+    let mut bad = None;
     for (k, v) in node.as_map().unwrap_or_default() {
         match k.as_str().unwrap_or_default() {
             "name" => p.name = Some(check("name", v, Want::Str)?).filter(|v| !v.is_null()),
@@ -236,7 +237,7 @@ fn load_play(
                 if node.get("remote_user").is_some() {
                     return Err(k.error("both 'user' and 'remote_user' are set for this play. The use of 'user' is deprecated, and should be removed"));
                 }
-                p.kw.set("remote_user", v)?;
+                p.kw.set("remote_user", v, &mut bad)?;
             }
             "debugger" => {
                 return Err(v
@@ -245,13 +246,16 @@ fn load_play(
             }
             "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" => {}
             "delegate_to" | "delegate_facts" | "when" | "notify" => return Err(unknown(k, "Play", PLAY_ONLY)),
-            key if p.kw.set(key, v)? => {}
+            key if p.kw.set(key, v, &mut bad)? => {}
             _ => {
                 let mut names = own_names(PLAY_ONLY);
                 names.retain(|n| !matches!(*n, "when" | "delegate_to" | "delegate_facts" | "notify"));
                 return Err(unknown(k, "Play", &names));
             }
         }
+    }
+    if let Some(e) = bad {
+        return Err(e);
     }
     p.hosts = hosts_of(node, hosts)?;
     load_sections(loader, node, file, dir, extra, &mut p)?;
@@ -297,7 +301,7 @@ fn load_sections(
     extra: &Map,
     p: &mut Play,
 ) -> Result<()> {
-    let scope = PlayScope::new(dir.to_owned(), vec![(*p.import_vars).clone(), (*p.vars).clone(), extra.clone()]);
+    let scope = PlayScope::new(dir.to_owned(), vec![(*p.import_vars).clone(), (*p.vars).clone()], extra.clone());
     let inherit = Inherit {
         kw: p.kw.clone(),
         tags: p.tags.clone(),

@@ -166,7 +166,7 @@ pub fn apply_to(inherit: &mut Inherit, apply: &Map) {
                 }
             }
             name => {
-                let _ = kw.set(name, &Node { kind: node_kind(v), span: Span::new(u32::MAX, 0, 0) });
+                let _ = kw.set(name, &Node { kind: node_kind(v), span: Span::new(u32::MAX, 0, 0) }, &mut inherit.bad);
             }
         }
     }
@@ -545,5 +545,6 @@ fn validation_task(
         inherit: inherit.clone(),
         file: role.path.join("meta/argument_specs.yml"),
         implicit: true,
+        bad: None,
     }
 }

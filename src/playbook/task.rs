@@ -1,7 +1,7 @@
 //! One task: its keywords, its action and the action's arguments.
 
 use super::block::{Own, conditions, environment, own_names, unknown};
-use super::keywords::{Want, check, is_identifier, list_of};
+use super::keywords::{Want, check, check_late, is_identifier, list_of};
 use super::loader::{Loader, Place};
 use super::{Loop, LoopControl, Task, kv};
 use crate::diag::{Error, Result};
@@ -52,10 +52,10 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
         match key {
             "name" => t.name = Some(check(key, v, Want::Str)?).filter(|v| !v.is_null()),
             "args" => args_kw = Some(v),
-            "async" => t.async_ = Some(check(key, v, Want::Int)?),
-            "poll" => t.poll = Some(check(key, v, Want::Int)?),
-            "retries" => t.retries = Some(check(key, v, Want::Int)?),
-            "delay" => t.delay = Some(check(key, v, Want::Float)?),
+            "async" => t.async_ = Some(check_late(key, v, Want::Int, &mut own.bad)?),
+            "poll" => t.poll = Some(check_late(key, v, Want::Int, &mut own.bad)?),
+            "retries" => t.retries = Some(check_late(key, v, Want::Int, &mut own.bad)?),
+            "delay" => t.delay = Some(check_late(key, v, Want::Float, &mut own.bad)?),
             "changed_when" => t.changed_when = conditions(v)?,
             "failed_when" => t.failed_when = conditions(v)?,
             "until" => t.until = conditions(v)?,
@@ -113,6 +113,9 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
     }
     if let Some(d) = a.delegate.take() {
         own.kw.delegate_to = Some(d);
+    }
+    if let Some(v) = a.args.shift_remove(kv::VARIABLE_PARAMS) {
+        a.args_template = Some(v);
     }
     let short = short_name(&a.name);
     refuse_odd(&short, &a, loop_.as_ref(), at)?;
@@ -207,6 +210,7 @@ impl Parts {
             inherit: Arc::new(inherit),
             file: place.file.clone(),
             implicit: false,
+            bad: effective.bad,
         }
     }
 }

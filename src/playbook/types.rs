@@ -1,7 +1,7 @@
 //! Plays, blocks, tasks and roles as loaded: every keyword typed, every inherited value in place.
 
 use super::keywords::{Inherit, Keywords};
-use crate::diag::Span;
+use crate::diag::{Error, Span};
 use crate::modules::Spec;
 use crate::value::{Map, Value};
 use camino::Utf8PathBuf;
@@ -157,6 +157,8 @@ pub struct Task {
     pub file: Utf8PathBuf,
     /// True for tasks that the engine adds itself (fact gathering).
     pub implicit: bool,
+    /// A keyword whose literal value cannot be converted: the task fails with it when it runs.
+    pub bad: Option<Error>,
 }
 
 impl Task {
