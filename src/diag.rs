@@ -58,6 +58,20 @@ impl Span {
         let (l, c) = self.line_col();
         format!("{}:{l}:{c}", self.file())
     }
+    /// The line of the place with the two before it, and a mark under its column, each line ended.
+    pub fn excerpt(&self) -> String {
+        let Some(source) = source(self.source) else { return String::new() };
+        let (line, column) = self.line_col();
+        let width = line.to_string().len();
+        let first = line.saturating_sub(3);
+        let mut out = String::new();
+        for (i, text) in source.text.lines().enumerate().skip(first).take(line - first) {
+            out.push_str(format!("{:>width$} {text}", i + 1).trim_end());
+            out.push('\n');
+        }
+        out.push_str(&format!("{}^ column {column}\n", " ".repeat(width + column)));
+        out
+    }
 }
 
 /// What sort of error this is; decides the exit code as Ansible's do.
@@ -191,6 +205,17 @@ impl Error {
     }
     pub fn help_text(&self) -> Option<&str> {
         self.0.help.as_deref()
+    }
+    /// All of it as text, for a warning: the message, the place with the lines before it, the advice.
+    pub fn in_full(&self) -> String {
+        let mut out = self.0.message.clone();
+        if let Some(s) = self.0.span {
+            out.push_str(&format!("\nOrigin: {}\n\n{}", s.show(), s.excerpt()));
+        }
+        if let Some(h) = &self.0.help {
+            out.push_str(&format!("\n{h}\n"));
+        }
+        out
     }
     /// The exit code of a run that ends with this error.
     pub fn exit_code(&self) -> i32 {

@@ -1,6 +1,6 @@
 //! Dirigo: a drop-in replacement for Ansible's playbook engine.
 //!
-//! The rooms, from the ground up: [`value`], [`diag`] and [`proto`] know nothing; [`yaml`],
+//! The rooms, from the ground up: [`value`], [`diag`], [`proto`] and [`seconds`] know nothing; [`yaml`],
 //! [`settings`], [`template`] and [`modules`] know values and spans; [`inventory`], [`playbook`], [`vars`] and
 //! [`vault`] know nodes and templates; [`actions`], [`transport`] and [`agent`] know requests;
 //! [`executor`] knows plays; [`output`] and [`cli`] know everything and are known by nobody.
@@ -16,6 +16,7 @@ pub mod output;
 pub mod playbook;
 pub mod proto;
 pub mod pyjson;
+pub mod seconds;
 pub mod settings;
 pub mod template;
 pub mod transport;

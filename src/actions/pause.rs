@@ -5,7 +5,7 @@ use crate::diag::{Error, Kind};
 use crate::modules::{Arg, Spec};
 use crate::value::Value;
 use std::io::{BufRead, IsTerminal};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub fn action() -> Action {
     Action { name: "pause", spec: Some(spec), raw: false, local: true, run }
@@ -45,7 +45,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             if let Some(p) = &prompt {
                 (ctx.display)(format!("[{}]\n{p}{}", ctx.task_name, if echo { ":" } else { " (output is hidden):" }));
             }
-            std::thread::sleep(Duration::from_secs(s));
+            std::thread::sleep(crate::seconds::whole(s));
         }
         None => {
             let text = prompt.as_deref().unwrap_or("Press enter to continue, Ctrl+C to interrupt");

@@ -5,6 +5,7 @@ use super::{Action, ActionCtx, ActionResult, Done, Remote};
 use crate::modules::support::shlex::{quote, split};
 use crate::modules::{Arg, Args, Spec, Type};
 use crate::proto::Request;
+use crate::seconds;
 use crate::transport::CallError;
 use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
@@ -102,11 +103,11 @@ fn reboot(ctx: &ActionCtx, args: &Args) -> Result<(), Reason> {
             return Err(stop(format!("Reboot command failed. Error was: '{words}'"), false));
         }
     }
-    std::thread::sleep(Duration::from_secs(args.int("post_reboot_delay").max(0) as u64));
-    let limit = args.int("reboot_timeout").max(0) as u64;
+    std::thread::sleep(seconds::whole(args.int("post_reboot_delay")));
+    let limit = seconds::whole(args.int("reboot_timeout"));
     let remote = args.opt_int("connect_timeout").filter(|t| *t > 0).map(|t| ctx.remote.within(t as u64));
     let remote = remote.as_deref().unwrap_or(ctx.remote);
-    let deadline = || Instant::now() + Duration::from_secs(limit);
+    let deadline = || Instant::now() + limit;
     until(deadline(), PAUSE, || {
         remote.reset();
         match boot_id(remote, args) {
@@ -116,7 +117,7 @@ fn reboot(ctx: &ActionCtx, args: &Args) -> Result<(), Reason> {
             Err(Trouble::Command(o)) => Err(o.stderr),
         }
     })
-    .map_err(|_| stop(format!("Timed out waiting for last boot time check (timeout={limit})"), true))?;
+    .map_err(|_| stop(format!("Timed out waiting for last boot time check (timeout={})", limit.as_secs()), true))?;
     until(deadline(), PAUSE, || match shell(remote, args.str("test_command")) {
         Ok(o) if o.rc == 0 => Ok(()),
         Ok(o) => Err(o.stderr),
@@ -125,7 +126,7 @@ fn reboot(ctx: &ActionCtx, args: &Args) -> Result<(), Reason> {
             Err(e.to_string())
         }
     })
-    .map_err(|_| stop(format!("Timed out waiting for post-reboot test command (timeout={limit})"), true))
+    .map_err(|_| stop(format!("Timed out waiting for post-reboot test command (timeout={})", limit.as_secs()), true))
 }
 
 /// The command that reboots this host.

@@ -3,6 +3,7 @@
 use super::{Action, ActionCtx, ActionResult, Done, Remote};
 use crate::modules::{Arg, Spec};
 use crate::proto::Request;
+use crate::seconds;
 use crate::transport::CallError;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     if ctx.check {
         return Ok(Done::new(false).set("skipped", true));
     }
-    let seconds = |name: &str| Duration::from_secs(args.int(name).max(0) as u64);
+    let seconds = |name: &str| seconds::whole(args.int(name));
     let began = Instant::now();
     std::thread::sleep(seconds("delay"));
     let remote = ctx.remote.within(args.int("connect_timeout").max(1) as u64);

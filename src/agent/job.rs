@@ -57,7 +57,7 @@ fn start(job: AsyncJob, run: impl FnOnce() -> Map<String, Json>) -> io::Result<M
             drop(tell);
             if !failed {
                 close_inherited();
-                supervise(&path, Duration::from_secs(job.limit), run);
+                supervise(&path, crate::seconds::whole(job.limit), run);
             }
             // SAFETY: ends the process without running what belongs to the worker.
             unsafe { libc::_exit(0) }

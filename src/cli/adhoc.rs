@@ -91,7 +91,7 @@ pub fn run(a: Args) -> Result<i32> {
     }
     let hosts = ready.store.inventory().select(&a.pattern)?;
     for w in ready.store.inventory().take_warnings() {
-        crate::output::show_warning(&w, ready.screen.columns, ready.screen.color);
+        crate::output::show_warning(&w, ready.screen.color);
     }
     let hosts: Vec<_> = hosts.into_iter().filter(|h| ready.limit.as_ref().is_none_or(|l| l.contains(h))).collect();
     if a.inventory.list_hosts {
@@ -102,7 +102,7 @@ pub fn run(a: Args) -> Result<i32> {
         return Ok(0);
     }
     if hosts.is_empty() {
-        crate::output::show_warning("No hosts matched, nothing to do", ready.screen.columns, ready.screen.color);
+        crate::output::show_warning("No hosts matched, nothing to do", ready.screen.color);
         return Ok(0);
     }
     let mut action = Map::new();

@@ -451,7 +451,7 @@ pub fn run(a: Args) -> Result<i32> {
     let config = Config::load()?;
     let mut screen = Screen::of_stdout(a.verbose);
     adjust(&mut screen, &config)?;
-    let warn = |text: &str| crate::output::show_warning(text, screen.columns, screen.color);
+    let warn = |text: &str| crate::output::show_warning(text, screen.color);
     config.warnings.iter().for_each(|w| warn(w));
     let secrets = Arc::new(secrets(&a.vault, &config)?);
     let extra = extra_vars(&a.extra_vars, &secrets)?;
@@ -460,7 +460,7 @@ pub fn run(a: Args) -> Result<i32> {
     let shown = a.show(&inv, &secrets, extra);
     inv.take_warnings().iter().for_each(|w| warn(w));
     let (text, warnings) = shown?;
-    warnings.iter().for_each(|w| warn(w.message()));
+    warnings.iter().for_each(|w| warn(&w.in_full()));
     match a.output.as_deref().filter(|_| a.list) {
         Some(file) => std::fs::write(load::absolute(file), text)
             .map_err(|e| Error::general(format!("Unable to write to destination file ({file}): {e}")))?,

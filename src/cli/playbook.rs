@@ -88,7 +88,7 @@ pub fn run(a: Args) -> Result<i32> {
     }
     if a.syntax_check || listing {
         for w in ready.loader.take_warnings() {
-            crate::output::show_warning(w.message(), ready.screen.columns, ready.screen.color);
+            crate::output::show_warning(&w.in_full(), ready.screen.color);
         }
         for b in &books {
             list(&a, &ready, b)?;
@@ -98,7 +98,6 @@ pub fn run(a: Args) -> Result<i32> {
     if ready.store.inventory().hosts.is_empty() && ready.config.flag("localhost_warning", true)? {
         crate::output::show_warning(
             "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'",
-            ready.screen.columns,
             ready.screen.color,
         );
     }
@@ -123,8 +122,7 @@ fn check(a: &Args, ready: &Ready, books: &[Playbook]) -> Result<()> {
     // the run tells again of patterns that match nothing
     inventory.take_warnings();
     for (text, place) in warnings {
-        crate::output::show_warning(&text, ready.screen.columns, ready.screen.color);
-        eprintln!("Origin: {}", place.show());
+        crate::output::show_warning(&Error::parse(text).at(place).in_full(), ready.screen.color);
     }
     Ok(())
 }

@@ -262,12 +262,11 @@ impl Ready {
                 .help("there are default, json, ndjson and yaml")
         })?;
         for t in &config.warnings {
-            crate::output::show_warning(t, screen.columns, screen.color);
+            crate::output::show_warning(t, screen.color);
         }
         if !config.unknown.is_empty() {
             crate::output::show_warning(
                 &format!("these settings are not supported and have no effect: {}", config.unknown.join(", ")),
-                screen.columns,
                 screen.color,
             );
         }
@@ -353,7 +352,7 @@ pub(super) fn load_inventory(
     }
     let (inv, warnings) = Inventory::load(sources, &options)?;
     for w in warnings {
-        crate::output::show_warning(w.message(), screen.columns, screen.color);
+        crate::output::show_warning(&w.in_full(), screen.color);
     }
     Ok(inv)
 }
@@ -362,7 +361,7 @@ fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Opti
     let Some(p) = pattern else { return Ok(None) };
     let hosts = inv.select_limit(p)?;
     for w in inv.take_warnings() {
-        crate::output::show_warning(&w, screen.columns, screen.color);
+        crate::output::show_warning(&w, screen.color);
     }
     if hosts.is_empty() {
         return Err(Error::general(

@@ -123,7 +123,7 @@ struct Strings {
 pub fn run(a: Args) -> Result<i32> {
     let config = Config::load()?;
     let screen = Screen::of_stdout(0);
-    config.warnings.iter().for_each(|w| crate::output::show_warning(w, screen.columns, screen.color));
+    config.warnings.iter().for_each(|w| crate::output::show_warning(w, screen.color));
     match a.action {
         Action::Create(e) => create(&e, &config)?,
         Action::Edit(e) => edit(&e, &config)?,
@@ -319,7 +319,7 @@ fn create(e: &Edit, config: &Config) -> Result<()> {
     }
     if let Some(dir) = path.parent().filter(|d| !d.exists()) {
         let screen = Screen::of_stdout(0);
-        crate::output::show_warning(&format!("{dir} does not exist, creating..."), screen.columns, screen.color);
+        crate::output::show_warning(&format!("{dir} does not exist, creating..."), screen.color);
         std::fs::create_dir_all(dir)?;
     }
     let text = in_editor(&path, b"")?;

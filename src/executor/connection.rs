@@ -12,6 +12,11 @@ use serde_json::Value as Json;
 use std::io::Write;
 use std::sync::Arc;
 
+/// A connection variable that must be a whole number.
+fn count<T: std::str::FromStr>(name: &str, text: &str, host: &str) -> Result<T> {
+    text.trim().parse().map_err(|_| Error::general(format!("'{text}' is no number for {name} of host {host}")))
+}
+
 /// Values of connection variables for one host and task.
 struct Lookup<'a> {
     runner: &'a Runner,
@@ -80,7 +85,7 @@ pub fn params(r: &Runner, host: &Arc<str>, task: &Task, scope: &Scope, delegated
     p.ssh_common_args = l.text(&["ansible_ssh_common_args"])?.unwrap_or_else(|| d.ssh_common_args.clone());
     p.ssh_extra_args = l.text(&["ansible_ssh_extra_args"])?.unwrap_or_else(|| d.ssh_extra_args.clone());
     if let Some(t) = l.text(&["ansible_ssh_timeout", "ansible_timeout"])? {
-        p.timeout = t.trim().parse().unwrap_or(d.timeout);
+        p.timeout = count("ansible_timeout", &t, host)?;
     } else {
         p.timeout = d.timeout;
     }
@@ -91,7 +96,7 @@ pub fn params(r: &Runner, host: &Arc<str>, task: &Task, scope: &Scope, delegated
     p.control_path_dir = l.text(&["ansible_control_path_dir"])?.unwrap_or_else(|| d.control_path_dir.clone());
     p.remote_tmp = l.text(&["ansible_remote_tmp"])?.unwrap_or_else(|| d.remote_tmp.clone());
     if let Some(t) = l.text(&["ansible_ssh_retries"])? {
-        p.retries = t.trim().parse().unwrap_or(d.ssh_retries);
+        p.retries = count("ansible_ssh_retries", &t, host)?;
     } else {
         p.retries = d.ssh_retries;
     }

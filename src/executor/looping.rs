@@ -9,7 +9,6 @@ use crate::playbook::Task;
 use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a task gave on a host, with what is still to be done about it.
 pub struct HostOutcome {
@@ -112,7 +111,7 @@ fn control(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Control> {
         index: r.text(&c.index_var, &scope)?,
         extended: r.flag(&c.extended, &scope, false, "extended")?,
         all_items: r.flag(&c.extended_allitems, &scope, true, "extended_allitems")?,
-        pause: r.text(&c.pause, &scope)?.and_then(|p| p.trim().parse().ok()).unwrap_or(0.0),
+        pause: r.decimal(&c.pause, &scope, "pause")?.unwrap_or(0.0),
     })
 }
 
@@ -226,7 +225,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let mut delegated = None;
     for i in 0..list.len() {
         if i > 0 && c.pause > 0.0 {
-            std::thread::sleep(Duration::from_secs_f64(c.pause));
+            std::thread::sleep(crate::seconds::fraction(c.pause));
         }
         let l = locals(&c, &list, i);
         let mut item_view = view.clone().with_locals(l.clone());

@@ -123,14 +123,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let view = View::new(&r.store, &hosts[0]).in_play(&vars);
     let scope = r.scope(&view);
     let batches = batches(r, play, &hosts, &scope)?;
-    let max_fail = match r.text(&play.max_fail_percentage, &scope)? {
-        Some(t) => Some(t.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
-            Error::general(format!(
-                "the field 'max_fail_percentage' has an invalid value ({t}), and could not be converted to a float."
-            ))
-        })?),
-        None => None,
-    };
+    let max_fail = r.decimal(&play.max_fail_percentage, &scope, "max_fail_percentage")?;
     let force_handlers = r.options.force_handlers || r.flag(&play.force_handlers, &scope, false, "force_handlers")?;
     for (i, batch) in batches.into_iter().enumerate() {
         if i > 0 {
@@ -277,7 +270,7 @@ fn run_batch(p: &PlayRun) -> Result<()> {
         p.runner.store.layers(&h.name, &p.play.playbook_dir)?;
     }
     for w in p.runner.store.take_warnings() {
-        p.runner.warn(w.message().to_string());
+        p.runner.warn(w.in_full());
     }
     if p.free {
         // each host goes through the play by itself

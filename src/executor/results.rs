@@ -201,7 +201,10 @@ fn add_stat(slot: &mut Map, k: &Key, v: &Value, aggregate: bool) {
             m.extend(v.as_map().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
             Value::map(m)
         }
-        (Some(Value::Int(a)), true) if v.as_int().is_some() => Value::Int(a + v.as_int().unwrap_or(0)),
+        (Some(Value::Int(a)), true) if v.as_int().is_some() => {
+            let b = v.as_int().unwrap_or(0);
+            a.checked_add(b).map_or(Value::Float(*a as f64 + b as f64), Value::Int)
+        }
         (Some(Value::List(a)), true) if v.as_list().is_some() => {
             Value::list(a.iter().chain(v.as_list().unwrap_or_default()).cloned().collect())
         }

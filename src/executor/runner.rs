@@ -92,7 +92,7 @@ impl Runner {
         'all: for book in playbooks {
             self.emit(Event::PlaybookStart { path: book.path.to_string(), plays: book.plays.len() });
             for w in self.loader.take_warnings() {
-                self.warn(w.message().to_string());
+                self.warn(w.in_full());
             }
             for play in &book.plays {
                 match super::play::run(self, play) {
@@ -207,14 +207,29 @@ impl Runner {
 
     /// Renders a keyword to a whole number.
     pub(super) fn number(&self, v: &Option<Value>, scope: &Scope, name: &str) -> Result<Option<i64>> {
+        Ok(self.parsed(v, scope, name, "int", |t| t.parse::<f64>().ok())?.map(|f| f as i64))
+    }
+
+    /// Renders a keyword to a number; a percent sign behind it is left out.
+    pub(super) fn decimal(&self, v: &Option<Value>, scope: &Scope, name: &str) -> Result<Option<f64>> {
+        self.parsed(v, scope, name, "float", |t| t.trim_end_matches('%').parse().ok())
+    }
+
+    fn parsed<T>(
+        &self,
+        v: &Option<Value>,
+        scope: &Scope,
+        name: &str,
+        kind: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
         let at = || v.as_ref().and_then(origin);
         match self.text(v, scope).map_err(|e| e.during(format!("Error processing keyword '{name}'"), at()))? {
-            None => Ok(None),
-            Some(t) if t.trim().is_empty() => Ok(None),
-            Some(t) => t.trim().parse::<f64>().map(|f| Some(f as i64)).map_err(|_| {
-                crate::playbook::cannot_convert(name, &Value::plain(t), "int", at())
+            Some(t) if !t.trim().is_empty() => parse(t.trim()).map(Some).ok_or_else(|| {
+                crate::playbook::cannot_convert(name, &Value::plain(t), kind, at())
                     .with_kind(crate::diag::Kind::General)
             }),
+            _ => Ok(None),
         }
     }
 }

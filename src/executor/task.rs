@@ -14,7 +14,7 @@ use crate::transport::{CallError, Connection};
 use crate::value::{Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What one attempt of a task (one item of it) gave.
 pub struct Attempt {
@@ -259,11 +259,8 @@ impl Call<'_> {
             None => 0,
         };
         let retrying = has_until || t.retries.is_some();
-        let delay = match r.text(&t.delay, self.scope)? {
-            Some(d) => d.trim().parse::<f64>().unwrap_or(5.0).max(0.0),
-            None => 5.0,
-        };
-        let tries = if retrying { retries.max(0) + 1 } else { 1 };
+        let delay = r.decimal(&t.delay, self.scope, "delay")?.unwrap_or(5.0);
+        let tries = if retrying { retries.max(0).saturating_add(1) } else { 1 };
         let mut n = 1;
         loop {
             let mut a = self.once(args.clone())?;
@@ -298,7 +295,7 @@ impl Call<'_> {
                 attempt: n,
                 item: self.work.item.clone(),
             });
-            std::thread::sleep(Duration::from_secs_f64(delay));
+            std::thread::sleep(crate::seconds::fraction(delay));
             n += 1;
         }
     }
@@ -488,7 +485,7 @@ impl Call<'_> {
         let began = Instant::now();
         let mut left = limit;
         loop {
-            std::thread::sleep(Duration::from_secs(poll as u64));
+            std::thread::sleep(crate::seconds::whole(poll));
             let mut status = Map::new();
             status.insert("jid".into(), jid.as_str().into());
             status.insert("mode".into(), "status".into());
@@ -497,7 +494,7 @@ impl Call<'_> {
             q.module = "async_status".into();
             let d = Done::of(self.remote.call(q, None, None)?);
             let finished = d.data.get("finished").is_some_and(Value::truthy);
-            left -= poll;
+            left = left.saturating_sub(poll);
             let ended = |failed: bool| {
                 r.emit(Event::AsyncEnd { host: self.work.view.host.clone(), jid: jid.clone(), failed });
             };

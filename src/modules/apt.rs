@@ -6,6 +6,7 @@ mod query;
 
 use super::support::exec::{Cmd, find_program};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type};
+use crate::seconds;
 use serde_json::{Map, Value as Json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -166,7 +167,7 @@ impl Apt<'_, '_> {
         }
         let tries = args.int("update_cache_retries").max(0);
         let longest = args.int("update_cache_retry_max_delay").max(1);
-        let lock_end = SystemTime::now() + Duration::from_secs(u64::try_from(args.int("lock_timeout")).unwrap_or(0));
+        let lock_end = SystemTime::now() + seconds::whole(args.int("lock_timeout"));
         let mut tried = 0;
         loop {
             let o = self.get(&["update"]).run(self.ctx)?;
@@ -186,7 +187,7 @@ impl Apt<'_, '_> {
                     .set("stderr", err));
             }
             let pause = 1i64.checked_shl(tried as u32).unwrap_or(longest).min(longest);
-            std::thread::sleep(Duration::from_secs(u64::try_from(pause).unwrap_or(1)));
+            std::thread::sleep(seconds::whole(pause));
         }
     }
 

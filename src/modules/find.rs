@@ -263,14 +263,14 @@ impl Search<'_> {
             _ => m.mtime(),
         };
         let old = self.now - stamp as f64;
-        if age >= 0 { old >= age as f64 } else { old <= -age as f64 }
+        if age >= 0 { old >= age as f64 } else { old <= -(age as f64) }
     }
 
     fn size_fits(&self, m: &Metadata) -> bool {
         match self.size {
             None => true,
             Some(s) if s >= 0 => m.size() as i64 >= s,
-            Some(s) => m.size() as i64 <= -s,
+            Some(s) => m.size() <= s.unsigned_abs(),
         }
     }
 

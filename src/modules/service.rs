@@ -5,8 +5,8 @@ use super::support::exec::{Cmd, Output, find_program};
 use super::support::glob::glob;
 use super::systemd::{self, Want};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
+use crate::seconds;
 use std::path::Path;
-use std::time::Duration;
 
 pub fn module() -> Module {
     Module {
@@ -141,7 +141,7 @@ impl<'a, 'b> Script<'a, 'b> {
         }
         for (i, verb) in plan.iter().enumerate() {
             if i > 0 {
-                std::thread::sleep(Duration::from_secs(u64::try_from(args.int("sleep")).unwrap_or(0)));
+                std::thread::sleep(seconds::whole(args.int("sleep")));
             }
             let o = self.run(verb, args.str("arguments"))?;
             // A service that would not stop may still be restarted by its start.

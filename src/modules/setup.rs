@@ -2,8 +2,8 @@
 
 use super::support::glob::fnmatch;
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type, facts};
+use crate::seconds;
 use serde_json::{Map, Value as Json, json};
-use std::time::Duration;
 
 pub fn module() -> Module {
     Module {
@@ -28,7 +28,7 @@ pub fn module() -> Module {
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let subset = args.strings("gather_subset");
     let filter: Vec<String> = args.strings("filter").into_iter().filter(|f| !f.is_empty()).collect();
-    let timeout = Duration::from_secs(u64::try_from(args.int("gather_timeout")).unwrap_or(10).max(1));
+    let timeout = seconds::whole(args.int("gather_timeout").max(1));
     let (found, warnings) = facts::gather(ctx, &subset, args.str("fact_path"), timeout).map_err(Failure::new)?;
     let mut out: Map<String, Json> = Map::new();
     for (k, v) in found {

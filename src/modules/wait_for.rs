@@ -2,6 +2,7 @@
 
 use super::support::accounts;
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type};
+use crate::seconds;
 use serde_json::{Map, Value as Json, json};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -61,7 +62,7 @@ struct Match {
 fn run(_: &mut Ctx, args: &Args) -> ModResult {
     let started = Instant::now();
     let early = |m: String| Failure::new(m).set("elapsed", 0);
-    let seconds = |n: &str| Duration::from_secs(u64::try_from(args.int(n)).unwrap_or(0));
+    let seconds = |n: &str| seconds::whole(args.int(n));
     let state = args.str("state");
     let (port, path) = (args.opt_int("port"), args.opt_str("path"));
     if port.is_some() && path.is_some() {
@@ -135,11 +136,11 @@ impl Wait<'_> {
         if Instant::now() >= self.end {
             return false;
         }
-        std::thread::sleep(Duration::from_secs(u64::try_from(self.args.int("sleep")).unwrap_or(1)));
+        std::thread::sleep(seconds::whole(self.args.int("sleep")));
         Instant::now() < self.end
     }
     fn connect(&self, port: u16) -> Option<TcpStream> {
-        let most = Duration::from_secs(u64::try_from(self.args.int("connect_timeout")).unwrap_or(5).max(1));
+        let most = seconds::whole(self.args.int("connect_timeout").max(1));
         addresses(self.host, port).iter().find_map(|a| {
             let left = self.end.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(100), most);
             TcpStream::connect_timeout(a, left).ok()

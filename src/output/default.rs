@@ -396,15 +396,9 @@ impl Sink for DefaultText {
                 }
             }
             Event::Display(t) => self.line(&t, Style::Plain),
-            Event::Warning(t) => show_warning(&t, self.screen.columns, self.screen.color),
+            Event::Warning(t) => show_warning(&t, self.screen.color),
             Event::Deprecation(t) => {
-                eprintln!(
-                    "{}",
-                    Style::Deprecate.paint(
-                        &super::style::wrap(&format!("[DEPRECATION WARNING]: {t}"), self.screen.columns),
-                        self.screen.color
-                    )
-                );
+                eprintln!("{}", Style::Deprecate.paint(&format!("[DEPRECATION WARNING]: {t}"), self.screen.color));
             }
             Event::Error(e) => show_error(&e, self.screen.color),
             Event::Stats { hosts, custom } => self.stats(&hosts, &custom),

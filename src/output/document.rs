@@ -134,7 +134,7 @@ impl Document {
                     t["task"]["duration"]["end"] = now().into();
                 }
             }
-            Event::Warning(t) => show_warning(&t, self.screen.columns, self.screen.color),
+            Event::Warning(t) => show_warning(&t, self.screen.color),
             Event::Error(e) => show_error(&e, self.screen.color),
             Event::Stats { hosts, custom } => {
                 let doc = json!({"plays": std::mem::take(&mut *plays), "stats": stats(&hosts), "custom_stats": custom_stats(&custom), "global_custom_stats": {}});

@@ -76,7 +76,7 @@ impl Sink for Minimal {
     fn event(&self, e: Event) {
         match e {
             Event::Result { task, result } => self.result(&task, &result),
-            Event::Warning(t) => show_warning(&t, self.screen.columns, self.screen.color),
+            Event::Warning(t) => show_warning(&t, self.screen.color),
             Event::Error(e) => show_error(&e, self.screen.color),
             Event::Display(t) => self.line(&t, Style::Plain),
             Event::AsyncPoll { host, jid, started, .. } => {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Screen {
     pub color: bool,
-    /// Columns of banners and wrapped warnings, at least 79.
+    /// Columns of banners, at least 79.
     pub columns: usize,
     pub verbosity: u8,
     pub display_skipped_hosts: bool,

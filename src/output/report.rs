@@ -1,6 +1,6 @@
 //! Errors and warnings on standard error.
 
-use super::style::{Style, wrap};
+use super::style::Style;
 use crate::diag::{Error, Span};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
@@ -29,27 +29,12 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
             out.push_str(&format!("{}\n{words}{dot}\n", if i > 0 { "<<< caused by >>>\n" } else { "" }));
         }
         if let Some(s) = span {
-            out.push_str(&format!("Origin: {}\n\n{}\n", s.show(), lines_before(s)));
+            out.push_str(&format!("Origin: {}\n\n{}\n", s.show(), s.excerpt()));
         }
     }
     if let Some(h) = e.help_text() {
         out.push_str(&format!("{h}\n\n"));
     }
-    out
-}
-
-/// The line of a place with the two before it, and a mark under its column.
-fn lines_before(s: Span) -> String {
-    let Some(source) = crate::diag::source(s.source) else { return String::new() };
-    let (line, column) = s.line_col();
-    let width = line.to_string().len();
-    let first = line.saturating_sub(3);
-    let mut out = String::new();
-    for (i, text) in source.text.lines().enumerate().skip(first).take(line - first) {
-        out.push_str(format!("{:>width$} {text}", i + 1).trim_end());
-        out.push('\n');
-    }
-    out.push_str(&format!("{}^ column {column}\n", " ".repeat(width + column)));
     out
 }
 
@@ -108,7 +93,7 @@ pub fn show_error(e: &Error, color: bool) {
     eprint!("{}", error_text(e, color));
 }
 
-/// Prints a warning to standard error, folded at `columns`.
-pub fn show_warning(text: &str, columns: usize, color: bool) {
-    eprintln!("{}", Style::Warn.paint(&wrap(&format!("[WARNING]: {text}"), columns), color));
+/// Prints a warning to standard error.
+pub fn show_warning(text: &str, color: bool) {
+    eprintln!("{}", Style::Warn.paint(&format!("[WARNING]: {text}"), color));
 }

@@ -46,28 +46,3 @@ pub fn terminal_columns() -> usize {
     let ok = unsafe { libc::ioctl(1, libc::TIOCGWINSZ, &mut size) } == 0;
     if ok && size.ws_col > 0 { size.ws_col as usize } else { 80 }
 }
-
-/// The text folded at `width` columns, words kept whole, as Python's `textwrap.wrap` does.
-pub fn wrap(text: &str, width: usize) -> String {
-    let mut lines: Vec<String> = vec![];
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        let mut word = word;
-        while word.chars().count() > width && line.is_empty() {
-            let cut = word.char_indices().nth(width).map_or(word.len(), |(i, _)| i);
-            lines.push(word[..cut].to_string());
-            word = &word[cut..];
-        }
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    if !line.is_empty() {
-        lines.push(line);
-    }
-    lines.join("\n")
-}

@@ -3,7 +3,7 @@
 use super::convert::error;
 use super::lower::{self, Known, Lowered, MARK};
 use super::prepare;
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Result, Span};
 use minijinja::machinery::{CodeGenerator, Instructions, ast, parse, parse_expr};
 use minijinja::syntax::SyntaxConfig;
 use std::collections::{BTreeMap, HashMap};
@@ -41,9 +41,16 @@ pub(super) struct FileSyntax {
     pub block: (String, String),
     pub variable: (String, String),
     pub comment: (String, String),
+    /// Lines of the file before the text: the `#jinja2:` header.
+    pub skipped: usize,
 }
 
 impl FileSyntax {
+    /// Points an error at a line of the text, which stands behind the header in its file.
+    pub fn place(&self, e: Error, line: Option<usize>, name: &str, text: &str) -> Error {
+        let whole = format!("{}{text}", "\n".repeat(self.skipped));
+        in_file(e, line.map(|n| n + self.skipped), name, &whole)
+    }
     pub fn config(&self) -> Result<SyntaxConfig> {
         let mut b = SyntaxConfig::builder();
         b.trim_blocks(self.trim_blocks)
@@ -131,7 +138,14 @@ pub(super) fn lower_template(text: &str, mode: &Mode, name: &str, known: &Known)
     let unified = if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_string() };
     let prepared =
         if !file && unified.contains('\\') { prepare::double_backslashes(&unified, &syntax) } else { unified };
-    let tree = parse(&prepared, name, syntax).map_err(|e| syntax_error("template", text, e))?;
+    let tree = parse(&prepared, name, syntax).map_err(|e| {
+        let line = e.line();
+        let err = syntax_error("template", text, e);
+        match mode {
+            Mode::File(f) => f.place(err, line, name, text),
+            _ => err,
+        }
+    })?;
     lower::template(&tree, known, file)
 }
 
@@ -158,6 +172,20 @@ fn jinja_words(said: &str) -> String {
         Some((got, wanted)) => format!("expected token '{}', got '{}'", token(wanted), token(got)),
         None => said.to_string(),
     }
+}
+
+/// Points an error at a line of a template file.
+pub(super) fn in_file(e: Error, line: Option<usize>, name: &str, text: &str) -> Error {
+    if e.span().is_some() {
+        return e;
+    }
+    let start: usize = match line {
+        Some(n) => text.split_inclusive('\n').take(n.saturating_sub(1)).map(str::len).sum(),
+        None => 0,
+    };
+    let len = text.get(start..).and_then(|t| t.lines().next()).map_or(0, str::len);
+    let id = crate::diag::add_source(name, text);
+    e.at(Span::new(id, start, start + len))
 }
 
 /// The parser's words in Ansible's frame.

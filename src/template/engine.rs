@@ -1,6 +1,6 @@
 //! The engine: renders values, expressions, conditions and template files in a scope.
 
-use super::compile::{Compiled, FileSyntax, Memo, Mode, lower_template, private_syntax};
+use super::compile::{Compiled, FileSyntax, Memo, Mode, in_file, lower_template, private_syntax};
 use super::convert::{carry, check, error, fail, from_mj, innermost, to_mj, write_out};
 use super::lower::Known;
 use super::object::{ListObj, MapObj, Renderer, ScopeObj, take_changed};
@@ -392,21 +392,21 @@ impl Inner {
     // ---- template files ----
 
     pub(super) fn file(self: &Arc<Self>, text: &str, options: &FileOptions, r: &Renderer) -> Result<String> {
-        let (text, options) = header(text, options)?;
+        let whole = text;
+        let (text, options) = header(text, options).map_err(|e| in_file(e, None, &options.name, whole))?;
         let syntax = Arc::new(FileSyntax {
             trim_blocks: options.trim_blocks,
             lstrip_blocks: options.lstrip_blocks,
             block: (options.block_start_string.clone(), options.block_end_string.clone()),
             variable: (options.variable_start_string.clone(), options.variable_end_string.clone()),
             comment: (options.comment_start_string.clone(), options.comment_end_string.clone()),
+            skipped: whole.strip_suffix(text).unwrap_or("").matches('\n').count(),
         });
         let mode = Mode::File(syntax.clone());
-        let c = self
-            .memo
-            .get(text, &mode, &options.name, &self.known)
-            .map_err(|e| in_file(e, None, &options.name, text))?;
+        let place = |e: Error, line: Option<usize>| syntax.place(e, line, &options.name, text);
+        let c = self.memo.get(text, &mode, &options.name, &self.known).map_err(|e| place(e, None))?;
         let done = if c.uses_files {
-            self.run(&c, &self.file_env(r, Some((&options, syntax))), r)
+            self.run(&c, &self.file_env(r, Some((&options, syntax.clone()))), r)
         } else {
             self.run(&c, &self.env, r)
         };
@@ -416,8 +416,8 @@ impl Inner {
             let other = (name != options.name).then(|| r.scope.files.read_text(camino::Utf8Path::new(&name)).ok());
             match other {
                 Some(Some(included)) => in_file(run_error(e, "template", r), line, &name, &included),
-                Some(None) => in_file(run_error(e, "template", r), None, &options.name, text),
-                None => in_file(run_error(e, "template", r), line, &options.name, text),
+                Some(None) => place(run_error(e, "template", r), None),
+                None => place(run_error(e, "template", r), line),
             }
         })?;
         out.extend(std::iter::repeat_n('\n', prepare::trailing_newlines(&text.replace("\r\n", "\n"), &out)));
@@ -438,6 +438,7 @@ impl Inner {
                 block: ("{%".into(), "%}".into()),
                 variable: ("{{".into(), "}}".into()),
                 comment: ("{#".into(), "#}".into()),
+                skipped: 0,
             })),
         };
         let mut dirs = r.scope.files.folders("templates");
@@ -505,20 +506,6 @@ fn keep_newlines(text: &str, v: Mj) -> Mj {
         },
         None => v,
     }
-}
-
-/// Points an error at a line of a template file.
-fn in_file(e: Error, line: Option<usize>, name: &str, text: &str) -> Error {
-    if e.span().is_some() {
-        return e;
-    }
-    let start: usize = match line {
-        Some(n) => text.split_inclusive('\n').take(n.saturating_sub(1)).map(str::len).sum(),
-        None => 0,
-    };
-    let len = text.get(start..).and_then(|t| t.lines().next()).map_or(0, str::len);
-    let id = crate::diag::add_source(name, text);
-    e.at(Span::new(id, start, start + len))
 }
 
 /// The `#jinja2:` header line: the text after it, and the options it sets.

@@ -7,6 +7,7 @@ use super::locate::AgentFile;
 use super::{Become, CallError};
 use crate::agent::MAGIC;
 use crate::modules::support::shlex::quote;
+use crate::seconds;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -119,7 +120,7 @@ pub struct Started {
 /// Speaks with the script until the agent has taken over. `seconds` is `ansible_timeout`.
 pub async fn run(mut channel: Channel, start: &Start<'_>, seconds: u64) -> Result<Started, StartError> {
     let mut talk = Talk { start, tail: Tail::default(), errors: String::new(), asked: 0, heard: vec![], noise: 0 };
-    let patience = Duration::from_secs(seconds.max(1) + 20);
+    let patience = seconds::whole(seconds.max(1).saturating_add(20));
     let mut end = Instant::now() + patience;
     let (mut out, mut err) = (vec![0u8; 16 << 10], vec![0u8; 4 << 10]);
     let mut err_open = true;
@@ -304,12 +305,12 @@ impl Talk<'_> {
         match self.start.escalate {
             Some(_) => CallError::Failed(format!(
                 "Timeout ({}s) waiting for privilege escalation prompt: {}",
-                seconds + 20,
+                seconds.saturating_add(20),
                 self.errors.trim()
             )),
             None => CallError::ssh(format!(
                 "the host did not start the agent within {} seconds {}",
-                seconds + 20,
+                seconds.saturating_add(20),
                 self.errors.trim()
             )),
         }

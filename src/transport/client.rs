@@ -4,6 +4,7 @@ use super::CallError;
 use super::channel::{Channel, Exit, Reader, Tail, Writer};
 use super::pool::Payload;
 use crate::proto::{CHUNK, Content, Frame, FrameBuf, FrameKind, Hello, INLINE, Request, Response, encode};
+use crate::seconds;
 use sha1::{Digest, Sha1};
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
@@ -224,7 +225,7 @@ impl Client {
         mut sink: Option<&mut (dyn Write + Send)>,
     ) -> Result<Response, CallError> {
         let Pending { id, mut events, mut source, timeout: seconds, _forget } = pending;
-        let limit = (seconds > 0).then(|| Duration::from_secs(seconds) + TIMEOUT_GRACE);
+        let limit = (seconds > 0).then(|| seconds::whole(seconds) + TIMEOUT_GRACE);
         let work = async {
             let mut sum = Sha1::new();
             loop {

@@ -7,6 +7,7 @@ use super::locate::{self, AgentFile};
 use super::raw::{self, RawOutput};
 use super::{Become, CallError, ConnParams, Connection, ssh};
 use crate::proto::{Request, Response};
+use crate::seconds;
 use camino::Utf8PathBuf;
 use std::collections::HashMap;
 use std::io::Write;
@@ -215,7 +216,7 @@ impl Inner {
     }
 
     fn patience(&self, params: &ConnParams) -> Duration {
-        let usual = Duration::from_secs((params.timeout * 4).max(60));
+        let usual = seconds::whole(params.timeout.saturating_mul(4).max(60));
         self.options.patience.unwrap_or(usual)
     }
 

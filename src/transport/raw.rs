@@ -2,7 +2,7 @@
 
 use super::channel::{Channel, Exit};
 use super::{Become, CallError, escalation};
-use std::time::Duration;
+use crate::seconds;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// More output than this of one stream fails the call.
@@ -35,7 +35,7 @@ pub async fn run(
     let Channel { stdin: mut to, mut stdout, mut stderr, exit } = channel;
     let mut early = vec![];
     if let Some((b, token)) = escalate {
-        let limit = Duration::from_secs(seconds.max(1) + 20);
+        let limit = seconds::whole(seconds.max(1).saturating_add(20));
         let work = become_first(&mut to, &mut stderr, b, token, &mut early);
         match tokio::time::timeout(limit, work).await {
             Ok(r) => r?,

@@ -4,6 +4,7 @@
 use super::channel::{Channel, Exit};
 use super::{CallError, ConnParams, askpass};
 use crate::modules::expand_path;
+use crate::seconds;
 use nix::fcntl::{Flock, FlockArg};
 use openssh::{Error as SshError, Session, Stdio};
 use sha2::{Digest, Sha256};
@@ -78,7 +79,9 @@ pub async fn ensure_master(p: &ConnParams, path: &Path, helper: &Helper) -> Resu
     }
     let mut attempt = 0;
     loop {
-        let lock = Lock::take(&path.with_extension("lock"), Duration::from_secs(p.timeout * 4 + 60)).await;
+        let lock =
+            Lock::take(&path.with_extension("lock"), seconds::whole(p.timeout.saturating_mul(4).saturating_add(60)))
+                .await;
         let lock = lock.map_err(|e| CallError::ssh(format!("{}: {e}", path.display())))?;
         if alive(path).await {
             return Ok(());
@@ -162,7 +165,7 @@ async fn start_master(p: &ConnParams, path: &Path, helper: &Helper) -> Result<()
         command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
     }
     let mut child = command.spawn().map_err(|e| io_bad(&format!("{} could not be started", p.ssh_executable), e))?;
-    let limit = Duration::from_secs(p.timeout * 4 + 30);
+    let limit = seconds::whole(p.timeout.saturating_mul(4).saturating_add(30));
     let status = tokio::select! {
         s = child.wait() => Some(s),
         () = askpass::patience(limit, &server.asking) => None,
@@ -199,11 +202,11 @@ pub async fn spawn(p: &ConnParams, path: &Path, command: &str) -> Result<Channel
     let session = Arc::new(Session::resume_mux(path.into(), None));
     let mut cmd = Session::to_raw_command(session.clone(), command);
     cmd.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let spawned = timeout(Duration::from_secs(p.timeout + 10), cmd.spawn()).await;
+    let spawned = timeout(seconds::whole(p.timeout.saturating_add(10)), cmd.spawn()).await;
     let mut child = match spawned {
         Ok(Ok(c)) => c,
         Ok(Err(e)) => return Err(CallError::ssh(describe(&e))),
-        Err(_) => return Err(CallError::ssh(format!("no session within {} seconds", p.timeout + 10))),
+        Err(_) => return Err(CallError::ssh(format!("no session within {} seconds", p.timeout.saturating_add(10)))),
     };
     let missing = || CallError::ssh("a session without its streams");
     let stdin = Box::new(child.stdin().take().ok_or_else(missing)?);

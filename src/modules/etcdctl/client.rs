@@ -2,8 +2,8 @@
 
 use crate::modules::support::exec::{Cmd, Output};
 use crate::modules::{Args, Ctx, Failure};
+use crate::seconds;
 use serde_json::Value as Json;
-use std::time::Duration;
 
 /// How to call etcdctl.
 pub struct Client {
@@ -77,7 +77,7 @@ impl Client {
         cmd.args(words.iter().map(|w| w.to_string()))
             .env("ETCDCTL_API", self.api.to_string())
             .c_locale()
-            .limit(Duration::from_secs(self.timeout as u64 * 6 + 30))
+            .limit(seconds::whole(i128::from(self.timeout) * 6 + 30))
             .run_with(&self.env)
             .map_err(|e| Failure::new(format!("cannot run {}: {}", self.path, e.text)))
     }

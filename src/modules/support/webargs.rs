@@ -3,8 +3,8 @@
 use super::http::{Ask, Follow};
 use crate::modules::spec::json_text;
 use crate::modules::{Arg, Args, Failure, Type};
+use crate::seconds;
 use serde_json::json;
-use std::time::Duration;
 
 /// The declarations.
 pub fn declared() -> Vec<Arg> {
@@ -58,7 +58,7 @@ pub fn ask(args: &Args) -> Result<Ask, Failure> {
         user: own("url_username"),
         password: own("url_password"),
         force_basic: args.bool("force_basic_auth"),
-        timeout: Duration::from_secs(u64::try_from(args.int("timeout")).unwrap_or(30).max(1)),
+        timeout: seconds::whole(args.int("timeout").max(1)),
         validate: args.bool("validate_certs"),
         ca_path: own("ca_path"),
         client_cert: own("client_cert"),
