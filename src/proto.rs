@@ -96,9 +96,53 @@ pub struct Request {
     /// With `after`: do not run unless that one succeeded; the answer is then [`NOT_RUN`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub if_ok: bool,
+    /// Set for a module that is not built in: its file is the request's content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Box<Foreign>>,
     /// What modules may need to know of the play: `verbosity`, `remote_tmp`, `ansible_facts` wanted …
     #[serde(default)]
     pub hints: Map<String, Json>,
+}
+
+/// How the agent runs a module that it was sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Foreign {
+    /// The module's name, for messages.
+    pub name: String,
+    /// Name of its file on the host.
+    pub file: String,
+    pub style: Style,
+    pub interpreter: Interpreter,
+    /// Arguments that the engine adds to the task's own (`_ansible_*`), in this order.
+    pub extra: Map<String, Json>,
+    /// Leave the module and its arguments on the host.
+    pub keep: bool,
+    /// Directory for temporary files, `~` not expanded.
+    pub remote_tmp: String,
+}
+
+/// How a module that was sent gets its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Style {
+    /// An archive for Python: JSON on standard input.
+    Archive,
+    /// JSON takes the place of a mark in the module's text.
+    Inside,
+    /// The first argument names a file of JSON.
+    JsonFile,
+    /// The first argument names a file of `key=value`.
+    TextFile,
+}
+
+/// What runs a module that was sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Interpreter {
+    /// It is a program itself.
+    None,
+    /// A program and its first arguments.
+    Words(Vec<String>),
+    /// The first of these that the host has.
+    Discover(Vec<String>),
 }
 
 /// Content announced with a request.

@@ -6,6 +6,7 @@ mod assert;
 mod copy;
 mod debug;
 mod fetch;
+pub mod foreign;
 mod gather_facts;
 mod include_vars;
 mod inventory_file;
@@ -108,6 +109,8 @@ pub struct Done {
     pub verbose_always: bool,
     /// The result is a module's.
     pub by_module: bool,
+    /// The failure, where there is more to it than the result's `msg`.
+    pub error: Option<Error>,
 }
 
 impl Done {

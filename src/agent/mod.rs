@@ -10,6 +10,7 @@
 
 mod content;
 mod escalate;
+mod foreign;
 mod job;
 mod supervise;
 mod tree;

@@ -1,9 +1,9 @@
 //! A worker: a forked process that runs one module after the other for its supervisor.
 
 use super::content::Incoming;
-use super::job;
+use super::{foreign, job};
 use crate::modules::{self, Ctx};
-use crate::proto::{CHUNK, Frame, FrameBuf, FrameKind, Request, Response, encode, hex};
+use crate::proto::{CHUNK, Foreign, Frame, FrameBuf, FrameKind, Request, Response, encode, hex};
 use serde_json::{Map, Value as Json};
 use sha1::{Digest, Sha1};
 use std::cell::RefCell;
@@ -109,6 +109,9 @@ fn answer(link: &Link, id: u64, payload: &[u8]) -> Map<String, Json> {
         Ok(r) => r,
         Err(e) => return failure(format!("the agent does not understand the request: {e}")),
     };
+    if let Some(f) = req.foreign.take() {
+        return answer_foreign(link, id, &f, req);
+    }
     let Some(module) = modules::find(&req.module) else {
         return failure(format!("the agent has no module named {}", req.module));
     };
@@ -132,9 +135,35 @@ fn answer(link: &Link, id: u64, payload: &[u8]) -> Map<String, Json> {
     result
 }
 
+/// A module that came along: its file is here before a job goes its own way.
+fn answer_foreign(link: &Link, id: u64, f: &Foreign, mut req: Request) -> Map<String, Json> {
+    let received = match req.content.take() {
+        Some(meta) => foreign::receive(&mut Incoming::new(link, id, meta), &f.remote_tmp),
+        None => Err(io::Error::other("it did not come with the request")),
+    };
+    let file = match received {
+        Ok(p) => p,
+        Err(e) => return failure(format!("the module {} could not be taken: {e}", f.name)),
+    };
+    let run = |req: &Request| surrounded(None, req, |ctx| foreign::run(f, &file, req, ctx));
+    match req.async_job.take() {
+        Some(task) => job::detach(task, || run(&req)),
+        None => run(&req),
+    }
+}
+
 type Streams<'a> = (Option<Incoming<'a>>, &'a mut dyn FnMut(&[u8]) -> io::Result<()>);
 
 fn run_module<'a>(module: &modules::Module, streams: Option<Streams<'a>>, req: &Request) -> Map<String, Json> {
+    surrounded(streams, req, |ctx| modules::run(module, ctx, &req.args))
+}
+
+/// Runs something in the environment and with the context that a request asks for.
+fn surrounded<'a>(
+    streams: Option<Streams<'a>>,
+    req: &Request,
+    run: impl FnOnce(&mut Ctx) -> Map<String, Json>,
+) -> Map<String, Json> {
     let env: Vec<(String, String)> = req
         .env
         .iter()
@@ -159,7 +188,7 @@ fn run_module<'a>(module: &modules::Module, streams: Option<Streams<'a>>, req: &
         content: content.flatten().map(|c| Box::new(c) as Box<dyn modules::ContentSource>),
         sink,
     };
-    let result = modules::run(module, &mut ctx, &req.args);
+    let result = run(&mut ctx);
     for (k, v) in before {
         // SAFETY: as above; modules join the threads they start.
         match v {

@@ -118,7 +118,8 @@ fn check_task(t: &Task) -> Result<()> {
     if let Some(e) = &t.bad {
         return Err(e.clone());
     }
-    if actions::ENGINE_ACTIONS.contains(&t.short.as_str()) || t.implicit {
+    // a module that is not built in declares its arguments in its own code
+    if actions::ENGINE_ACTIONS.contains(&t.short.as_str()) || t.implicit || t.module_file.is_some() {
         return Ok(());
     }
     // an action's own declaration counts, else that of the module of the same name

@@ -87,6 +87,15 @@ settings! {
     "localhost_warning": ["ANSIBLE_LOCALHOST_WARNING"], [("defaults", "localhost_warning")];
     "inventory_unparsed_warning": ["ANSIBLE_INVENTORY_UNPARSED_WARNING"], [("inventory", "inventory_unparsed_warning")];
     "ansible_managed": ["ANSIBLE_MANAGED"], [("defaults", "ansible_managed")];
+    "library": ["ANSIBLE_LIBRARY"], [("defaults", "library")];
+    "module_utils": ["ANSIBLE_MODULE_UTILS"], [("defaults", "module_utils")];
+    "interpreter_python": ["ANSIBLE_PYTHON_INTERPRETER"], [("defaults", "interpreter_python")];
+    "keep_remote_files": ["ANSIBLE_KEEP_REMOTE_FILES"], [("defaults", "keep_remote_files")];
+    "display_traceback": ["ANSIBLE_DISPLAY_TRACEBACK"], [("defaults", "display_traceback")];
+    "selinux_special_fs": ["ANSIBLE_SELINUX_SPECIAL_FS"], [("selinux", "special_context_filesystems")];
+    "syslog_facility": ["ANSIBLE_SYSLOG_FACILITY"], [("defaults", "syslog_facility")];
+    "target_log_info": ["ANSIBLE_TARGET_LOG_INFO"], [("defaults", "target_log_info")];
+    "module_rlimit_nofile": ["ANSIBLE_PYTHON_MODULE_RLIMIT_NOFILE"], [("defaults", "python_module_rlimit_nofile")];
 }
 
 /// Settings that change nothing here: they tune Python, ssh plug-ins' inner workings, or files Ansible alone writes.
@@ -98,14 +107,11 @@ const WITHOUT_MEANING: &[&str] = &[
     "ANSIBLE_DEPRECATION_WARNINGS",
     "ANSIBLE_SYSTEM_WARNINGS",
     "ANSIBLE_COMMAND_WARNINGS",
-    "ANSIBLE_PYTHON_INTERPRETER",
     "ANSIBLE_LOCAL_TEMP",
     "ANSIBLE_HOME",
-    "ANSIBLE_LIBRARY",
     "ANSIBLE_NOCOWS",
     "ANSIBLE_COW_SELECTION",
     "ANSIBLE_PLAYBOOK_DIR",
-    "ANSIBLE_KEEP_REMOTE_FILES",
     "ANSIBLE_DEVEL_WARNING",
     "ANSIBLE_SSH_TRANSFER_METHOD",
     "ANSIBLE_LOCALHOST_WARNING",
@@ -125,10 +131,8 @@ const WITHOUT_MEANING_INI: &[&str] = &[
     "deprecation_warnings",
     "system_warnings",
     "command_warnings",
-    "interpreter_python",
     "local_tmp",
     "home",
-    "library",
     "nocows",
     "cow_selection",
     "control_path",
@@ -334,6 +338,8 @@ fn is_path(name: &str) -> bool {
         name,
         "inventory"
             | "roles_path"
+            | "library"
+            | "module_utils"
             | "collections_path"
             | "private_key_file"
             | "vault_password_file"

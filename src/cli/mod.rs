@@ -7,6 +7,7 @@ mod config;
 mod configure;
 mod inventory;
 mod pager;
+mod modules;
 mod playbook;
 mod setup;
 mod vault;

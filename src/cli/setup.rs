@@ -208,6 +208,7 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
         error_on_missing_handler: c.flag("error_on_missing_handler", true)?,
         any_errors_fatal: c.flag("any_errors_fatal", false)?,
         defaults: defaults(c, w.connection)?,
+        foreign: super::modules::settings(c)?,
         ..Options::default()
     })
 }
@@ -291,7 +292,7 @@ impl Ready {
             config_file: config.file.as_ref().map(|f| f.to_string()),
         };
         let globals = Globals::new(&info);
-        let loader = Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone()));
+        let loader = Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone(), &options.foreign, &w.run.module_path));
         let dirs = source_dirs(&sources);
         let store =
             Arc::new(Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), globals, secrets.clone()));
@@ -372,7 +373,14 @@ fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Opti
     Ok(Some(hosts.into_iter().collect()))
 }
 
-fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine, globals: Map) -> Loader {
+fn make_loader(
+    c: &Config,
+    secrets: &Arc<Secrets>,
+    engine: &Engine,
+    globals: Map,
+    foreign: &crate::actions::foreign::Settings,
+    module_path: &[String],
+) -> Loader {
     let home = |p: &str| Utf8PathBuf::from(crate::modules::expand_path(p));
     let roles_path = c.paths("roles_path").unwrap_or_else(|| {
         vec![home("~/.ansible/roles"), "/usr/share/ansible/roles".into(), "/etc/ansible/roles".into()]
@@ -380,6 +388,7 @@ fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine, globals: Map
     let collections_path = c
         .paths("collections_path")
         .unwrap_or_else(|| vec![home("~/.ansible/collections"), "/usr/share/ansible/collections".into()]);
+    let library = super::modules::library(c, foreign, module_path, &collections_path);
     let (s, e) = (secrets.clone(), engine.clone());
     Loader::new(LoaderOptions {
         roles_path,
@@ -395,6 +404,6 @@ fn make_loader(c: &Config, secrets: &Arc<Secrets>, engine: &Engine, globals: Map
             }
             e.render(v, &Scope::new(Arc::new(MapVars(all)), Arc::new(FileScope::default())))
         }),
-        known_action: Box::new(crate::actions::known),
+        library: Arc::new(library),
     })
 }

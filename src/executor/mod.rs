@@ -5,6 +5,7 @@
 mod conditions;
 mod connection;
 mod event;
+mod foreign;
 mod handlers;
 mod include;
 mod looping;

@@ -23,6 +23,7 @@ pub struct Options {
     pub any_errors_fatal: bool,
     pub flush_cache: bool,
     pub defaults: Defaults,
+    pub foreign: crate::actions::foreign::Settings,
 }
 
 /// Connection and become values where neither variables nor keywords say otherwise.
@@ -108,6 +109,7 @@ impl Default for Options {
             any_errors_fatal: false,
             flush_cache: false,
             defaults: Defaults::default(),
+            foreign: Default::default(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub struct Runner {
     pub engine: Engine,
     pub loader: Arc<Loader>,
     pub pool: Arc<Pool>,
+    pub packer: crate::actions::foreign::Packer,
     pub sink: Arc<dyn Sink>,
     pub state: RunState,
     /// Reloads the inventory (`meta: refresh_inventory`).
@@ -65,6 +66,7 @@ impl Runner {
             engine,
             loader,
             pool,
+            packer: Default::default(),
             sink,
             state,
             reload,

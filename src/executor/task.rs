@@ -3,6 +3,7 @@
 use super::conditions::{all, first_false};
 use super::connection::{self, HostRemote};
 use super::event::{Delegate, Event, Status, TaskInfo, TaskResult};
+use super::foreign::ForeignCall;
 use super::runner::Runner;
 use crate::actions::{self, ActionCtx, ActionError, Done, Effect, Remote};
 use crate::diag::{Error, Kind, Result};
@@ -115,6 +116,7 @@ impl Work<'_> {
         let call = Call {
             work: self,
             scope: &scope,
+            remote_scope: &remote_scope,
             remote: &remote,
             check,
             diff,
@@ -172,7 +174,7 @@ impl Work<'_> {
             }
         }
         raw.extend(self.task.args.iter().map(|(k, v)| (k.clone(), v.clone())));
-        if let Some(a) = actions::find(&self.task.short)
+        if let Some(a) = actions::find(&self.task.short).filter(|_| self.task.module_file.is_none())
             && a.raw
         {
             return Ok((Map::new(), raw));
@@ -218,6 +220,7 @@ fn default_args(r: &Runner, layer: &Value, task: &Task, scope: &Scope) -> Result
         for (k, v) in l.as_map().into_iter().flatten() {
             let name = k.to_string();
             if crate::playbook::short_name(&name) == task.short
+                || task.module_file.as_ref().is_some_and(|f| f.full == name)
                 || modules::find(&name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t)))
             {
                 let v = if v.as_str().is_some() { r.engine.render(v, scope)? } else { v.clone() };
@@ -241,6 +244,8 @@ pub fn skipped(cond: Value) -> Attempt {
 struct Call<'a> {
     work: &'a Work<'a>,
     scope: &'a Scope,
+    /// Variables of the host that is connected to.
+    remote_scope: &'a Scope,
     remote: &'a HostRemote<'a>,
     check: bool,
     diff: bool,
@@ -363,7 +368,7 @@ impl Call<'_> {
         let asynchronous = r.number(&t.async_, self.scope, "async")?.unwrap_or(0);
         let done = if asynchronous > 0 && !t.short.starts_with("async_status") {
             self.asynchronous(args, asynchronous)
-        } else if let Some(a) = actions::find(&t.short) {
+        } else if let Some(a) = actions::find(&t.short).filter(|_| t.module_file.is_none()) {
             self.action(a, args)
         } else {
             self.module(args)
@@ -376,7 +381,7 @@ impl Call<'_> {
                 verbose_always: d.verbose_always,
                 by_module: d.by_module,
                 begun: true,
-                error: None,
+                error: d.error,
                 delegated_to: None,
             }),
             Err(ActionError::Failed(e)) => Ok(Attempt::failed(e)),
@@ -436,6 +441,18 @@ impl Call<'_> {
         })
     }
 
+    /// The module of the task if it is not built in, ready to be called.
+    fn foreign(&self) -> Option<ForeignCall<'_>> {
+        let file = self.work.task.module_file.as_deref()?;
+        Some(ForeignCall {
+            runner: self.work.runner,
+            file,
+            remote: self.remote,
+            scope: self.remote_scope,
+            host: self.host,
+        })
+    }
+
     fn request(&self, args: Map) -> Request {
         let args = match Value::map(args).to_json() {
             serde_json::Value::Object(o) => o,
@@ -455,8 +472,20 @@ impl Call<'_> {
         }
     }
 
+    /// Sends the request for the task's module, wherever that comes from.
+    fn call(&self, mut q: Request) -> actions::ActionResult {
+        let Some(f) = self.foreign() else { return Ok(Done::of(self.remote.call(q, None, None)?)) };
+        let payload = match f.fill(&mut q) {
+            Ok(p) => p,
+            Err(e) => {
+                return Ok(Done { error: Some(e.clone()), ..Done::failed(format!("Task failed: {}", e.message())) });
+            }
+        };
+        Ok(f.settle(Done::of(self.remote.call(q, Some(payload), None)?), self.host != &self.work.view.host))
+    }
+
     fn module(&self, args: Map) -> actions::ActionResult {
-        Ok(Done::of(self.remote.call(self.request(args), None, None)?))
+        self.call(self.request(args))
     }
 
     /// `async`: starts the job, then (with `poll`) asks for it until it ends.
@@ -467,7 +496,7 @@ impl Call<'_> {
                 .set("skipped", true)
                 .set("msg", "check mode and async cannot be used on same task."));
         }
-        if actions::find(&t.short).is_some() {
+        if t.module_file.is_none() && actions::find(&t.short).is_some() {
             return Err(Error::general(format!("async is not supported for this task's action ('{}')", t.short)).into());
         }
         let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or(15);
@@ -478,7 +507,7 @@ impl Call<'_> {
         };
         let mut q = self.request(args);
         q.async_job = Some(AsyncJob { jid: jid.clone(), limit: limit.max(0) as u64, dir: dir.clone() });
-        let started = Done::of(self.remote.call(q, None, None)?);
+        let started = self.call(q)?;
         if poll <= 0 || started.data.get("failed").is_some_and(Value::truthy) {
             return Ok(started);
         }
@@ -492,7 +521,10 @@ impl Call<'_> {
             status.insert("_ansible_async_dir".into(), dir.as_str().into());
             let mut q = self.request(status);
             q.module = "async_status".into();
-            let d = Done::of(self.remote.call(q, None, None)?);
+            let mut d = Done::of(self.remote.call(q, None, None)?);
+            if let Some(f) = self.foreign() {
+                d = f.settle(d, false);
+            }
             let finished = d.data.get("finished").is_some_and(Value::truthy);
             left = left.saturating_sub(poll);
             let ended = |failed: bool| {

@@ -264,6 +264,7 @@ pub fn implicit_task(p: &PlayRun, name: &str, action: &str, args: Map) -> Task {
         name: Some(Value::plain(name)),
         action: action.into(),
         short: crate::playbook::short_name(action),
+        module_file: None,
         args,
         args_template: None,
         kw: p.play.kw.clone(),

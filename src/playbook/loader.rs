@@ -3,7 +3,7 @@
 
 use super::keywords::Inherit;
 use super::role::clean;
-use super::{Item, Role, block};
+use super::{Item, Library, Role, block};
 use crate::diag::{Error, Result};
 use crate::value::{Map, Value};
 use crate::yaml::{self, Node, NodeKind};
@@ -23,8 +23,8 @@ pub struct LoaderOptions {
     /// Decrypts a vaulted file's text.
     pub decrypt: Box<dyn Fn(&str) -> Result<String> + Send + Sync>,
     pub render: Box<StaticRender>,
-    /// Whether an action or module of this name (short or full) exists.
-    pub known_action: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// What the names of actions and modules stand for.
+    pub library: Arc<Library>,
 }
 
 /// Loads playbooks, task files and roles; shared by all threads of a run.

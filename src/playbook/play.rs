@@ -70,6 +70,7 @@ fn load_file(loader: &Loader, path: &Utf8Path, extra: &Map, outer: &Outer, plays
     }
     let mut outer = outer.clone();
     outer.files.push(full.clone());
+    loader.options.library.add(&dir);
     for entry in list {
         let Some(map) = entry.as_map() else {
             return Err(entry.error(format!(

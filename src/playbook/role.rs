@@ -249,9 +249,18 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
     let meta_flag = |k: &str| meta.get(k).and_then(|n| n.to_value().to_bool_loose());
     let vars_part = |sub: &str, from: &Option<String>| load_role_vars(loader, &path, sub, from.as_deref(), span);
     let vars = vars_part("vars", &u.from.vars)?;
-    let collection = collection_of(name);
+    let collection = collection_of(name).or_else(|| collection_above(&path));
+    loader.options.library.add(&path);
+    // a role searches its own collections, not those of the play that uses it
+    u.inherit.collections.clear();
     if let Some(n) = meta.get("collections") {
         u.inherit.collections = super::keywords::list_of(n).iter().map(Value::to_str).collect();
+    }
+    // a role of a collection finds its neighbours without their full names
+    if let Some(c) = &collection
+        && !u.inherit.collections.contains(c)
+    {
+        u.inherit.collections.insert(0, c.clone());
     }
     let own_specs = argspec::load(loader, &path, &meta)?;
     let mut role = Role {
@@ -371,6 +380,16 @@ fn collection_of(name: &str) -> Option<String> {
         (Some(a), Some(b), Some(_), None) if !name.contains('/') => Some(format!("{a}.{b}")),
         _ => None,
     }
+}
+
+/// The collection in whose `roles/` this directory stands.
+fn collection_above(path: &Utf8Path) -> Option<String> {
+    let mut up = path.ancestors().skip(1);
+    if up.next()?.file_name() != Some("roles") {
+        return None;
+    }
+    let (coll, ns) = (up.next()?.file_name()?, up.next()?.file_name()?);
+    (up.next()?.file_name() == Some("ansible_collections")).then(|| format!("{ns}.{coll}"))
 }
 
 /// The directory of a role: `roles/` beside the playbook, the roles path, beside the using role, a collection, a path.
@@ -517,6 +536,7 @@ fn validation_task(
         name: Some(Value::plain(name)),
         action: "ansible.builtin.validate_argument_spec".into(),
         short: "validate_argument_spec".into(),
+        module_file: None,
         args,
         args_template: None,
         kw: inherit.kw.clone(),

@@ -3,7 +3,7 @@
 use super::block::{Own, conditions, environment, own_names, unknown};
 use super::keywords::{Want, check, check_late, is_identifier, list_of};
 use super::loader::{Loader, Place};
-use super::{Loop, LoopControl, Task, kv};
+use super::{Loop, LoopControl, Resolved, Task, kv};
 use crate::diag::{Error, Result};
 use crate::value::{Key, Map, Value};
 use crate::yaml::{Node, NodeKind};
@@ -39,6 +39,12 @@ struct ActionOf {
 /// Loads a task from its mapping.
 pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
     let map = node.as_map().unwrap_or_default();
+    let collections = match node.get("collections") {
+        Some(n) => list_of(n).iter().map(Value::to_str).collect(),
+        None => place.inherit.collections.clone(),
+    };
+    let resolve = |name: &str| loader.options.library.resolve(name, &collections);
+    let known = |name: &str| !matches!(resolve(name), Resolved::Unknown);
     let mut own = Own::default();
     let mut action: Option<(ActionOf, &Node)> = None;
     let mut args_kw: Option<&Node> = None;
@@ -76,7 +82,7 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                 set_loop(&mut loop_, l, k)?;
             }
             _ if own.take(key, v)? => {}
-            _ if (loader.options.known_action)(key) => {
+            _ if known(key) => {
                 let a = ActionOf { name: key.to_string(), args: args_of(key, v)?, args_template: None, delegate: None };
                 set_action(&mut action, a, k)?;
             }
@@ -85,7 +91,7 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                 let has_action = map.iter().any(|(x, _)| {
                     x.as_str().is_some_and(|x| {
                         x != key
-                            && (matches!(x, "action" | "local_action") || (loader.options.known_action)(x))
+                            && (matches!(x, "action" | "local_action") || known(x))
                             && !own_names(TASK_ONLY).contains(&x)
                     })
                 });
@@ -105,9 +111,12 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             .error("no module/action detected in task.")
             .help("name a module, as in\n  ansible.builtin.debug:\n    msg: hello"));
     };
-    if a.name.contains(|c: char| c.is_whitespace()) || !(loader.options.known_action)(&a.name) {
-        return Err(unknown_action(at, &a.name));
-    }
+    let module_file = match resolve(&a.name) {
+        Resolved::BuiltIn => None,
+        Resolved::File(f) => Some(f),
+        Resolved::Unknown => return Err(unknown_action(at, &a.name)),
+        Resolved::Refused(why) => return Err(at.error(why)),
+    };
     if let Some(n) = args_kw {
         merge_args(&mut a, n)?;
     }
@@ -119,7 +128,9 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
     }
     let short = short_name(&a.name);
     refuse_odd(&short, &a, loop_.as_ref(), at)?;
-    Ok(t.finish(loader, node, place, own, a, short, loop_))
+    let mut task = t.finish(loader, node, place, own, a, short, loop_);
+    task.module_file = module_file;
+    Ok(task)
 }
 
 #[derive(Default)]
@@ -182,6 +193,7 @@ impl Parts {
             name: self.name,
             action: a.name,
             short,
+            module_file: None,
             args: a.args,
             args_template: a.args_template,
             kw: effective.kw,

@@ -1,5 +1,6 @@
 //! Plays, blocks, tasks and roles as loaded: every keyword typed, every inherited value in place.
 
+use super::ModuleFile;
 use super::keywords::{Inherit, Keywords};
 use crate::diag::{Error, Span};
 use crate::modules::Spec;
@@ -119,6 +120,8 @@ pub struct Task {
     pub action: String,
     /// The action's short name, e.g. `copy`.
     pub short: String,
+    /// The file of a module that is not built in.
+    pub module_file: Option<Arc<ModuleFile>>,
     /// Arguments as written; free-form text is `_raw_params`.
     pub args: Map,
     /// `args:` given as a template, rendered to a mapping at run time.

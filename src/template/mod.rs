@@ -58,6 +58,12 @@ pub fn omit() -> Value {
     Value::plain(OMIT.clone())
 }
 
+/// JSON as Python's `json.loads` reads it; the error is in its words.
+pub fn python_json(text: &str) -> std::result::Result<serde_json::Value, String> {
+    let v = filters::loads(text).map_err(|e| e.detail().map_or_else(|| e.to_string(), str::to_string))?;
+    convert::from_mj(&v).map(|v| v.to_json()).map_err(|e| e.message().to_string())
+}
+
 /// True for the value of `omit`.
 pub fn is_omit(v: &Value) -> bool {
     matches!(v, Value::Str(s) if *s.text == **OMIT)

@@ -1,0 +1,349 @@
+//! Where modules that are not built in are found: `library/` beside playbooks and in roles, the module path,
+//! and collections. Only files are looked at here; how they run is the business of `actions::foreign`.
+//!
+//! Order after <https://docs.ansible.com/ansible/latest/dev_guide/developing_locally.html>: directories that
+//! playbooks and roles bring come first, in order of loading, then the configured ones with their
+//! subdirectories, then what is built in.
+
+use super::loader::lock;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Files beside modules that are none.
+const NO_MODULES: &[&str] = &["pyc", "pyo", "swp", "bak", "rpm", "md", "txt", "rst", "yaml", "yml", "ini"];
+
+/// A module that is a file of the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleFile {
+    /// The last part of its name, e.g. `proxy`.
+    pub short: String,
+    /// Its full name: `ns.collection.proxy`, `ansible.legacy.proxy` or `ansible.builtin.proxy`.
+    pub full: String,
+    pub path: Utf8PathBuf,
+    /// True if it stands in a collection of its own.
+    pub in_collection: bool,
+}
+
+impl ModuleFile {
+    /// The name by which the module itself knows itself (in its messages).
+    pub fn own_name(&self) -> &str {
+        if self.in_collection { &self.full } else { &self.short }
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub enum Resolved {
+    /// An action or module of this program.
+    BuiltIn,
+    File(Arc<ModuleFile>),
+    Unknown,
+    /// There is something of this name, but it cannot be run; why.
+    Refused(String),
+}
+
+/// What the search needs to know of the program and its configuration.
+pub struct LibraryOptions {
+    /// Directories of the command line (`-M`), stronger than all others.
+    pub first: Vec<Utf8PathBuf>,
+    /// Configured directories (ANSIBLE_LIBRARY, `library`), searched two levels deep.
+    pub module_path: Vec<Utf8PathBuf>,
+    /// Directories that have an `ansible_collections` in them.
+    pub collections_path: Vec<Utf8PathBuf>,
+    /// Whether an action or module of this (short or full) name is built in.
+    pub built_in: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Whether an action of this short name works on the controller: no file takes its place.
+    pub on_controller: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Whether a module of this short name is built in, for that action's work on the host or by itself.
+    pub on_host: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// The package `ansible` of an ansible-core that is installed on the controller.
+    pub core: Box<dyn Fn() -> Option<Utf8PathBuf> + Send + Sync>,
+    /// Take ansible-core's own files instead of what is built in, where there is one (to look at them).
+    pub prefer_core: bool,
+}
+
+/// The modules of a run; grows as playbooks and roles are loaded.
+pub struct Library {
+    options: LibraryOptions,
+    /// Directories of playbooks and roles, in order of loading.
+    added: Mutex<Vec<Utf8PathBuf>>,
+    files: Mutex<HashMap<Utf8PathBuf, Arc<HashMap<String, Utf8PathBuf>>>>,
+    found: Mutex<HashMap<Utf8PathBuf, Arc<ModuleFile>>>,
+}
+
+impl Library {
+    pub fn new(options: LibraryOptions) -> Library {
+        Library { options, added: Mutex::default(), files: Mutex::default(), found: Mutex::default() }
+    }
+
+    /// Takes in a playbook's or a role's directory: its `library/`, `module_utils/` and `collections/` count from now on.
+    pub fn add(&self, dir: &Utf8Path) {
+        let mut added = lock(&self.added);
+        if !added.iter().any(|d| d == dir) {
+            added.push(dir.to_owned());
+        }
+    }
+
+    /// Directories with `module_utils` of playbooks and roles, in order of loading.
+    pub fn module_utils(&self) -> Vec<Utf8PathBuf> {
+        lock(&self.added).iter().map(|d| d.join("module_utils")).filter(|d| d.is_dir()).collect()
+    }
+
+    /// The directories of the collection `ns.name`, the strongest first.
+    pub fn collection(&self, name: &str) -> Vec<Utf8PathBuf> {
+        let Some((ns, coll)) = name.split_once('.') else { return vec![] };
+        let beside: Vec<Utf8PathBuf> = lock(&self.added).iter().map(|d| d.join("collections")).collect();
+        let roots = beside.iter().chain(&self.options.collections_path);
+        let in_root = |r: &Utf8Path| Some(r.join("ansible_collections").join(ns).join(coll)).filter(|d| d.is_dir());
+        let mut out: Vec<Utf8PathBuf> = roots.filter_map(|r| in_root(r)).collect();
+        if out.is_empty() {
+            // collections that were installed together with ansible-core
+            out.extend((self.options.core)().and_then(|p| in_root(p.parent()?)));
+        }
+        out
+    }
+
+    /// What `name` stands for in a task with these `collections`.
+    pub fn resolve(&self, name: &str, collections: &[String]) -> Resolved {
+        if let Some(short) = name.strip_prefix("ansible.builtin.") {
+            return self.builtin(short);
+        }
+        if let Some(short) = name.strip_prefix("ansible.legacy.") {
+            return self.legacy(short);
+        }
+        let mut parts = name.splitn(3, '.');
+        if let (Some(ns), Some(coll), Some(rest)) = (parts.next(), parts.next(), parts.next()) {
+            return self.of_collection(&format!("{ns}.{coll}"), rest);
+        }
+        for c in collections {
+            let r = match c.as_str() {
+                "ansible.builtin" => self.builtin(name),
+                "ansible.legacy" => self.legacy(name),
+                c => self.of_collection(c, name),
+            };
+            if !matches!(r, Resolved::Unknown) {
+                return r;
+            }
+        }
+        self.legacy(name)
+    }
+
+    /// `ansible.builtin.NAME`: what is built in, else the file of an installed ansible-core.
+    fn builtin(&self, short: &str) -> Resolved {
+        let own = (self.options.built_in)(&format!("ansible.builtin.{short}"));
+        if own && !(self.options.prefer_core && !(self.options.on_controller)(short)) {
+            return Resolved::BuiltIn;
+        }
+        match self.of_core(short) {
+            Some(path) => self.file(short, format!("ansible.builtin.{short}"), path, false),
+            None if own => Resolved::BuiltIn,
+            None => Resolved::Unknown,
+        }
+    }
+
+    /// The file of a module of ansible-core; not of one that also has a part on the controller.
+    fn of_core(&self, short: &str) -> Option<Utf8PathBuf> {
+        let core = (self.options.core)()?;
+        let path = core.join("modules").join(format!("{short}.py"));
+        let action = core.join("plugins/action").join(format!("{short}.py"));
+        (path.is_file() && !action.is_file()).then_some(path)
+    }
+
+    /// A name without a collection: a file of playbook, role or module path, else what is built in.
+    fn legacy(&self, short: &str) -> Resolved {
+        let Some(path) = self.find(short) else {
+            return match self.builtin(short) {
+                Resolved::Unknown if (self.options.built_in)(short) => Resolved::BuiltIn,
+                other => other,
+            };
+        };
+        match ((self.options.on_controller)(short), (self.options.on_host)(short)) {
+            (false, _) => {}
+            (true, false) => return Resolved::BuiltIn,
+            (true, true) => {
+                return Resolved::Refused(format!(
+                    "{path} would replace a part of the built-in action '{short}', which is not supported: give the module another name, or write ansible.builtin.{short}"
+                ));
+            }
+        }
+        self.file(short, format!("ansible.legacy.{short}"), path, false)
+    }
+
+    fn of_collection(&self, collection: &str, rest: &str) -> Resolved {
+        let full = format!("{collection}.{rest}");
+        if (self.options.built_in)(&full) {
+            return Resolved::BuiltIn;
+        }
+        let (sub, short) = rest.rsplit_once('.').map_or(("", rest), |(a, b)| (a, b));
+        for dir in self.collection(collection) {
+            let plugins = dir.join("plugins");
+            let action = plugins.join("action").join(sub.replace('.', "/")).join(format!("{short}.py"));
+            if action.is_file() {
+                return Resolved::Refused(format!(
+                    "'{full}' is an action in Python that would run on the controller ({action}), which is not supported"
+                ));
+            }
+            let modules = plugins.join("modules").join(sub.replace('.', "/"));
+            if let Some(path) = self.listed(&modules).get(short) {
+                return self.file(short, full, path.clone(), true);
+            }
+        }
+        Resolved::Unknown
+    }
+
+    fn file(&self, short: &str, full: String, path: Utf8PathBuf, in_collection: bool) -> Resolved {
+        if matches!(path.extension(), Some("ps1" | "psm1" | "cs")) {
+            return Resolved::Refused(format!("'{full}' is a module for Windows ({path}), which is not supported"));
+        }
+        let mut found = lock(&self.found);
+        let f = found
+            .entry(path.clone())
+            .or_insert_with(|| Arc::new(ModuleFile { short: short.into(), full, path, in_collection }));
+        Resolved::File(f.clone())
+    }
+
+    /// Looks through playbooks, roles and the module path.
+    fn find(&self, short: &str) -> Option<Utf8PathBuf> {
+        let mut added = self.options.first.clone();
+        added.extend(lock(&self.added).iter().map(|d| d.join("library")));
+        if let Some(p) = added.iter().find_map(|d| self.listed(d).get(short).cloned()) {
+            return Some(p);
+        }
+        for dir in &self.options.module_path {
+            let mut dirs = subdirectories(dir);
+            for d in dirs.clone() {
+                dirs.extend(subdirectories(&d));
+            }
+            dirs.push(dir.clone());
+            if let Some(p) = dirs.iter().find_map(|d| self.listed(d).get(short).cloned()) {
+                return Some(p);
+            }
+        }
+        None
+    }
+
+    /// The modules of one directory by name, read once.
+    fn listed(&self, dir: &Utf8Path) -> Arc<HashMap<String, Utf8PathBuf>> {
+        if let Some(m) = lock(&self.files).get(dir) {
+            return m.clone();
+        }
+        let mut names: Vec<String> =
+            dir.read_dir_utf8().map(|d| d.flatten().map(|e| e.file_name().to_string()).collect()).unwrap_or_default();
+        // of several files of one name the Python one, then the one without an extension
+        names.sort_by_key(|n| (!n.ends_with(".py"), n.contains('.'), n.clone()));
+        let mut out = HashMap::new();
+        for n in names {
+            let path = dir.join(&n);
+            let (stem, ext) = n.rsplit_once('.').unwrap_or((&n, ""));
+            if stem.is_empty() || stem == "__init__" || n.ends_with('~') || NO_MODULES.contains(&ext) || !path.is_file()
+            {
+                continue;
+            }
+            // a leading underscore marks a deprecated module
+            if let Some(bare) = stem.strip_prefix('_') {
+                out.entry(bare.to_string()).or_insert_with(|| path.clone());
+            }
+            out.entry(stem.to_string()).or_insert(path);
+        }
+        let out = Arc::new(out);
+        lock(&self.files).insert(dir.to_owned(), out.clone());
+        out
+    }
+}
+
+fn subdirectories(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let mut out: Vec<Utf8PathBuf> = dir
+        .read_dir_utf8()
+        .map(|d| d.flatten().map(|e| e.path().to_owned()).filter(|p| p.is_dir()).collect())
+        .unwrap_or_default();
+    out.sort();
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(root: &Utf8Path, path: &str) {
+        let p = root.join(path);
+        std::fs::create_dir_all(p.parent().expect("has one")).expect("made");
+        std::fs::write(p, "").expect("written");
+    }
+
+    fn library(root: &Utf8Path) -> Library {
+        let core = root.join("core");
+        Library::new(LibraryOptions {
+            first: vec![],
+            module_path: vec![root.join("conf")],
+            collections_path: vec![root.join("colls")],
+            built_in: Box::new(|n| {
+                matches!(n.strip_prefix("ansible.builtin.").unwrap_or(n), "ping" | "debug" | "a.b.own")
+            }),
+            on_controller: Box::new(|n| matches!(n, "debug" | "copy")),
+            on_host: Box::new(|n| n == "copy"),
+            core: Box::new(move || Some(core.clone())),
+            prefer_core: false,
+        })
+    }
+
+    fn path(l: &Library, name: &str, collections: &[&str]) -> String {
+        let c: Vec<String> = collections.iter().map(|c| c.to_string()).collect();
+        match l.resolve(name, &c) {
+            Resolved::BuiltIn => "built in".into(),
+            Resolved::File(f) => format!("{} {}", f.full, f.path.file_name().unwrap_or_default()),
+            Resolved::Unknown => "unknown".into(),
+            Resolved::Refused(w) => w,
+        }
+    }
+
+    #[test]
+    fn precedence() {
+        let t = tempfile::tempdir().expect("a directory");
+        let root = Utf8Path::from_path(t.path()).expect("UTF-8");
+        for f in [
+            "book/library/ping.py",
+            "book/library/debug.py",
+            "book/library/copy.py",
+            "core/modules/rare.py",
+            "core/modules/ping.py",
+            "core/modules/late.py",
+            "core/plugins/action/late.py",
+            "book/library/both",
+            "book/library/both.ini",
+            "role/library/both.py",
+            "role/library/_gone.py",
+            "role/module_utils/x.py",
+            "conf/deep/er/far.sh",
+            "conf/notes.md",
+            "colls/ansible_collections/a/b/plugins/modules/sub/mod.py",
+            "colls/ansible_collections/a/b/plugins/modules/own.py",
+            "colls/ansible_collections/a/b/plugins/action/act.py",
+            "colls/ansible_collections/a/b/plugins/modules/win.ps1",
+            "book/collections/ansible_collections/a/b/plugins/modules/near.py",
+        ] {
+            put(root, f);
+        }
+        let l = library(root);
+        assert_eq!(path(&l, "ping", &[]), "built in");
+        l.add(&root.join("role"));
+        l.add(&root.join("book"));
+        assert_eq!(path(&l, "ping", &[]), "ansible.legacy.ping ping.py");
+        assert_eq!(path(&l, "ansible.builtin.ping", &[]), "built in");
+        assert_eq!(path(&l, "debug", &[]), "built in");
+        assert_eq!(path(&l, "both", &[]), "ansible.legacy.both both.py");
+        assert_eq!(path(&l, "gone", &[]), "ansible.legacy.gone _gone.py");
+        assert_eq!(path(&l, "far", &[]), "ansible.legacy.far far.sh");
+        assert_eq!(path(&l, "notes", &[]), "unknown");
+        assert_eq!(path(&l, "rare", &[]), "ansible.builtin.rare rare.py");
+        assert_eq!(path(&l, "late", &[]), "unknown");
+        assert!(path(&l, "copy", &[]).contains("another name"));
+        assert_eq!(path(&l, "a.b.sub.mod", &[]), "a.b.sub.mod mod.py");
+        assert_eq!(path(&l, "a.b.own", &[]), "built in");
+        assert_eq!(path(&l, "near", &["a.b"]), "a.b.near near.py");
+        assert_eq!(path(&l, "near", &[]), "unknown");
+        assert!(path(&l, "a.b.act", &[]).contains("controller"));
+        assert!(path(&l, "a.b.win", &[]).contains("Windows"));
+        assert_eq!(l.module_utils(), [root.join("role/module_utils")]);
+    }
+}
