@@ -292,7 +292,8 @@ impl Ready {
             config_file: config.file.as_ref().map(|f| f.to_string()),
         };
         let globals = Globals::new(&info);
-        let loader = Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone(), &options.foreign, &w.run.module_path));
+        let loader =
+            Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone(), &options.foreign, &w.run.module_path));
         let dirs = source_dirs(&sources);
         let store =
             Arc::new(Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), globals, secrets.clone()));
