@@ -204,7 +204,7 @@ mod tests {
             collections_path: vec![],
             decrypt: Box::new(|t| Ok(t.to_string())),
             render: Box::new(|v, _| Ok(v.clone())),
-            known_action: Box::new(actions::known),
+            library: std::sync::Arc::new(crate::playbook::Library::built_in(actions::known)),
         });
         let text = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
         let book = load_text(&loader, "test.yml", &text, "/".into(), &Map::new()).expect("a playbook");

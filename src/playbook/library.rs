@@ -77,6 +77,20 @@ impl Library {
         Library { options, added: Mutex::default(), files: Mutex::default(), found: Mutex::default() }
     }
 
+    /// A library with nothing but what is built in.
+    pub fn built_in(known: impl Fn(&str) -> bool + Send + Sync + 'static) -> Library {
+        Library::new(LibraryOptions {
+            first: vec![],
+            module_path: vec![],
+            collections_path: vec![],
+            built_in: Box::new(known),
+            on_controller: Box::new(|_| false),
+            on_host: Box::new(|_| false),
+            core: Box::new(|| None),
+            prefer_core: false,
+        })
+    }
+
     /// Takes in a playbook's or a role's directory: its `library/`, `module_utils/` and `collections/` count from now on.
     pub fn add(&self, dir: &Utf8Path) {
         let mut added = lock(&self.added);
@@ -132,7 +146,8 @@ impl Library {
     /// `ansible.builtin.NAME`: what is built in, else the file of an installed ansible-core.
     fn builtin(&self, short: &str) -> Resolved {
         let own = (self.options.built_in)(&format!("ansible.builtin.{short}"));
-        if own && !(self.options.prefer_core && !(self.options.on_controller)(short)) {
+        let look_at_it = self.options.prefer_core && !(self.options.on_controller)(short);
+        if own && !look_at_it {
             return Resolved::BuiltIn;
         }
         match self.of_core(short) {
