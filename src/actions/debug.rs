@@ -3,7 +3,7 @@
 use super::{Action, ActionCtx, ActionResult, Done};
 use crate::diag::{Error, Kind};
 use crate::modules::{Arg, Spec};
-use crate::value::{Str, Trust, Value};
+use crate::value::Value;
 
 pub fn action() -> Action {
     Action { name: "debug", spec: Some(spec), raw: true, local: true, run }
@@ -41,20 +41,20 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         done.data.insert("msg".into(), ctx.engine.render(m, ctx.scope)?);
     } else if let Some(var) = ctx.raw_args.get("var") {
         let expr = ctx.engine.render(var, ctx.scope)?;
-        let trusted = matches!(var, Value::Str(Str { trust: Trust::Trusted | Trust::Template, .. }));
-        let (key, value) = match &expr {
-            Value::List(_) | Value::Map(_) => (expr.type_name().to_string(), expr.clone()),
-            other => {
-                let text = other.to_str();
-                let shown = match ctx.engine.eval(&text, ctx.scope) {
-                    Ok(v) if trusted => v,
-                    Ok(_) => other.clone(),
-                    Err(e) if e.kind() == Kind::Undefined => format!("<< error 1 - {} >>", e.message()).into(),
-                    Err(e) => return Err(e.into()),
-                };
-                (text, shown)
-            }
+        let Value::Str(name) = &expr else {
+            return Err(Error::general(format!(
+                "argument 'var' is of type {} and we were unable to convert to _check_type_str_no_conversion: '{}' is not a string and conversion is not allowed",
+                expr.type_name(),
+                expr.to_str()
+            ))
+            .into());
         };
+        let value = match ctx.engine.eval_value(&expr, ctx.scope) {
+            Ok(v) => v,
+            Err(e) if e.kind() == Kind::Undefined => format!("<< error 1 - {} >>", e.message()).into(),
+            Err(e) => return Err(e.at(name.origin).into()),
+        };
+        let key = name.text.to_string();
         done.data.insert(key.into(), value);
     } else {
         done.data.insert("msg".into(), "Hello world!".into());

@@ -48,7 +48,7 @@ impl Attempt {
         let mut data = Map::new();
         data.insert("changed".into(), false.into());
         data.insert("failed".into(), true.into());
-        let rendering = matches!(e.kind(), Kind::Template | Kind::Undefined);
+        let rendering = matches!(e.kind(), Kind::Template | Kind::Undefined | Kind::Vault);
         let msg = if rendering { format!("Task failed: {}", e.message()) } else { e.message().to_string() };
         data.insert("msg".into(), msg.into());
         Attempt { error: Some(e), ..Attempt::of(data) }
@@ -431,10 +431,15 @@ impl Call<'_> {
         };
         (a.run)(&mut ctx).map_err(|e| match e {
             // debug renders its own arguments
-            ActionError::Failed(e) if a.name == "debug" && matches!(e.kind(), Kind::Template | Kind::Undefined) => {
+            ActionError::Failed(e)
+                if a.name == "debug" && matches!(e.kind(), Kind::Template | Kind::Undefined | Kind::Vault) =>
+            {
                 match self.raw_args.get("msg") {
                     Some(v) => ActionError::Unfinished(unfinished(e, self.work.task, "msg", v)),
-                    None => ActionError::Unfinished(e.during("Error while resolving `var` expression", None)),
+                    None => {
+                        let at = self.raw_args.get("var").and_then(super::runner::origin);
+                        ActionError::Unfinished(e.during("Error while resolving `var` expression", at))
+                    }
                 }
             }
             other => other,

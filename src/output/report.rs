@@ -12,9 +12,12 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
     let full = steps.iter().map(|(words, _)| words.as_str()).collect::<Vec<_>>().join(": ");
     // steps without a place of their own are told together with those before them
     let mut groups: Vec<(String, Option<Span>)> = vec![];
-    for (words, span) in steps {
+    let (last, helped) = (steps.len() - 1, e.help_text().is_some());
+    for (i, (words, span)) in steps.into_iter().enumerate() {
+        // an error with advice stands for itself
+        let alone = i == last && i > 1 && helped && span.is_some();
         match groups.last_mut() {
-            Some((before, at)) if span.is_none() || at.is_none() || *at == span => {
+            Some((before, at)) if !alone && (span.is_none() || at.is_none() || *at == span) => {
                 *before = format!("{before}: {words}");
                 *at = at.or(span);
             }

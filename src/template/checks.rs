@@ -31,7 +31,7 @@ impl Vars for Watched {
     fn names(&self) -> Vec<Arc<str>> {
         self.0.keys().filter_map(|k| k.as_str().map(Arc::from)).collect()
     }
-    fn decrypt(&self, _: &VaultText) -> Result<String> {
+    fn decrypt(&self, _: &VaultText) -> Result<Arc<str>> {
         Ok("secret".into())
     }
 }
@@ -96,8 +96,8 @@ fn scopes_within_scopes() {
         fn names(&self) -> Vec<Arc<str>> {
             vec!["hostvars".into()]
         }
-        fn decrypt(&self, _: &VaultText) -> Result<String> {
-            Ok(String::new())
+        fn decrypt(&self, _: &VaultText) -> Result<Arc<str>> {
+            Ok("".into())
         }
     }
     struct HostVars;
@@ -113,8 +113,8 @@ fn scopes_within_scopes() {
         fn names(&self) -> Vec<Arc<str>> {
             vec!["h1".into(), "h2".into()]
         }
-        fn decrypt(&self, _: &VaultText) -> Result<String> {
-            Ok(String::new())
+        fn decrypt(&self, _: &VaultText) -> Result<Arc<str>> {
+            Ok("".into())
         }
     }
     let e = Engine::new(EngineOptions::default());

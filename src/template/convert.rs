@@ -2,7 +2,7 @@
 
 use super::object::{ListObj, MapObj};
 use crate::diag::{Error, Kind, Result};
-use crate::value::{Key, Map, Value, py_float, py_repr_str};
+use crate::value::{Key, Map, Value, VaultText, py_float, py_repr_str};
 use minijinja::value::{Tuple, Value as Mj, ValueKind};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub fn to_mj(v: &Value) -> Mj {
             Err(_) => Mj::from(*i),
         },
         Value::Float(f) => Mj::from(*f),
-        Value::Str(s) => Mj::from(s.text.clone()),
+        Value::Str(s) => super::tags::enter(s),
         Value::Vault(s) => Mj::from(s.envelope.clone()),
         Value::List(l) => Mj::from_object(ListObj::plain(l.clone())),
         Value::Tuple(l) => Mj::from(Tuple::new(l.iter().map(to_mj).collect())),
@@ -41,7 +41,8 @@ pub fn key_from_mj(v: &Mj) -> Result<Key> {
     Ok(Key::from_value(&v).unwrap_or_else(|| Key::from(v.repr())))
 }
 
-/// What the engine computed, as a value of ours. Strings come out plain: a result is never a template.
+/// What the engine computed, as a value of ours. Strings come out plain, except one that is, unchanged, a
+/// text of a trusted source ([`super::tags`]); a result is never a template.
 ///
 /// Errors: undefined values, and errors that a lazily rendered member raises.
 pub fn from_mj(v: &Mj) -> Result<Value> {
@@ -65,7 +66,7 @@ pub fn from_mj(v: &Mj) -> Result<Value> {
         ValueKind::Bool => Value::Bool(v.is_true()),
         ValueKind::Number => number(v)?,
         ValueKind::String => match v.to_str() {
-            Some(s) => Value::plain(s),
+            Some(s) => Value::Str(super::tags::leave(s)),
             None => Value::plain(""),
         },
         ValueKind::Bytes => Value::plain(String::from_utf8_lossy(v.as_bytes().unwrap_or_default()).into_owned()),
@@ -246,6 +247,46 @@ pub fn carry(e: Error) -> minijinja::Error {
     minijinja::Error::new(kind, e.message().to_string()).with_source(Carried(e))
 }
 
+/// A vaulted value that cannot be opened, as the engine's value: whatever uses it as text raises the error.
+pub fn sealed(vault: &Arc<VaultText>, e: Error) -> Mj {
+    let e = Error::new(e.kind(), format!("Attempt to use undecryptable variable: {}", e.message())).at(e.span());
+    let source = Sealed { vault: vault.clone(), error: Carried(e) };
+    let message = source.error.0.message().to_string();
+    Mj::from(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message).with_source(source))
+}
+
+/// The envelope within a value that could not be opened.
+pub fn envelope(v: &Mj) -> Option<Arc<VaultText>> {
+    if v.kind() != ValueKind::Invalid {
+        return None;
+    }
+    let e = invalid(v);
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(&e);
+    while let Some(err) = at {
+        if let Some(sealed) = err.downcast_ref::<Sealed>() {
+            return Some(sealed.vault.clone());
+        }
+        at = err.source();
+    }
+    None
+}
+
+#[derive(Debug)]
+struct Sealed {
+    vault: Arc<VaultText>,
+    error: Carried,
+}
+impl std::fmt::Display for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+impl std::error::Error for Sealed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 #[derive(Debug)]
 struct Carried(Error);
 impl std::fmt::Display for Carried {
@@ -265,6 +306,18 @@ pub(super) fn innermost(e: &minijinja::Error) -> &minijinja::Error {
         at = inner;
     }
     at
+}
+
+/// What sort of error of ours an engine error is.
+pub fn error_kind(e: &minijinja::Error) -> Kind {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(e);
+    while let Some(err) = at {
+        if let Some(c) = err.downcast_ref::<Carried>() {
+            return c.0.kind();
+        }
+        at = err.source();
+    }
+    if innermost(e).kind() == minijinja::ErrorKind::UndefinedError { Kind::Undefined } else { Kind::Template }
 }
 
 /// An engine error as ours: the innermost carried error if there is one.

@@ -112,8 +112,25 @@ impl Engine {
 
     /// Evaluates a bare expression from a trusted source (`when:`, `that:`, `until:` …).
     pub fn eval(&self, expression: &str, scope: &Scope) -> Result<Value> {
-        let out =
-            self.0.expression(expression, &Mode::Expression, None, &self.0.renderer(scope)).and_then(|v| from_mj(&v));
+        self.eval_at(expression, None, scope)
+    }
+
+    /// Evaluates an expression that a value holds; one that is not from a trusted source is an error.
+    pub fn eval_value(&self, expression: &Value, scope: &Scope) -> Result<Value> {
+        match expression {
+            Value::Str(s) if s.trust == Trust::Plain => Err(super::condition::untrusted(s.origin)),
+            Value::Str(s) => self.eval_at(&s.text, s.origin, scope),
+            other => Ok(other.clone()),
+        }
+    }
+
+    fn eval_at(&self, expression: &str, origin: Option<Span>, scope: &Scope) -> Result<Value> {
+        let out = self.0.expression(expression, &Mode::Expression, origin, &self.0.renderer(scope)).and_then(|v| {
+            from_mj(&v).map_err(|e| match e.kind() {
+                Kind::Vault if !framed(e.message()) => e.during("Error rendering expression", origin),
+                _ => e.at(origin),
+            })
+        });
         self.0.settle(scope);
         out.map(stored)
     }
@@ -162,7 +179,7 @@ impl Engine {
 }
 
 /// A result as Ansible stores it: tuples become lists.
-fn stored(v: Value) -> Value {
+pub(super) fn stored(v: Value) -> Value {
     match v {
         Value::Tuple(l) | Value::List(l) if l.iter().any(has_tuple) => {
             Value::list(l.iter().cloned().map(stored).collect())
@@ -181,6 +198,14 @@ fn has_tuple(v: &Value) -> bool {
         Value::List(l) => l.iter().any(has_tuple),
         Value::Map(m) => m.values().any(has_tuple),
         _ => false,
+    }
+}
+
+/// A text that a template made stands where the template does.
+fn written_at(v: Value, origin: Option<Span>) -> Value {
+    match v {
+        Value::Str(s) if s.origin.is_none() && origin.is_some() => Value::Str(Str { origin, ..s }),
+        other => other,
     }
 }
 
@@ -218,7 +243,7 @@ impl Inner {
         }
     }
 
-    fn warn_once(&self, scope: &Scope, message: String) {
+    pub(super) fn warn_once(&self, scope: &Scope, message: String) {
         let mut warned = self.warned.lock().unwrap_or_else(|e| e.into_inner());
         if !warned.contains(&message) {
             scope.files.warn.say(&message);
@@ -229,9 +254,12 @@ impl Inner {
     pub(super) fn render(self: &Arc<Self>, v: &Value, r: &Renderer) -> Result<Value> {
         match v {
             Value::Str(s) if s.is_template() => self.render_str(s, r),
-            Value::Str(s) if s.trust == Trust::Plain && s.origin.is_none() => Ok(v.clone()),
-            Value::Str(s) => Ok(Value::plain(s.text.clone())),
-            Value::Vault(t) => r.scope.vars.decrypt(t).map(Value::plain),
+            Value::Str(_) => Ok(v.clone()),
+            Value::Vault(t) => {
+                let text = r.scope.vars.decrypt(t)?;
+                super::tags::decrypted(&text, t);
+                Ok(Value::plain(text))
+            }
             Value::List(l) | Value::Tuple(l) => {
                 let mut out = Vec::with_capacity(l.len());
                 for item in l.iter() {
@@ -263,7 +291,10 @@ impl Inner {
 
     fn render_str(self: &Arc<Self>, s: &Str, r: &Renderer) -> Result<Value> {
         let made = self.template(&s.text, s.origin, r)?;
-        from_mj(&made).map(|v| without_omit(stored(v))).map_err(|e| e.at(s.origin))
+        from_mj(&made).map(|v| written_at(without_omit(stored(v)), s.origin)).map_err(|e| match e.kind() {
+            Kind::Vault => e.during("Error rendering template", s.origin),
+            _ => e.at(s.origin),
+        })
     }
 
     fn text(&self, v: &Mj) -> Result<String> {
@@ -294,10 +325,14 @@ impl Inner {
     /// A template string: its value, with the type of a single printed value kept.
     pub(super) fn template(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
         let c = self.memo.get(text, &Mode::Inline, "<template>", &self.known).map_err(|e| e.at(origin))?;
-        let failed = |e| run_error(e, "template", r).at(origin);
+        let failed = |e| run_error(e, "template", origin, r);
         if c.lone {
             let (value, _) = self.run(&c, &self.env, r).map_err(failed)?;
-            return Ok(keep_newlines(text, check(value.unwrap_or_default()).map_err(failed)?));
+            let value = value.unwrap_or_default();
+            // a vaulted value that cannot be opened may still be asked whether it is one
+            let value =
+                if super::convert::envelope(&value).is_some() { value } else { check(value).map_err(failed)? };
+            return Ok(keep_newlines(text, value));
         }
         let (done, nodes) = helpers::with_nodes(|| {
             if c.uses_files { self.run(&c, &self.file_env(r, None), r) } else { self.run(&c, &self.env, r) }
@@ -318,7 +353,7 @@ impl Inner {
         r: &Renderer,
     ) -> Result<Mj> {
         let c = self.memo.get(text, mode, "<expression>", &self.known).map_err(|e| e.at(origin))?;
-        let failed = |e| run_error(e, "expression", r).at(origin);
+        let failed = |e| run_error(e, "expression", origin, r);
         let (value, _) = self.run(&c, &self.env, r).map_err(failed)?;
         check(value.unwrap_or_default()).map_err(failed)
     }
@@ -327,66 +362,14 @@ impl Inner {
     pub(super) fn lazy_value(self: &Arc<Self>, v: &Value, r: &Renderer) -> Result<Mj> {
         Ok(match v {
             Value::Str(s) if s.is_template() => self.template(&s.text, s.origin, r)?,
-            Value::Vault(t) => Mj::from(r.scope.vars.decrypt(t)?),
+            Value::Vault(t) => match r.scope.vars.decrypt(t) {
+                Ok(text) => super::tags::decrypted(&text, t),
+                Err(e) => super::convert::sealed(t, e),
+            },
             Value::List(l) if v.needs_render() => Mj::from_object(ListObj::lazy(l.clone(), r.clone())),
             Value::Map(m) if v.needs_render() => Mj::from_object(MapObj::lazy(m.clone(), r.clone())),
             other => to_mj(other),
         })
-    }
-
-    fn condition(self: &Arc<Self>, v: &Value, scope: &Scope) -> Result<bool> {
-        let r = self.renderer(scope);
-        let (text, origin) = match v {
-            Value::Bool(b) => return Ok(*b),
-            Value::Str(s) if s.trust == Trust::Plain => {
-                return Err(Error::template("Conditional expressions must be text of the playbook, not data")
-                    .at(s.origin)
-                    .help("text that came from a host or a lookup is never evaluated"));
-            }
-            Value::Str(s) => (s.text.trim(), s.origin),
-            other => {
-                return self.verdict(&to_mj(other), other.type_name(), scope);
-            }
-        };
-        if text.is_empty() {
-            self.warn_once(scope, "Empty conditional expression was evaluated as True.".into());
-            return Ok(true);
-        }
-        let framed =
-            (text.starts_with("{{") && text.ends_with("}}")) || (text.starts_with("{%") && text.ends_with("%}"));
-        let result = if framed {
-            self.warn_once(
-                scope,
-                "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.".into(),
-            );
-            self.template(text, origin, &r)
-        } else {
-            self.expression(text, &Mode::Condition, origin, &r)
-        };
-        let result = result.map_err(|e| match e.kind() {
-            Kind::Undefined => e.context("Error while evaluating conditional"),
-            _ => e,
-        })?;
-        let kind = super::convert::type_name(&result);
-        self.verdict(&result, kind, scope)
-    }
-
-    fn verdict(&self, v: &Mj, kind: &str, scope: &Scope) -> Result<bool> {
-        if v.kind() == minijinja::value::ValueKind::Bool {
-            return Ok(v.is_true());
-        }
-        let truth = match v.as_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("false") => false,
-            _ => v.is_true(),
-        };
-        let word = if truth { "True" } else { "False" };
-        self.warn_once(
-            scope,
-            format!(
-                "Conditional result ({word}) was derived from value of type '{kind}'. Conditionals must have a boolean result."
-            ),
-        );
-        Ok(truth)
     }
 
     // ---- template files ----
@@ -415,9 +398,9 @@ impl Inner {
             let (name, line) = (inner.name().unwrap_or(&options.name).to_string(), inner.line());
             let other = (name != options.name).then(|| r.scope.files.read_text(camino::Utf8Path::new(&name)).ok());
             match other {
-                Some(Some(included)) => in_file(run_error(e, "template", r), line, &name, &included),
-                Some(None) => place(run_error(e, "template", r), None),
-                None => place(run_error(e, "template", r), line),
+                Some(Some(included)) => in_file(run_error(e, "template", None, r), line, &name, &included),
+                Some(None) => place(run_error(e, "template", None, r), None),
+                None => place(run_error(e, "template", None, r), line),
             }
         })?;
         out.extend(std::iter::repeat_n('\n', prepare::trailing_newlines(&text.replace("\r\n", "\n"), &out)));
@@ -471,12 +454,15 @@ impl Inner {
 }
 
 /// An engine error in Ansible's words.
-fn run_error(e: minijinja::Error, what: &str, r: &Renderer) -> Error {
+fn run_error(e: minijinja::Error, what: &str, origin: Option<Span>, r: &Renderer) -> Error {
     use minijinja::ErrorKind as K;
     let kind = innermost(&e).kind();
     let ours = error(e);
+    if ours.kind() == Kind::Vault && !framed(ours.message()) {
+        return ours.during(format!("Error rendering {what}"), origin);
+    }
     if ours.kind() != Kind::Template || framed(ours.message()) {
-        return ours;
+        return ours.at(origin);
     }
     let ours = match (kind, ours.message().split('\'').nth(1)) {
         (K::TemplateNotFound, Some(name)) => {
@@ -486,7 +472,7 @@ fn run_error(e: minijinja::Error, what: &str, r: &Renderer) -> Error {
         (K::OutOfFuel, _) => ours.help("the template runs too long; is there a loop without end?"),
         _ => ours,
     };
-    ours.context(format!("Error rendering {what}"))
+    ours.context(format!("Error rendering {what}")).at(origin)
 }
 
 /// Whether a message already says whose error it is.

@@ -1,6 +1,6 @@
 //! The helper filters that lowered templates are made of (see [`super::lower`]).
 
-use super::convert::{carry, check, fail, invalid, is_undefined, py_repr, type_name, undefined, write_out};
+use super::convert::{carry, check, envelope, fail, invalid, is_undefined, py_repr, type_name, undefined, write_out};
 use super::object::{ListObj, MapObj, ScopeObj};
 use super::{methods, ops};
 use crate::diag::Error as OurError;
@@ -46,9 +46,10 @@ fn node(v: Mj) -> Mj {
     v
 }
 
-/// A member, or a marker in Ansible's words; another error that a lazy member carries is raised.
+/// A member, or a marker in Ansible's words, or a vaulted value that cannot be opened; another error that
+/// a lazy member carries is raised.
 fn soften(v: Mj) -> Result<Mj, Error> {
-    if v.kind() == ValueKind::Invalid && !is_undefined(&v) { Err(invalid(&v)) } else { Ok(v) }
+    if v.kind() == ValueKind::Invalid && !is_undefined(&v) && envelope(&v).is_none() { Err(invalid(&v)) } else { Ok(v) }
 }
 
 fn no_attribute(base: &Mj, key: &Mj) -> Mj {
@@ -148,7 +149,7 @@ fn plugin_error(kind: &str, name: &str, e: Error) -> Result<Mj, Error> {
     }
     let ours = super::convert::error(e);
     // a plugin that names itself (or the one that it called) has said it all
-    if super::filters::names_plugin(ours.message()) {
+    if ours.kind() == crate::diag::Kind::Vault || super::filters::names_plugin(ours.message()) {
         return Err(carry(ours));
     }
     let message = format!("The {kind} plugin '{}' failed: {}", full_name(name), ours.message());
@@ -205,12 +206,12 @@ fn default_filter(v: Mj, args: &[Mj]) -> Result<Mj, Error> {
     if is_undefined(&v) || (boolean && !v.is_true()) {
         return Ok(other);
     }
-    soften(v)
+    check(v)
 }
 
 fn mandatory(v: Mj, args: &[Mj]) -> Result<Mj, Error> {
     if !is_undefined(&v) {
-        return soften(v);
+        return check(v);
     }
     let (rest, kwargs): (&[Mj], Kwargs) = from_args(args)?;
     let own = rest.first().cloned().or_else(|| kwargs.peek::<Mj>("msg").ok()).filter(|m| !m.is_none());
@@ -312,6 +313,21 @@ impl Object for VarMacro {
     }
 }
 
+/// The value, if it can be called at all.
+fn callable(v: Mj) -> Result<Mj, Error> {
+    let callable = !matches!(
+        v.kind(),
+        ValueKind::Undefined
+            | ValueKind::None
+            | ValueKind::Bool
+            | ValueKind::Number
+            | ValueKind::String
+            | ValueKind::Bytes
+            | ValueKind::Seq
+    );
+    if callable { check(v) } else { Err(fail(format!("'{}' object is not callable", type_name(&v)))) }
+}
+
 /// Registers the helpers, the formatter and the callbacks.
 pub(super) fn register(env: &mut Environment<'static>) {
     env.set_formatter(|out, _state, v| {
@@ -383,32 +399,24 @@ pub(super) fn register(env: &mut Environment<'static>) {
     env.add_filter("__d_c", |state: &mut State, v: Mj, name: &str, rest: Rest<ValueOrKwargs>| {
         call_method(state, v, name, rest.into_values()).and_then(check)
     });
-    env.add_filter("__d_call", |v: Mj| -> Result<Mj, Error> {
-        let callable = !matches!(
-            v.kind(),
-            ValueKind::Undefined
-                | ValueKind::None
-                | ValueKind::Bool
-                | ValueKind::Number
-                | ValueKind::String
-                | ValueKind::Bytes
-                | ValueKind::Seq
-        );
-        if callable { check(v) } else { Err(fail(format!("'{}' object is not callable", type_name(&v)))) }
-    });
+    env.add_filter("__d_call", callable);
     env.add_filter("__d_cf", |state: &mut State, v: Mj, rest: Rest<ValueOrKwargs>| -> Result<Mj, Error> {
         let args = rest.into_values();
         match first_marker(std::slice::from_ref(&v)).or_else(|| first_marker(&args)) {
             Some(marker) => Ok(marker),
-            None => v.call(state, &args),
+            None => callable(v)?.call(state, &args),
         }
     });
     env.add_filter("__d_def", |v: Mj| -> Result<bool, Error> {
-        if is_undefined(&v) { Ok(false) } else { soften(v).map(|_| true) }
+        if is_undefined(&v) { Ok(false) } else { check(v).map(|_| true) }
     });
     env.add_filter("__d_dflt", |v: Mj, rest: Rest<ValueOrKwargs>| default_filter(v, &rest.into_values()));
     env.add_filter("__d_mand", |v: Mj, rest: Rest<ValueOrKwargs>| mandatory(v, &rest.into_values()));
-    env.add_filter("__d_type", |v: Mj| if is_undefined(&v) { "UndefinedMarker" } else { type_name(&v) });
+    env.add_filter("__d_type", |v: Mj| match v {
+        v if is_undefined(&v) => "UndefinedMarker",
+        v if envelope(&v).is_some() => "VaultExceptionMarker",
+        v => type_name(&v),
+    });
     env.add_filter("__d_it", |v: Mj, unpack: Option<usize>| iterable(v, unpack));
     env.add_filter("__d_vm", |inner: Mj, names: Vec<String>, caller: bool| {
         Mj::from_object(VarMacro { inner, names, caller })

@@ -68,7 +68,7 @@ pub(super) fn template(stmt: &ast::Stmt<'_>, known: &Known, file: bool) -> Resul
     {
         let mut low = Lower::new(known);
         low.mutates = mutates_expr(&e.expr);
-        low.hard(&e.expr)?;
+        low.soft(&e.expr)?;
         return Ok(Lowered { text: low.out, lone: true });
     }
     let mut low = Lower::new(known);

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod checks;
 mod compile;
+mod condition;
 pub mod convert;
 mod engine;
 pub mod filters;
@@ -21,6 +22,7 @@ mod scope;
 mod security;
 #[cfg(test)]
 mod table;
+pub(crate) mod tags;
 pub mod tests;
 
 pub use engine::{Engine, EngineOptions, FileOptions};
@@ -47,7 +49,7 @@ pub trait Vars: Send + Sync {
     /// Every name, in no particular order.
     fn names(&self) -> Vec<Arc<str>>;
     /// The text of a `!vault` value met while rendering.
-    fn decrypt(&self, vault: &crate::value::VaultText) -> Result<String>;
+    fn decrypt(&self, vault: &crate::value::VaultText) -> Result<Arc<str>>;
 }
 
 static OMIT: LazyLock<Arc<str>> =

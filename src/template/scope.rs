@@ -186,7 +186,7 @@ impl Vars for Layered {
         }
         all
     }
-    fn decrypt(&self, vault: &VaultText) -> Result<String> {
+    fn decrypt(&self, vault: &VaultText) -> Result<Arc<str>> {
         self.below.decrypt(vault)
     }
 }
@@ -201,7 +201,7 @@ impl Vars for MapVars {
     fn names(&self) -> Vec<Arc<str>> {
         self.0.keys().filter_map(|k| k.as_str().map(Arc::from)).collect()
     }
-    fn decrypt(&self, _vault: &VaultText) -> Result<String> {
+    fn decrypt(&self, _vault: &VaultText) -> Result<Arc<str>> {
         Err(crate::diag::Error::new(crate::diag::Kind::Vault, "Attempting to decrypt but no vault secrets found."))
     }
 }

@@ -104,10 +104,28 @@ fn conditions_do_not_evaluate_host_words() {
     assert!(e.condition(&untrusted, &scope).is_err());
     // A word of a host that looks like an expression counts as text: not empty, so true; never run.
     assert!(e.condition(&t("reg.cond"), &scope).is_ok_and(|b| b));
-    assert!(e.condition(&t("{{ ind }}"), &scope).is_ok_and(|b| b));
-    let evil = Value::from_json(serde_json::json!({"cond": "lookup('file', '/nonexistent')"}));
-    let scope = scope_with(&[("reg", evil)]);
-    assert!(e.condition(&t("{{ reg.cond }}"), &scope).is_ok_and(|b| b));
+    // As a whole condition it is refused, however it comes there, and also if the playbook has the same text.
+    let evil = "lookup('file', '/nonexistent')";
+    let host = Value::from_json(serde_json::json!({"cond": "own", "l": [evil], "d": {"k": evil}}));
+    let vars =
+        [("reg", host), ("ind", t("{{ reg.cond }}")), ("own", t("own == 'x'")), ("l", Value::list(vec![t("own")]))];
+    let scope = scope_with(&vars);
+    for text in [
+        "{{ reg.cond }}",
+        "{{ ind }}",
+        "{{ reg.l[0] }}",
+        "{{ reg.d.k | default('x') }}",
+        "{{ l[0] ~ '' }}",
+        "{{ 'own' }}",
+        "{% if true %}own{% endif %}",
+    ] {
+        let refused = e.condition(&t(text), &scope).expect_err(text);
+        assert_eq!(refused.message(), "Encountered untrusted template or expression.", "{text}");
+    }
+    // The playbook's own text is a condition, also if it is handed on by templates.
+    for text in ["{{ own }}", "{{ l | first }}", "{{ nope | default(own) }}"] {
+        assert!(e.condition(&t(text), &scope).is_ok(), "{text}");
+    }
 }
 
 fn scope_with(vars: &[(&str, Value)]) -> Scope {

@@ -141,7 +141,7 @@ pub struct Store {
     /// Directories of the inventory sources, where group_vars and host_vars stand.
     pub inventory_dirs: Vec<Utf8PathBuf>,
     vars_dirs: Mutex<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Arc<Map>>>,
-    decrypted: Mutex<HashMap<Arc<str>, String>>,
+    decrypted: Mutex<HashMap<Arc<str>, Arc<str>>>,
     warnings: Mutex<Vec<Error>>,
 }
 
@@ -189,13 +189,14 @@ impl Store {
         write(&self.hosts).entry(name.clone()).or_default().clone()
     }
     /// The text of a vaulted value; kept, since deriving a key is dear.
-    pub fn decrypt(&self, v: &VaultText) -> Result<String> {
+    pub fn decrypt(&self, v: &VaultText) -> Result<Arc<str>> {
         if let Some(s) = self.decrypted.lock().unwrap_or_else(|e| e.into_inner()).get(&v.envelope) {
             return Ok(s.clone());
         }
         let bytes = self.secrets.decrypt(&v.envelope).map_err(|e| e.at(v.origin))?;
         let s = String::from_utf8(bytes)
             .map_err(|_| Error::new(crate::diag::Kind::Vault, "the vaulted value is not valid UTF-8").at(v.origin))?;
+        let s: Arc<str> = s.into();
         self.decrypted.lock().unwrap_or_else(|e| e.into_inner()).insert(v.envelope.clone(), s.clone());
         Ok(s)
     }

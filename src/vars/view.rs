@@ -165,7 +165,7 @@ impl Vars for View {
         all
     }
 
-    fn decrypt(&self, vault: &VaultText) -> Result<String> {
+    fn decrypt(&self, vault: &VaultText) -> Result<Arc<str>> {
         self.store.decrypt(vault)
     }
 }
@@ -197,7 +197,7 @@ impl Vars for HostVars {
     fn names(&self) -> Vec<Arc<str>> {
         self.store.inventory().hosts.keys().cloned().collect()
     }
-    fn decrypt(&self, vault: &VaultText) -> Result<String> {
+    fn decrypt(&self, vault: &VaultText) -> Result<Arc<str>> {
         self.store.decrypt(vault)
     }
 }

@@ -34,6 +34,7 @@ mod sorting;
 mod strings;
 #[cfg(test)]
 mod table;
+pub mod tagging;
 pub mod time;
 mod units;
 pub mod urls;
@@ -132,6 +133,7 @@ static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     for name in TEST_FILTERS {
         add(name, &[]);
     }
+    names.extend(tagging::FILTERS.iter().map(|f| format!("{}.{}", tagging::HOME, f.name)));
     names.sort();
     names.dedup();
     names
@@ -161,6 +163,9 @@ pub fn register(env: &mut Environment<'static>) {
     for filter in jmes::FILTERS {
         add(env, filter, &["community.general"]);
     }
+    for filter in tagging::FILTERS {
+        add_as(env, filter, format!("{}.{}", tagging::HOME, filter.name), tagging::HOME);
+    }
     for name in TEST_FILTERS {
         env.add_filter(*name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
             state.perform_test(name, &args.into_values()).map(Value::from)
@@ -173,19 +178,29 @@ pub fn register(env: &mut Environment<'static>) {
 }
 
 fn add(env: &mut Environment<'static>, filter: &'static Filter, prefixes: &[&'static str]) {
-    let sig = Arc::new(Signature::parse(filter.params));
     let home = prefixes.first().copied().unwrap_or_default();
     for name in std::iter::once(filter.name.to_string()).chain(prefixes.iter().map(|p| format!("{p}.{}", filter.name)))
     {
-        let sig = sig.clone();
-        env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
-            call(state, filter, &sig, args.into_values())
-                .map_err(|e| named(e, &format!("The filter plugin '{home}.{}' failed", filter.name)))
-        });
+        add_as(env, filter, name, home);
     }
 }
 
-fn call(state: &mut State, filter: &'static Filter, sig: &Arc<Signature>, args: Vec<Value>) -> Res {
+fn add_as(env: &mut Environment<'static>, filter: &'static Filter, name: String, home: &'static str) {
+    let sig = Arc::new(Signature::parse(filter.params));
+    env.add_filter(name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
+        call(state, filter, &sig, args.into_values())
+            .map_err(|e| named(e, &format!("The filter plugin '{home}.{}' failed", filter.name)))
+    });
+}
+
+fn call(state: &mut State, filter: &'static Filter, sig: &Arc<Signature>, mut args: Vec<Value>) -> Res {
+    if matches!(filter.name, "unvault" | "to_yaml" | "to_nice_yaml")
+        && let Some(first) = args.first_mut()
+        && let Some(vault) = crate::template::convert::envelope(first)
+    {
+        // these work on the sealed text
+        *first = crate::template::tags::text_of(&vault);
+    }
     let args = Args::bind(filter.name, sig, &args)?;
     args.check_broken()?;
     if !filter.undefined
@@ -206,6 +221,7 @@ pub fn named(e: Error, plugin: &str) -> Error {
     match e.kind() {
         ErrorKind::UndefinedError | ErrorKind::OutOfFuel => e,
         _ if e.detail().is_some_and(names_plugin) => e,
+        _ if crate::template::convert::error_kind(&e) == crate::diag::Kind::Vault => e,
         kind => {
             let words = e.detail().map(str::to_string).unwrap_or_else(|| kind.to_string());
             let new = Error::new(kind, format!("{plugin}: {words}"));

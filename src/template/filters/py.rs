@@ -460,6 +460,31 @@ pub fn to_core(v: &Value) -> Res<Core> {
     core_at(v, 0)
 }
 
+/// Like [`to_core`], but what was decrypted, or could not be, is given as the sealed value that it was.
+pub fn to_core_sealed(v: &Value) -> Res<Core> {
+    let vault = match v.to_str() {
+        Some(_) => crate::template::tags::of(v).and_then(|tag| tag.vault),
+        None => crate::template::convert::envelope(v),
+    };
+    if let Some(vault) = vault {
+        return Ok(Core::Vault(vault));
+    }
+    Ok(match view(v) {
+        Py::List => Core::list(items(v)?.iter().map(to_core_sealed).collect::<Res<_>>()?),
+        Py::Tuple => Core::Tuple(Arc::new(items(v)?.iter().map(to_core_sealed).collect::<Res<_>>()?)),
+        Py::Dict => {
+            let mut m = Map::new();
+            for (k, x) in pairs(v)? {
+                let key = to_core(&k)?;
+                let key = Key::from_value(&key).unwrap_or_else(|| Key::from(key.repr()));
+                m.insert(key, to_core_sealed(&x)?);
+            }
+            Core::map(m)
+        }
+        _ => to_core(v)?,
+    })
+}
+
 fn core_at(v: &Value, depth: usize) -> Res<Core> {
     if depth > MAX_DEPTH {
         return fail("maximum recursion depth exceeded");
@@ -473,7 +498,10 @@ fn core_at(v: &Value, depth: usize) -> Res<Core> {
         Py::Bool(b) => Core::Bool(b),
         Py::Int(i) => Core::Int(i),
         Py::Float(f) => Core::Float(f),
-        Py::Str(s) => Core::plain(s),
+        Py::Str(s) => match v.to_str() {
+            Some(shared) => Core::Str(crate::template::tags::leave(shared)),
+            None => Core::plain(s),
+        },
         Py::Bytes(b) => Core::plain(String::from_utf8_lossy(b).into_owned()),
         Py::List => Core::list(items(v)?.iter().map(|x| core_at(x, depth + 1)).collect::<Res<_>>()?),
         Py::Tuple => Core::Tuple(Arc::new(items(v)?.iter().map(|x| core_at(x, depth + 1)).collect::<Res<_>>()?)),

@@ -17,8 +17,7 @@ pub const FILTERS: &[Filter] = &[
     f("from_yaml_all", "data", |_, a| from_yaml(a, true)),
 ];
 
-/// Parameters of both JSON writers. Three say nothing here: values are decrypted before a filter sees
-/// them, all text is equally safe, and no value contains itself.
+/// Parameters of both JSON writers. Three say nothing here: sealed values are always written as text, all text is equally safe, and no value contains itself.
 const JSON: &str = "value, *, vault_to_text=, preprocess_unsafe=, indent=, separators=, sort_keys=, \
                     ensure_ascii=, allow_nan=, skipkeys=, check_circular=";
 
@@ -77,7 +76,7 @@ fn from_json(_: &mut State, a: &Args) -> Res {
 }
 
 /// Parameters of both YAML writers: Ansible's own and PyYAML's.
-const YAML: &str = "value, *args, indent=, default_flow_style=, vault_behavior=, dump_vault_tags=, sort_keys=, width=, \
+const YAML: &str = "value, *args, indent=, default_flow_style=, sort_keys=, width=, \
                     explicit_start=, explicit_end=, allow_unicode=, default_style=, canonical=, line_break=, encoding=, \
                     version=, tags=";
 
@@ -106,7 +105,7 @@ fn to_yaml(a: &Args, mut o: EmitOptions) -> Res {
     if let Some(style) = a.text_opt("default_style")? {
         o.default_style = style.chars().next();
     }
-    Ok(Value::from(yaml::emit(&py::to_core(a.val("value"))?, &o)))
+    Ok(Value::from(yaml::emit(&py::to_core_sealed(a.val("value"))?, &o)))
 }
 
 fn from_yaml(a: &Args, all: bool) -> Res {

@@ -2,8 +2,11 @@
 
 use super::py::{self, Py, Res, error, fail};
 use super::{Args, Filter, f};
+use crate::template::tags;
+use crate::value::VaultText;
 use crate::vault::{Secret, Secrets, encrypt, encrypt_with_salt, is_envelope};
 use minijinja::{State, Value};
+use std::sync::Arc;
 
 pub const FILTERS: &[Filter] = &[
     f("vault", "data, secret, salt=, vault_id=, wrap_object=, vaultid=", vault),
@@ -34,15 +37,19 @@ fn vault(_: &mut State, a: &Args) -> Res {
     if !matches!(py::view(data), Py::Str(_) | Py::Bytes(_)) {
         return fail(format!("Can only vault strings, instead we got <class '{}'>.", py::type_name(data)));
     }
-    if a.flag("wrap_object", false)? {
-        return fail("the parameter 'wrap_object' is not supported: give the text itself");
-    }
     let plain = super::digest::bytes(data)?;
     let id = id(a)?;
-    Ok(Value::from(match a.text_opt("salt")? {
+    let envelope: Arc<str> = match a.text_opt("salt")? {
         Some(salt) => encrypt_with_salt(&plain, (&id, &secret), salt.as_bytes()),
         None => encrypt(&plain, (&id, &secret)),
-    }))
+    }
+    .into();
+    if a.flag("wrap_object", false)? {
+        // the plain text, known to be the content of this envelope
+        let text = String::from_utf8(plain).map_err(|_| error("only text can be wrapped, and this is not UTF-8"))?;
+        return Ok(tags::decrypted(&text.into(), &Arc::new(VaultText { envelope, origin: None })));
+    }
+    Ok(Value::from(envelope))
 }
 
 fn unvault(_: &mut State, a: &Args) -> Res {

@@ -67,8 +67,9 @@ pub const TESTS: &[Test] = &[
     t(&["uri"], "value, schemes=", |_, a| uri(a, false)),
     t(&["url"], "value, schemes=", |_, a| uri(a, true)),
     t(&["urn"], "value", |_, a| Ok(urls::Url::split(&a.text("value")?).scheme == "urn")),
-    // a vaulted value is decrypted before a test can see it, and text that looks like one is none
-    t(&["vault_encrypted"], "value", |_, _| Ok(false)),
+    t(&["vault_encrypted"], "value", |_, a| {
+        Ok(crate::template::tags::of(a.val("value")).is_some_and(|tag| tag.vault.is_some()))
+    }),
 ];
 
 const MATCH: &str = "value, pattern=, ignorecase=, multiline=";
