@@ -46,6 +46,11 @@ fn names(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
     } else {
         n.to_str()
     };
+    with_role(t, own)
+}
+
+/// A handler's name or topic, also as it is called with its role's short and full name before it.
+fn with_role(t: &Task, own: String) -> Vec<String> {
     let mut out = vec![];
     if let Some(role) = &t.role {
         out.push(format!("{} : {own}", role.name));
@@ -65,8 +70,8 @@ fn topics(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
             l.clone()
         };
         match v {
-            Value::List(l) => out.extend(l.iter().map(Value::to_str)),
-            v => out.push(v.to_str()),
+            Value::List(l) => out.extend(l.iter().flat_map(|v| with_role(t, v.to_str()))),
+            v => out.extend(with_role(t, v.to_str())),
         }
     }
     out

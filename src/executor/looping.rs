@@ -261,12 +261,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         for e in std::mem::take(&mut a.effects) {
             // set_fact, include_vars, add_host of one item are seen by the next
             match super::results::apply_early(r, view, &e) {
-                // a changed_when has spoken already
-                Ok(Some(_)) if !task.changed_when.is_empty() => {}
-                Ok(Some(changed)) => {
-                    let changed = changed || a.is("changed");
-                    a.data.insert("changed".into(), changed.into());
-                }
+                Ok(Some(_)) => {}
                 Ok(None) => effects.push((e, to.clone())),
                 Err(e) => return whole(Attempt::failed(e)),
             }
@@ -278,8 +273,16 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         let unreachable = a.unreachable;
         let mut result = finish(a, &view.host, Some(label), no_log, diff);
         result.ignored = ignores(r, task, &item_view, result.status);
-        result.data.insert("failed".into(), (result.status == Status::Failed).into());
-        results.push(Value::map(result.data.clone()));
+        if result.status == Status::Skipped {
+            result.data.shift_remove("failed");
+        } else {
+            result.data.insert("failed".into(), (result.status == Status::Failed).into());
+        }
+        let mut kept = super::results::registered(&result.data);
+        if let Some(i) = result.data.get("invocation") {
+            kept.insert("invocation".into(), i.untrusted());
+        }
+        results.push(Value::map(kept));
         let brk = if task.loop_control.break_when.is_empty() {
             Ok(false)
         } else {
@@ -348,9 +351,7 @@ impl Sum {
         } else {
             "All items completed"
         };
-        if all_skipped {
-            m.insert("skipped".into(), true.into());
-        }
+        m.insert("skipped".into(), all_skipped.into());
         m.insert("msg".into(), msg.into());
         m.insert("results".into(), Value::list(results));
         m

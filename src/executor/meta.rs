@@ -40,10 +40,11 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
         }
         "clear_host_errors" => {
             for h in &p.hosts {
-                // they take part again from the next play on
+                // those that left take part again from the next play on, those in an always section go on behind it
                 if matches!(h.phase(), Phase::Failed | Phase::Unreachable) {
                     h.set(Phase::Ended);
                 }
+                h.forgiven.fetch_add(1, Ordering::SeqCst);
                 lock(&r.state.failed).shift_remove(&h.name);
                 lock(&r.state.unreachable).shift_remove(&h.name);
             }
@@ -107,11 +108,13 @@ fn choose(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], what: &str) -> Result<Vec<
             if !t.when.is_empty() {
                 r.warn(format!("{what} task does not support when conditional"));
             }
+            told(p, t, &done(what, h));
             chosen.push(h.clone());
             continue;
         }
         let scope = r.scope(&p.view(&h.name, Some(t)));
         if first_false(r, &t.when, &scope).map_err(|e| e.at(t.span))?.is_none() {
+            told(p, t, &done(what, h));
             chosen.push(h.clone());
         } else {
             let instead = match what {
@@ -120,24 +123,54 @@ fn choose(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], what: &str) -> Result<Vec<
                 "clear_host_errors" => format!("not clearing host error state for {}", h.name),
                 "end_batch" => "continuing current batch".into(),
                 "end_play" => "continuing play".into(),
-                "end_role" => format!("continuing role for {}", h.name),
+                "end_role" => format!(
+                    "continuing role {} for {}",
+                    t.role.as_ref().map(|r| r.name.as_str()).unwrap_or_default(),
+                    h.name
+                ),
                 _ => format!("continuing execution for {}", h.name),
             };
-            skipped(p, &info, h, what, &instead);
+            // ansible-core runs the words together here
+            let comma = if what == "end_role" { "" } else { ", " };
+            let reason = format!("{what} conditional evaluated to False{comma}{instead}");
+            told(p, t, &reason);
+            skipped(p, &info, h, what, &instead, reason);
         }
     }
     Ok(if own || chosen.is_empty() { chosen } else { hosts.to_vec() })
 }
 
+/// What the carrying out of an order is called in the detailed output; nothing for orders that go without saying.
+fn done(what: &str, h: &Host) -> String {
+    match what {
+        "noop" => "noop".into(),
+        "flush_handlers" => format!("triggered running handlers for {}", h.name),
+        "clear_facts" => "facts cleared".into(),
+        "clear_host_errors" => "cleared host errors".into(),
+        "refresh_inventory" => "inventory successfully refreshed".into(),
+        "reset_connection" => "reset connection".into(),
+        "end_host" => format!("ending play for {}", h.name),
+        "end_batch" => "ending batch".into(),
+        "end_play" => "ending play".into(),
+        _ => String::new(),
+    }
+}
+
+fn told(p: &PlayRun, t: &Task, words: &str) {
+    if p.runner.options.verbosity >= 2 && !t.implicit && !words.is_empty() {
+        p.runner.emit(Event::Display(format!("META: {words}")));
+    }
+}
+
 /// Tells that an order is not carried out; the recap does not count it.
-fn skipped(p: &PlayRun, info: &Arc<TaskInfo>, h: &Host, what: &str, instead: &str) {
+fn skipped(p: &PlayRun, info: &Arc<TaskInfo>, h: &Host, what: &str, instead: &str, reason: String) {
     let msg = match what {
         "end_host" => format!("end_host conditional evaluated to false, {instead}"),
         other => other.to_string(),
     };
     let mut data = Map::new();
     data.insert("msg".into(), msg.into());
-    data.insert("skip_reason".into(), format!("{what} conditional evaluated to False, {instead}").into());
+    data.insert("skip_reason".into(), reason.into());
     data.insert("skipped".into(), true.into());
     let result = TaskResult {
         host: h.name.clone(),

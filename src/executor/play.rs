@@ -124,7 +124,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let scope = r.scope(&view);
     let batches = batches(r, play, &hosts, &scope)?;
     let max_fail = r.decimal(&play.max_fail_percentage, &scope, "max_fail_percentage")?;
-    let force_handlers = r.options.force_handlers || r.flag(&play.force_handlers, &scope, false, "force_handlers")?;
+    let force_handlers = r.flag(&play.force_handlers, &scope, r.options.force_handlers, "force_handlers")?;
     for (i, batch) in batches.into_iter().enumerate() {
         if i > 0 {
             r.emit(Event::PlayStart {

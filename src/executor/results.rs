@@ -12,8 +12,8 @@ use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
 
-/// Effects within a loop that the next item must see. Answers whether it changed the inventory, if
-/// that was what it is for: then nothing is left to be done.
+/// Effects that come before the task's verdict (what the inventory is given), or that the next item of a loop must
+/// see. Answers whether it changed the inventory, if that was what it is for: then nothing is left to be done.
 pub fn apply_early(r: &Arc<Runner>, view: &View, e: &Effect) -> Result<Option<bool>> {
     match e {
         Effect::AddHost { name, groups, vars } => {
@@ -65,11 +65,7 @@ pub fn settle(
         }
     }
     for (e, to) in &o.effects {
-        let changed = apply(p, &targets, host, e, to, delegate_facts)?;
-        // what the inventory took in is known only now; a changed_when has spoken already
-        if task.changed_when.is_empty() && matches!(e, Effect::AddHost { .. } | Effect::GroupBy { .. }) {
-            mark_changed(&mut result, changed);
-        }
+        apply(p, &targets, host, e, to, delegate_facts);
     }
     if let Some(name) = &task.register {
         let shown = registered(&result.data);
@@ -113,14 +109,22 @@ fn texts(v: Option<&Value>) -> Vec<String> {
     v.and_then(Value::as_list).unwrap_or_default().iter().map(Value::to_str).collect()
 }
 
-/// The result as a variable: without the keys that are the engine's own.
+/// The result as a variable: without the keys that are the engine's own, with those that every variable has.
 pub fn registered(data: &Map) -> Map {
-    data.iter()
-        .filter(|(k, _)| {
-            !k.as_str().is_some_and(|k| k.starts_with("_ansible_") && k != "_ansible_item_label" || k == "invocation")
-        })
+    let mut out: Map = data
+        .iter()
+        .filter(|(k, _)| !k.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "invocation"))
         .map(|(k, v)| (k.clone(), v.untrusted()))
-        .collect()
+        .collect();
+    if !out.contains_key("changed") {
+        out.insert("changed".into(), false.into());
+    }
+    // a loop's failure is its items'
+    let failed = out.get("failed").is_some_and(|v| v.to_bool_loose().unwrap_or(false)) && !out.contains_key("results");
+    if failed && !out.contains_key("exception") {
+        out.insert("exception".into(), "(traceback unavailable)".into());
+    }
+    out
 }
 
 fn fact_targets(hosts: &[Arc<str>], to: &Option<String>, delegate_facts: bool) -> Vec<Arc<str>> {
@@ -137,15 +141,8 @@ fn take_facts(r: &Arc<Runner>, host: &Arc<str>, facts: &Map) {
     }
 }
 
-/// Carries out an effect of a result; answers whether the inventory changed by it.
-fn apply(
-    p: &PlayRun,
-    targets: &[Arc<str>],
-    host: &Host,
-    e: &Effect,
-    to: &Option<String>,
-    delegate_facts: bool,
-) -> Result<bool> {
+/// Carries out an effect of a result.
+fn apply(p: &PlayRun, targets: &[Arc<str>], host: &Host, e: &Effect, to: &Option<String>, delegate_facts: bool) {
     let r = &p.runner;
     match e {
         Effect::SetFacts { vars, cacheable } => {
@@ -167,12 +164,8 @@ fn apply(
                 }
             }
         }
-        Effect::AddHost { name, groups, vars } => {
-            return r.store.change_inventory(|inv| inv.add_runtime_host(name, groups, vars));
-        }
-        Effect::GroupBy { group, parents } => {
-            return r.store.change_inventory(|inv| inv.add_runtime_group(&host.name, group, parents));
-        }
+        // the inventory has these already: see `apply_early`
+        Effect::AddHost { .. } | Effect::GroupBy { .. } => {}
         Effect::SetStats { data, per_host, aggregate } => {
             let key = if *per_host { host.name.to_string() } else { "_run".to_string() };
             let mut custom = lock(&r.state.custom);
@@ -182,15 +175,6 @@ fn apply(
             }
         }
     }
-    Ok(false)
-}
-
-fn mark_changed(result: &mut TaskResult, changed: bool) {
-    if changed && result.status == Status::Ok {
-        result.status = Status::Changed;
-    }
-    let now = changed || result.data.get("changed").is_some_and(Value::truthy);
-    result.data.insert("changed".into(), now.into());
 }
 
 /// Aggregation as set_stats documents it: maps merge, everything else is added.

@@ -3,7 +3,7 @@
 use super::event::Counts;
 use crate::value::Map;
 use indexmap::{IndexMap, IndexSet};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub(super) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -27,11 +27,13 @@ pub struct HostState {
     phase: AtomicU8,
     /// Set by `meta: end_role`, with the id of the role that ends.
     pub end_role: Mutex<Option<usize>>,
+    /// How often `meta: clear_host_errors` has forgiven this host.
+    pub forgiven: AtomicUsize,
 }
 
 impl HostState {
     pub fn new(name: Arc<str>) -> HostState {
-        HostState { name, phase: AtomicU8::new(0), end_role: Mutex::default() }
+        HostState { name, phase: AtomicU8::new(0), end_role: Mutex::default(), forgiven: AtomicUsize::new(0) }
     }
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {

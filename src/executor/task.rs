@@ -162,16 +162,20 @@ impl Work<'_> {
             raw.extend(default_args(r, layer, self.task, scope)?);
         }
         if let Some(t) = &self.task.args_template {
+            r.warn("Using a template for task args is unsafe in some situations (see https://docs.ansible.com/ansible/devel/reference_appendices/faq.html#argsplat-unsafe).");
             match r.engine.render(t, scope)? {
                 Value::Map(m) => raw.extend(m.iter().map(|(k, v)| (k.clone(), v.clone()))),
                 v if crate::template::is_omit(&v) => {}
                 other => {
-                    let shown = if other.as_str().is_some() { format!("'{}'", other.to_str()) } else { other.to_str() };
-                    return Err(Error::general(format!("invalid or malformed argument: {shown}"))
+                    let e = Error::general(format!("Task args must resolve to a 'dict' not '{}'.", other.type_name()));
+                    return Err(e
                         .at(super::runner::origin(t))
                         .during(unfinished_step(self.task), Some(self.task.span)));
                 }
             }
+        }
+        if self.task.args.contains_key("_raw_params") && !crate::playbook::free_form(&self.task.short).0 {
+            return Err(Error::general(format!("Action '{}' does not support raw params.", full_name(self.task))));
         }
         raw.extend(self.task.args.iter().map(|(k, v)| (k.clone(), v.clone())));
         if let Some(a) = actions::find(&self.task.short).filter(|_| self.task.module_file.is_none())
@@ -203,9 +207,11 @@ fn unfinished(e: Error, task: &Task, key: &str, value: &Value) -> Error {
 }
 
 fn unfinished_step(task: &Task) -> String {
-    let action =
-        if task.short == task.action { format!("ansible.builtin.{}", task.short) } else { task.action.clone() };
-    format!("Finalization of task args for '{action}' failed")
+    format!("Finalization of task args for '{}' failed", full_name(task))
+}
+
+fn full_name(task: &Task) -> String {
+    if task.short == task.action { format!("ansible.builtin.{}", task.short) } else { task.action.clone() }
 }
 
 /// Defaults for this task's module from one `module_defaults` layer (by module, or by `group/NAME`).
@@ -272,17 +278,24 @@ impl Call<'_> {
             if a.unreachable {
                 return Ok(a);
             }
-            let verdict = self.verdict(&mut a, n, retrying);
-            if let Err(e) = verdict {
-                let mut f = Attempt::failed(e);
-                keep(&mut f.data, &a.data);
-                return Ok(f);
+            self.change_inventory(&mut a)?;
+            if let Err((which, e)) = self.verdict(&mut a, n, retrying) {
+                a.data.insert(which.into(), e.message().into());
+                a.data.insert("failed".into(), true.into());
+                // the result tells of it; Ansible's message is the action's own, which here is none
+                a.error = Some(Error::general("Action failed."));
+                a.by_module = false;
+                return Ok(a);
             }
             if !retrying {
                 return Ok(a);
             }
             a.data.insert("attempts".into(), Value::Int(n.into()));
-            let done = if has_until { all(r, &t.until, &self.scope_with(&a.data))? } else { !a.is("failed") };
+            let done = match has_until.then(|| all(r, &t.until, &self.scope_with(&a.data))) {
+                Some(Ok(done)) => done,
+                Some(Err(e)) => return Ok(Attempt::failed(e)),
+                None => !a.is("failed"),
+            };
             if done {
                 return Ok(a);
             }
@@ -303,6 +316,19 @@ impl Call<'_> {
             std::thread::sleep(crate::seconds::fraction(delay));
             n += 1;
         }
+    }
+
+    /// Gives the inventory what the action has for it; only then it is known whether anything changed.
+    fn change_inventory(&self, a: &mut Attempt) -> Result<()> {
+        for e in std::mem::take(&mut a.effects) {
+            if matches!(e, Effect::AddHost { .. } | Effect::GroupBy { .. }) {
+                let changed = super::results::apply_early(self.work.runner, &self.work.view, &e)?;
+                a.data.insert("changed".into(), changed.unwrap_or(false).into());
+            } else {
+                a.effects.push(e);
+            }
+        }
+        Ok(())
     }
 
     fn shown(&self, a: &Attempt) -> TaskResult {
@@ -331,8 +357,8 @@ impl Call<'_> {
         self.work.runner.scope(&view)
     }
 
-    /// Applies `changed_when` and `failed_when`.
-    fn verdict(&self, a: &mut Attempt, attempt: i64, retrying: bool) -> Result<()> {
+    /// Applies `changed_when` and `failed_when`; an error comes with the result's key that tells it.
+    fn verdict(&self, a: &mut Attempt, attempt: i64, retrying: bool) -> Result<(), (&'static str, Error)> {
         let (r, t) = (self.work.runner, self.work.task);
         complete(&mut a.data);
         if retrying {
@@ -345,11 +371,11 @@ impl Call<'_> {
             return Ok(());
         }
         if !t.changed_when.is_empty() {
-            let changed = all(r, &t.changed_when, &self.scope_with(&a.data))?;
+            let changed = all(r, &t.changed_when, &self.scope_with(&a.data)).map_err(|e| ("changed_when_result", e))?;
             a.data.insert("changed".into(), changed.into());
         }
         if !t.failed_when.is_empty() {
-            let failed = all(r, &t.failed_when, &self.scope_with(&a.data))?;
+            let failed = all(r, &t.failed_when, &self.scope_with(&a.data)).map_err(|e| ("failed_when_result", e))?;
             if a.is("failed") && !failed {
                 a.data.insert("failed_when_suppressed_exception".into(), "(traceback unavailable)".into());
             }
@@ -612,15 +638,6 @@ fn py_splitlines(s: &str) -> Vec<&str> {
         out.push(&s[start..]);
     }
     out
-}
-
-/// What an error in a verdict keeps of the result it judged.
-fn keep(into: &mut Map, from: &Map) {
-    for (k, v) in from {
-        if !into.contains_key(k) {
-            into.insert(k.clone(), v.clone());
-        }
-    }
 }
 
 /// The status a result stands for.

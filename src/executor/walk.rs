@@ -73,19 +73,24 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
         items(p, &b.rescue, &lost, f)?;
     }
     if !b.always.is_empty() {
-        let lost = failed(hosts);
+        let forgiven = |h: &Host| h.forgiven.load(Ordering::SeqCst);
+        let lost: Vec<(Host, usize)> = failed(hosts).into_iter().map(|h| (h.clone(), forgiven(&h))).collect();
         let broken = p.broken.swap(false, Ordering::SeqCst);
-        for h in &lost {
+        for (h, _) in &lost {
             h.set(Phase::Active);
         }
         let all = active(hosts);
         items(p, &b.always, &all, f)?;
-        for h in &lost {
-            if h.phase() == Phase::Active {
-                h.set(Phase::Failed);
+        let mut still = lost.is_empty();
+        for (h, before) in &lost {
+            if forgiven(h) == *before {
+                still = true;
+                if h.phase() == Phase::Active {
+                    h.set(Phase::Failed);
+                }
             }
         }
-        p.broken.fetch_or(broken, Ordering::SeqCst);
+        p.broken.fetch_or(broken && still, Ordering::SeqCst);
         p.refresh_alive();
     }
     Ok(())

@@ -126,9 +126,11 @@ pub fn cannot_convert(keyword: &str, value: &Value, to: &str, span: Option<Span>
         v => v.to_str(),
     };
     let keyword = if keyword == "async" { "async_val" } else { keyword };
+    // a place of its own, so that the two steps are told one after the other
+    let whole = span.map(|s| Span { end: s.start, ..s });
     Error::parse(format!("The value {shown} could not be converted to '{to}'."))
         .at(span)
-        .during(format!("Error processing keyword '{keyword}'"), span)
+        .during(format!("Error processing keyword '{keyword}'"), whole)
 }
 
 /// Everything that a block, role or include hands down to its children.

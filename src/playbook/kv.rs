@@ -23,7 +23,7 @@ pub const RAW_PARAM: &[&str] = &[
     "import_playbook",
 ];
 
-/// The key of text that is no `key=value` but holds a template: it must render to the arguments.
+/// The key of text that is no `key=value` but one template: it must render to the arguments.
 pub const VARIABLE_PARAMS: &str = "_variable_params";
 
 /// The options that may stand within the free text of command-like modules.
@@ -124,7 +124,9 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
         if !raw && !crate::value::has_delimiter(&joined) {
             return Err(extra_params(span).help(format!("'{joined}' is no key=value pair")));
         }
-        let key = if raw { "_raw_params" } else { VARIABLE_PARAMS };
+        // other text with a template is refused when the task runs
+        let lone = joined.trim_start().starts_with("{{") && joined.trim_end().ends_with("}}");
+        let key = if raw || !lone { "_raw_params" } else { VARIABLE_PARAMS };
         out.insert(key.into(), Value::trusted(joined, span));
     }
     Ok(out)

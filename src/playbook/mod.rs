@@ -20,5 +20,5 @@ pub use library::{Library, LibraryOptions, ModuleFile, Resolved};
 pub use loader::{Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir};
 pub use play::{load_playbook, load_text};
 pub use role::{apply_to, clean, load_for_task};
-pub use task::short_name;
+pub use task::{free_form, short_name};
 pub use types::{ArgumentSpec, Block, Item, Loop, LoopControl, Play, Playbook, Prompt, Role, Task};

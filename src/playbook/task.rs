@@ -5,7 +5,7 @@ use super::keywords::{Want, check, check_late, is_identifier, list_of};
 use super::loader::{Loader, Place};
 use super::{Loop, LoopControl, Resolved, Task, kv};
 use crate::diag::{Error, Result};
-use crate::value::{Key, Map, Value};
+use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
 use std::sync::Arc;
 
@@ -328,7 +328,8 @@ fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
     }
 }
 
-fn free_form(short: &str) -> (bool, bool) {
+/// Whether an action takes free text as its argument, and whether options may stand within that text.
+pub fn free_form(short: &str) -> (bool, bool) {
     let last = short.rsplit('.').next().unwrap_or(short);
     let raw = kv::RAW_PARAM.contains(&last) || crate::modules::find(short).is_some_and(|m| m.free_form);
     (raw, matches!(last, "command" | "shell" | "script" | "raw" | "expect"))
@@ -404,7 +405,7 @@ fn refuse_odd(short: &str, a: &ActionOf, loop_: Option<&Loop>, at: &Node) -> Res
         }
     }
     let raw_ok = free_form(short).0;
-    if !raw_ok && a.args.contains_key(&Key::from("_raw_params")) {
+    if !raw_ok && a.args.get("_raw_params").is_some_and(|v| !v.needs_render()) {
         return Err(at.error(format!(
             "this task '{short}' has extra params, which is only allowed in the following modules: {}",
             kv::RAW_PARAM.join(", ")
