@@ -66,11 +66,22 @@ impl Span {
         let first = line.saturating_sub(3);
         let mut out = String::new();
         for (i, text) in source.text.lines().enumerate().skip(first).take(line - first) {
-            out.push_str(format!("{:>width$} {text}", i + 1).trim_end());
+            let shown =
+                if text.is_empty() { format!("{:>width$}", i + 1) } else { format!("{:>width$} {text}", i + 1) };
+            out.push_str(&shortened(&shown));
             out.push('\n');
         }
         out.push_str(&format!("{}^ column {column}\n", " ".repeat(width + column)));
         out
+    }
+}
+
+/// A line of at most 120 characters.
+fn shortened(line: &str) -> std::borrow::Cow<'_, str> {
+    const MOST: usize = 120;
+    match line.char_indices().nth(MOST) {
+        None => line.into(),
+        Some(_) => line.chars().take(MOST - 3).chain("...".chars()).collect::<String>().into(),
     }
 }
 

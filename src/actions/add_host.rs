@@ -44,7 +44,7 @@ fn run_add_host(ctx: &mut ActionCtx) -> ActionResult {
     if let Some(p) = port {
         vars.insert("ansible_ssh_port".into(), p.into());
     }
-    const OWN: [&str; 6] = ["name", "hostname", "host", "groups", "groupname", "group"];
+    const OWN: [&str; 4] = ["name", "hostname", "groups", "groupname"];
     for (k, v) in &ctx.args {
         if !OWN.contains(&k.to_string().as_str()) && k.as_str() != Some("_raw_params") {
             vars.insert(k.clone(), v.clone());
@@ -58,8 +58,9 @@ fn run_add_host(ctx: &mut ActionCtx) -> ActionResult {
 }
 
 fn run_group_by(ctx: &mut ActionCtx) -> ActionResult {
+    ctx.only(&group_spec())?;
     let Some(key) = ctx.arg_str("key") else {
-        return Err(Error::general("the 'key' param is required when using group_by").into());
+        return Ok(Done::failed("the 'key' param is required when using group_by"));
     };
     let parents = ctx.args.get("parents").map(names).unwrap_or_else(|| vec!["all".into()]);
     let safe = |s: &str| s.replace(' ', "-");

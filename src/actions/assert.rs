@@ -3,7 +3,7 @@
 use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec, Type};
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 pub fn assert() -> Action {
     Action { name: "assert", spec: Some(assert_spec), raw: true, local: true, run: run_assert }
@@ -32,8 +32,8 @@ fn message(ctx: &ActionCtx, names: &[&str], default: &str) -> Result<Value, Acti
                 Value::Str(_) => Ok(v),
                 Value::List(l) if l.iter().all(|x| x.as_str().is_some()) => Ok(v),
                 _ => Err(Error::general(format!(
-                    "Incorrect type for {}, expected a string or list of strings and got {}",
-                    names[0],
+                    "argument '{n}' is of type {} and we were unable to convert to str_or_list_of_str: a string or list \
+                     of strings is required",
                     v.type_name()
                 ))
                 .into()),
@@ -45,21 +45,16 @@ fn message(ctx: &ActionCtx, names: &[&str], default: &str) -> Result<Value, Acti
 
 fn run_assert(ctx: &mut ActionCtx) -> ActionResult {
     let spec = assert_spec();
-    if let Some(k) = ctx.raw_args.keys().find(|k| spec.find(&k.to_string()).is_none()) {
-        return Err(Error::general(format!(
-            "Unsupported parameters for (assert) module: {k}. Supported parameters include: fail_msg (msg), quiet, success_msg, that."
-        ))
-        .into());
-    }
     let Some(that) = ctx.raw_args.get("that") else {
-        return Err(Error::general("conditional required in \"that\" string").into());
+        return Err(Error::general("missing required arguments: that").into());
     };
+    let quiet = ctx.rendered("quiet")?.map(|v| (Key::from("quiet"), v));
+    // the texts are rendered below, and conditions are not rendered at all
+    let text = |k: &Key| (k.clone(), Value::plain(""));
+    ctx.args = ctx.raw_args.keys().filter(|k| k.as_str() != Some("quiet")).map(text).chain(quiet).collect();
+    let quiet = ctx.validated(&spec)?.bool("quiet");
     let fail_msg = message(ctx, &["fail_msg", "msg"], "Assertion failed")?;
     let success_msg = message(ctx, &["success_msg"], "All assertions passed")?;
-    let quiet = match ctx.raw_args.get("quiet") {
-        Some(v) => ctx.engine.render(v, ctx.scope)?.to_bool_loose().unwrap_or(false),
-        None => false,
-    };
     // a template that yields a list of conditions is rendered; conditions themselves are evaluated, not rendered
     let list: Vec<Value> = match that {
         Value::List(l) => l.to_vec(),
@@ -85,7 +80,7 @@ fn run_assert(ctx: &mut ActionCtx) -> ActionResult {
 }
 
 fn run_fail(ctx: &mut ActionCtx) -> ActionResult {
-    ctx.validated(&fail_spec())?;
+    ctx.only(&fail_spec())?;
     let msg = ctx.args.get("msg").cloned().unwrap_or_else(|| "Failed as requested from task".into());
     Ok(Done::new(false).set("failed", true).set("msg", msg))
 }

@@ -1,9 +1,9 @@
 //! `debug`: shows a message or a variable.
 
 use super::{Action, ActionCtx, ActionResult, Done};
-use crate::diag::{Error, Kind};
+use crate::diag::Kind;
 use crate::modules::{Arg, Spec};
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 pub fn action() -> Action {
     Action { name: "debug", spec: Some(spec), raw: true, local: true, run }
@@ -19,21 +19,11 @@ fn spec() -> Spec {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
-    let spec = spec();
-    if let Some(k) = ctx.raw_args.keys().find(|k| spec.find(&k.to_string()).is_none()) {
-        return Err(Error::general(format!(
-            "Unsupported parameters for (debug) module: {k}. Supported parameters include: msg, var, verbosity."
-        ))
-        .into());
-    }
-    if ctx.raw_args.contains_key("msg") && ctx.raw_args.contains_key("var") {
-        return Err(Error::general("parameters are mutually exclusive: msg|var").into());
-    }
-    let level = match ctx.raw_args.get("verbosity") {
-        Some(v) => ctx.engine.render(v, ctx.scope)?.to_str().trim().parse::<u8>().unwrap_or(0),
-        None => 0,
-    };
-    if level > ctx.verbosity {
+    let level = ctx.rendered("verbosity")?.map(|v| (Key::from("verbosity"), v));
+    // message and variable are rendered only if they are shown
+    let text = |k: &Key| (k.clone(), Value::plain(""));
+    ctx.args = ctx.raw_args.keys().filter(|k| k.as_str() != Some("verbosity")).map(text).chain(level).collect();
+    if ctx.validated(&spec())?.int("verbosity") > i64::from(ctx.verbosity) {
         return Ok(Done::new(false).set("skipped", true).set("skipped_reason", "Verbosity threshold not met."));
     }
     let mut done = Done::new(false);

@@ -30,12 +30,21 @@ fn spec() -> Spec {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
-    let args = ctx.validated(&spec())?;
     if ctx.check {
         return Ok(Done::new(false).set("skipped", true).set("msg", "check mode not (yet) supported for this module"));
     }
+    let spec = spec();
+    // as in ansible-core, other names are not looked at
+    ctx.args.retain(|k, _| spec.find(&k.to_string()).is_some());
+    for name in ["dest", "src"] {
+        if ctx.args.get(name).is_some_and(|v| !v.is_null() && v.as_str().is_none()) {
+            let text = format!("Invalid type supplied for {name} option, it must be a string");
+            return Err(Error::general(text).into());
+        }
+    }
+    let args = ctx.validated(&spec)?;
     let (Some(src), Some(dest)) = (args.opt_str("src"), args.opt_str("dest")) else {
-        return Ok(Done::failed("src and dest are required"));
+        return Err(Error::general("src and dest are required").into());
     };
     let seen = look(ctx, src, None)?;
     if let Some(done) = not_a_file(&seen, &args, src) {

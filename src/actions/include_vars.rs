@@ -27,15 +27,24 @@ fn spec() -> Spec {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
-    let a = ctx.validated(&spec())?;
+    let spec = spec();
+    if let Some(k) = ctx.args.keys().find(|k| spec.find(&k.to_string()).is_none()) {
+        let text = format!("{k} is not a valid option in include_vars");
+        return Err(ActionError::Raised(Error::general(text)));
+    }
+    let a = ctx.validated(&spec)?;
     let file = a.opt_str("file").or(a.opt_str("_raw_params")).map(str::to_string);
     if file.is_some() && a.is_set("dir") {
-        return Err(Error::general("You are mixing file only and dir only arguments, these are incompatible").into());
+        let text = "You are mixing file only and dir only arguments, these are incompatible";
+        return Err(ActionError::Raised(Error::general(text)));
     }
     let mut all = Map::new();
     let mut read: Vec<Value> = vec![];
     if let Some(dir) = a.opt_str("dir") {
-        let root = find_dir(ctx, dir)?;
+        let root = match find_dir(ctx, dir) {
+            Ok(root) => root,
+            Err(e) => return Ok(not_read(&e)),
+        };
         let pattern = a
             .opt_str("files_matching")
             .map(regex::Regex::new)
@@ -58,13 +67,28 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
                 }
                 return Err(Error::general(format!("{f} does not have a valid extension: {}", ext.join(", "))).into());
             }
-            add(&mut all, load(ctx, &f)?, a.opt_str("hash_behaviour"));
+            match load(ctx, &f) {
+                Ok(vars) => add(&mut all, vars, a.opt_str("hash_behaviour")),
+                Err(e) => return Ok(not_read(&e)),
+            }
             read.push(f.as_str().into());
         }
     } else {
-        let name = file.ok_or_else(|| Error::general("include_vars needs a file or a dir"))?;
-        let f = ctx.find_file("vars", &name)?;
-        add(&mut all, load(ctx, &f)?, a.opt_str("hash_behaviour"));
+        let f = match &file {
+            Some(name) => ctx.find_file("vars", name),
+            None => Err(Error::general(
+                "Could not find file on the Ansible Controller.\nIf you are using a module and expect the file to exist \
+                 on the remote, see the remote_src option",
+            )),
+        };
+        let f = match f {
+            Ok(f) => f,
+            Err(e) => return Ok(not_read(&e)),
+        };
+        match load(ctx, &f) {
+            Ok(vars) => add(&mut all, vars, a.opt_str("hash_behaviour")),
+            Err(e) => return Ok(not_read(&e)),
+        }
         read.push(f.as_str().into());
     }
     if let Some(n) = a.opt_str("name") {
@@ -91,9 +115,19 @@ fn add(all: &mut Map, more: Map, how: Option<&str>) {
     }
 }
 
+/// A failure in the shape of ansible-core's: what was wrong is in `message`.
+fn not_read(e: &Error) -> Done {
+    Done::new(false)
+        .set("failed", true)
+        .set("message", e.message())
+        .set("ansible_facts", Value::empty_map())
+        .set("ansible_included_var_files", Value::list(vec![]))
+}
+
 fn find_dir(ctx: &ActionCtx, dir: &str) -> Result<Utf8PathBuf, Error> {
     let found = ctx.scope.files.candidates("vars", dir).into_iter().find(|p| p.is_dir());
-    found.ok_or_else(|| Error::general(format!("{dir} directory does not exist")))
+    let shown = ctx.scope.files.candidates("", dir).into_iter().next().unwrap_or_else(|| dir.into());
+    found.ok_or_else(|| Error::general(format!("{shown} directory does not exist")))
 }
 
 fn walk(dir: &Utf8Path, level: i64, depth: i64, out: &mut Vec<Utf8PathBuf>) {
@@ -109,13 +143,13 @@ fn walk(dir: &Utf8Path, level: i64, depth: i64, out: &mut Vec<Utf8PathBuf>) {
 }
 
 /// The mapping of a vars file. Its strings are templates: the file belongs to the playbook.
-fn load(ctx: &ActionCtx, path: &Utf8Path) -> Result<Map, ActionError> {
+fn load(ctx: &ActionCtx, path: &Utf8Path) -> Result<Map, Error> {
     let bytes = (ctx.read_file)(path)?;
     let text = String::from_utf8(bytes).map_err(|_| Error::general(format!("{path} is not valid UTF-8")))?;
     let doc = yaml::parse_str(path.as_str(), &text)?;
     match doc.root.to_value() {
         Value::Map(m) => Ok((*m).clone()),
         Value::Null => Ok(Map::new()),
-        _ => Err(Error::general(format!("{path} must be stored as a dictionary/hash")).at(doc.root.span).into()),
+        _ => Err(Error::general(format!("{path} must be stored as a dictionary/hash")).at(doc.root.span)),
     }
 }

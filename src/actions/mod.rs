@@ -55,6 +55,8 @@ pub trait Remote: Send + Sync {
 /// What an action may use.
 pub struct ActionCtx<'a> {
     pub name: &'a str,
+    /// The action's name as the task has it.
+    pub written: &'a str,
     /// Rendered arguments.
     pub args: Map,
     /// Arguments as written (for `assert` and others that render themselves).
@@ -141,6 +143,8 @@ impl Done {
 pub enum ActionError {
     /// A failure of the task, with a place if there is one.
     Failed(Error),
+    /// A failure that ansible-core's action did not word itself: its message names the task.
+    Raised(Error),
     /// An argument that the action renders itself could not be rendered.
     Unfinished(Error),
     Call(CallError),
@@ -224,6 +228,21 @@ impl ActionCtx<'_> {
         };
         validate(spec, &given, self.name).map(|c| c.args).map_err(|m| ActionError::Failed(Error::general(m)))
     }
+    /// The rendered value of an argument of an action that renders its own.
+    pub fn rendered(&self, name: &str) -> Result<Option<Value>> {
+        self.raw_args.get(name).map(|v| self.engine.render(v, self.scope)).transpose()
+    }
+    /// Checks that no argument has another name than the declared ones, in the words of ansible-core's older
+    /// actions.
+    pub fn only(&self, spec: &Spec) -> std::result::Result<(), ActionError> {
+        let mut other: Vec<String> =
+            self.raw_args.keys().map(|k| k.to_string()).filter(|k| spec.find(k).is_none()).collect();
+        other.sort();
+        if other.is_empty() {
+            return Ok(());
+        }
+        Err(ActionError::Failed(Error::general(format!("Invalid options for {}: {}", self.written, other.join(",")))))
+    }
     /// Calls a module of the agent with these arguments.
     pub fn module(
         &self,
@@ -260,7 +279,7 @@ impl ActionCtx<'_> {
     /// Finds a file of the controller by the task's search path.
     pub fn find_file(&self, kind: &str, name: &str) -> Result<camino::Utf8PathBuf> {
         self.scope.files.find(kind, name).ok_or_else(|| {
-            let tried: Vec<String> = self.scope.files.candidates(kind, name).iter().map(|p| format!("\t{p}")).collect();
+            let tried: Vec<String> = self.scope.files.tried(kind, name).iter().map(|p| format!("\t{p}")).collect();
             Error::general(format!(
                 "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option",
                 tried.join("\n")

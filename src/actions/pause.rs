@@ -26,7 +26,18 @@ fn now() -> String {
 }
 
 fn number(v: &Value, name: &str) -> Result<f64, Error> {
-    v.to_str().trim().parse::<f64>().map_err(|_| Error::general(format!("argument '{name}' is of type {} and we were unable to convert to int: non-integer value given for prompt duration:\n{}", v.type_name(), v.to_str())))
+    let whole = match v {
+        Value::Float(f) => Some(f.trunc()),
+        other => other.to_str().trim().parse::<i64>().ok().map(|n| n as f64),
+    };
+    whole.ok_or_else(|| {
+        Error::general(format!(
+            "argument '{name}' is of type {} and we were unable to convert to int: invalid literal for int() with base \
+             10: {}",
+            v.type_name(),
+            v.repr()
+        ))
+    })
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {

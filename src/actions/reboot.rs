@@ -53,13 +53,14 @@ struct Stop {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
-    let args = ctx.validated(&spec())?;
     let began = Instant::now();
     let answer = |d: Done, rebooted: bool| d.set("elapsed", began.elapsed().as_secs() as i64).set("rebooted", rebooted);
     if ctx.remote.is_local() {
         let text = "Running reboot with local connection would reboot the control node.";
         return Ok(answer(Done::failed(text), false));
     }
+    ctx.only(&spec())?;
+    let args = ctx.validated(&spec())?;
     if ctx.check {
         return Ok(answer(Done::new(true), true));
     }

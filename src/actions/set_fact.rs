@@ -1,6 +1,6 @@
 //! `set_fact` and `set_stats`.
 
-use super::{Action, ActionCtx, ActionResult, Done, Effect};
+use super::{Action, ActionCtx, ActionError, ActionResult, Done, Effect};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec};
 use crate::playbook::{is_identifier, parse_kv};
@@ -46,10 +46,7 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
     }
     for k in vars.keys() {
         if !k.as_str().is_some_and(is_identifier) {
-            return Err(Error::general(format!(
-                "The variable name '{k}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores."
-            ))
-            .into());
+            return Err(bad_name(&k.to_string()));
         }
     }
     let cacheable = ctx.arg_bool("cacheable", false);
@@ -58,13 +55,21 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
     Ok(done.effect(Effect::SetFacts { vars, cacheable }))
 }
 
+fn bad_name(name: &str) -> ActionError {
+    ActionError::Raised(Error::general(format!("Invalid variable name '{name}'.")).help(
+        "Variable names must be strings starting with a letter or underscore character, and contain only letters, \
+         numbers and underscores.",
+    ))
+}
+
 fn run_set_stats(ctx: &mut ActionCtx) -> ActionResult {
+    ctx.only(&stats_spec())?;
     let data = match ctx.args.get("data") {
         Some(Value::Map(m)) => (**m).clone(),
-        _ => return Err(Error::general("The 'data' option needs to be a dictionary/hash").into()),
+        _ => return Ok(Done::failed("The 'data' option needs to be a dictionary/hash")),
     };
     if let Some(k) = data.keys().find(|k| !k.as_str().is_some_and(is_identifier)) {
-        return Err(Error::general(format!("The variable name '{k}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.")).into());
+        return Err(bad_name(&k.to_string()));
     }
     let per_host = ctx.arg_bool("per_host", false);
     let aggregate = ctx.arg_bool("aggregate", true);

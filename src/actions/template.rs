@@ -37,12 +37,27 @@ fn spec() -> Spec {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
+    let wrong = |text: &str| Err(Error::general(text).into());
+    if ctx.args.contains_key("state") {
+        return wrong("'state' cannot be specified on a template");
+    }
+    if ctx.arg_str("src").is_none() || ctx.arg_str("dest").is_none() {
+        return wrong("src and dest are required");
+    }
     // a newline given as the character itself is as good as its escape
     if let Some(v) = ctx.args.get("newline_sequence").and_then(Value::as_str) {
         let escaped = v.replace('\r', "\\r").replace('\n', "\\n");
+        if !["\\n", "\\r", "\\r\\n"].contains(&escaped.as_str()) {
+            return wrong("newline_sequence needs to be one of: \n, \r or \r\n");
+        }
         ctx.args.insert("newline_sequence".into(), escaped.into());
     }
-    let a = ctx.validated(&spec())?;
+    // names that are not the template's own are for copy, which tells of those it does not know either
+    let spec = spec();
+    let (own, other): (Map, Map) =
+        std::mem::take(&mut ctx.args).into_iter().partition(|(k, _)| spec.find(&k.to_string()).is_some());
+    ctx.args = own;
+    let a = ctx.validated(&spec)?;
     let src = ctx.arg_str("src").unwrap_or_default();
     let path = ctx.find_file("templates", &src)?;
     if path.is_dir() {
@@ -101,6 +116,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     if let Some(v) = ctx.args.get("attr") {
         args.insert("attributes".into(), v.clone());
     }
+    args.extend(other);
     args.insert("_original_basename".into(), base.as_str().into());
     args.insert("src".into(), path.as_str().into());
     preserve_mode(&mut args, &path)?;

@@ -1,6 +1,6 @@
 //! `validate_argument_spec`: checks variables against a specification.
 
-use super::{Action, ActionCtx, ActionResult, Done};
+use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec, validate_all};
 use crate::playbook::spec_of;
@@ -21,7 +21,9 @@ fn spec() -> Spec {
 fn run(ctx: &mut ActionCtx) -> ActionResult {
     let get = |k: &str| ctx.raw_args.get(k).map(|v| ctx.engine.render(v, ctx.scope)).transpose();
     let Some(wanted) = get("argument_spec")? else {
-        return Err(Error::general("\"argument_spec\" arg is required in args").into());
+        let given = ctx.engine.render(&Value::map(ctx.raw_args.clone()), ctx.scope)?;
+        let text = format!("\"argument_spec\" arg is required in args: {}", given.repr());
+        return Err(ActionError::Raised(Error::general(text)));
     };
     let Value::Map(wanted) = wanted else {
         return Err(Error::general(format!(

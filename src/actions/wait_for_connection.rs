@@ -21,6 +21,7 @@ fn spec() -> Spec {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
+    ctx.only(&spec())?;
     let args = ctx.validated(&spec())?;
     if ctx.check {
         return Ok(Done::new(false).set("skipped", true));

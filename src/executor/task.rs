@@ -66,6 +66,14 @@ impl Attempt {
             complete(&mut self.data);
         }
     }
+    /// A failure without a message gets ansible-core's words for it.
+    fn word_failure(&mut self) {
+        if self.is("failed") && !self.data.contains_key("msg") {
+            let judged = self.data.get("failed_when_result").is_some_and(Value::truthy);
+            let who = if self.by_module && !judged { "Module" } else { "Action" };
+            self.data.insert("msg".into(), format!("Task failed: {who} failed: Unknown error.").into());
+        }
+    }
     pub fn is(&self, key: &str) -> bool {
         self.data.get(key).is_some_and(|v| v.to_bool_loose().unwrap_or(false))
     }
@@ -287,6 +295,7 @@ impl Call<'_> {
                 a.by_module = false;
                 return Ok(a);
             }
+            a.word_failure();
             if !retrying {
                 return Ok(a);
             }
@@ -411,6 +420,12 @@ impl Call<'_> {
                 delegated_to: None,
             }),
             Err(ActionError::Failed(e)) => Ok(Attempt::failed(e)),
+            Err(ActionError::Raised(e)) => {
+                let msg = format!("Task failed: {}", e.message());
+                let mut a = Attempt::failed(e);
+                a.data.insert("msg".into(), msg.into());
+                Ok(a)
+            }
             Err(ActionError::Unfinished(e)) => Err(e),
             Err(ActionError::Call(CallError::Unreachable(m))) => {
                 let mut data = Map::new();
@@ -441,6 +456,7 @@ impl Call<'_> {
         let show = |s: String| r.emit(Event::Display(s));
         let mut ctx = ActionCtx {
             name: &self.work.task.short,
+            written: &self.work.task.action,
             args,
             raw_args: self.raw_args,
             engine: &r.engine,

@@ -263,12 +263,10 @@ impl Task<'_> {
         let mut diff = self.diff("touch", before);
         let mut changed = false;
         if before == State::Absent {
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&self.path)
-                .map_err(|e| self.fail(format!("Error, could not touch target: {}", os_error(&e, &self.path))))?;
+            OpenOptions::new().write(true).create(true).truncate(false).open(&self.path).map_err(|e| {
+                self.fail("Error, could not touch target.")
+                    .set("_ansible_cause", os_error(&e, &self.path).replacen(": '", ": b'", 1))
+            })?;
             changed = true;
         }
         changed |= match self.attributes(&mut diff) {

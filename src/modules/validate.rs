@@ -117,10 +117,9 @@ struct Run {
 fn check_level(spec: &Spec, given: &Map<String, Json>, path: &[&str], run: &mut Run) -> Map<String, Json> {
     let within = if path.is_empty() { String::new() } else { format!(" found in {}", path.join(" -> ")) };
     let mut vals = named(spec, given, path, run);
-    let is_given = |vals: &Map<String, Json>, n: &str| vals.get(n).is_some_and(|v| !v.is_null());
     for r in &spec.rules {
         if let Rule::MutuallyExclusive(names) = r
-            && names.iter().filter(|n| is_given(&vals, n)).count() > 1
+            && names.iter().filter(|n| vals.contains_key(n.as_str())).count() > 1
         {
             run.errors.push(format!("parameters are mutually exclusive: {}{within}", names.join("|")));
         }

@@ -101,8 +101,8 @@ impl DefaultText {
     fn result(&self, t: &TaskInfo, r: &TaskResult) {
         self.late_banner(t);
         let item_results = t.loops && r.data.contains_key("results");
-        if r.diff {
-            self.diffs(r, item_results);
+        if r.diff && !item_results {
+            self.diff(r);
         }
         let host = DefaultText::host(r);
         match r.status {
@@ -167,6 +167,14 @@ impl DefaultText {
                 let e = match r.get("msg").map(Value::to_str) {
                     Some(m) if m.is_empty() => crate::diag::Error::general(format!("{who}.")),
                     Some(m) if r.status == Status::Unreachable => crate::diag::Error::general(m),
+                    // what has no message of its own brings its context
+                    Some(m) if m.starts_with("Task failed: ") => {
+                        crate::diag::Error::general(m.trim_start_matches("Task failed: "))
+                    }
+                    Some(m) if r.data.contains_key("_ansible_cause") => {
+                        let cause = r.get("_ansible_cause").map(Value::to_str).unwrap_or_default();
+                        crate::diag::Error::general(format!("{}: {cause}", m.trim_end_matches('.'))).context(who)
+                    }
                     Some(m) => crate::diag::Error::general(m).context(who),
                     None => crate::diag::Error::general("Unknown error.").context(who),
                 };
@@ -179,33 +187,24 @@ impl DefaultText {
         self.failed_line(text.strip_suffix('\n').unwrap_or(&text), Style::Error);
     }
 
-    fn diffs(&self, r: &TaskResult, loops: bool) {
-        let show = |m: &Map| {
-            let changed = m.get("changed").is_some_and(Value::truthy);
-            if let Some(d) = m.get("diff").filter(|d| d.truthy() && changed) {
-                let text = diff::show(d, self.screen.diff_context, self.screen.color);
-                if !text.is_empty() {
-                    self.line(text.strip_suffix('\n').unwrap_or(&text), Style::Plain);
-                }
-            }
-        };
-        if r.no_log {
+    fn diff(&self, r: &TaskResult) {
+        if r.no_log || !r.get("changed").is_some_and(Value::truthy) {
             return;
         }
-        if loops {
-            for x in r.get("results").and_then(Value::as_list).unwrap_or_default() {
-                if let Value::Map(m) = x {
-                    show(m);
-                }
+        if let Some(d) = r.get("diff").filter(|d| d.truthy()) {
+            let text = diff::show(d, self.screen.diff_context, self.screen.color);
+            if !text.is_empty() {
+                self.line(text.strip_suffix('\n').unwrap_or(&text), Style::Plain);
             }
-        } else {
-            show(&r.data);
         }
     }
 
     fn item(&self, t: &TaskInfo, r: &TaskResult) {
         self.late_banner(t);
         let host = DefaultText::host(r);
+        if r.diff {
+            self.diff(r);
+        }
         let label = if r.no_log { "(censored due to no_log)".into() } else { r.item.clone().unwrap_or_default() };
         let dump = || self.dump(r, &t.action);
         match r.status {

@@ -78,6 +78,16 @@ impl FileScope {
         }
         self.folders(kind).into_iter().map(|dir| dir.join(&expanded)).collect()
     }
+    /// The paths as ansible-core's messages list them: a folder that is searched for two reasons twice.
+    pub fn tried(&self, kind: &str, name: &str) -> Vec<Utf8PathBuf> {
+        let expanded = expand_user(name);
+        if expanded.is_absolute() {
+            return vec![expanded];
+        }
+        let dirs = self.search.iter().chain(std::iter::once(&self.playbook_dir));
+        let within = |d: &Utf8PathBuf| if d.file_name() == Some(kind) { None } else { Some(d.join(kind)) };
+        dirs.flat_map(|d| within(d).into_iter().chain([d.clone()])).map(|d| d.join(&expanded)).collect()
+    }
     /// The folders where files of this kind may stand, best first.
     pub fn folders(&self, kind: &str) -> Vec<Utf8PathBuf> {
         let mut out: Vec<Utf8PathBuf> = Vec::new();
