@@ -1,7 +1,7 @@
 //! `debug`: shows a message or a variable.
 
 use super::{Action, ActionCtx, ActionResult, Done};
-use crate::diag::Kind;
+use crate::diag::{Error, Kind};
 use crate::modules::{Arg, Spec};
 use crate::value::{Key, Value};
 

@@ -18,11 +18,12 @@ pub fn module() -> Module {
     }
 }
 
-/// `name`, `state`, `use`, and every parameter that a package manager's module takes.
+/// `name`, `state`, `use`, and every parameter that a package manager's module takes; which are required is the
+/// manager's to say.
 fn spec() -> Spec {
     let mut args = vec![
-        Arg::list("name", Type::Str).required().doc("Packages; names differ between distributions."),
-        Arg::str("state").required().doc("present, absent, latest, or what the manager knows besides."),
+        Arg::list("name", Type::Str).doc("Packages; names differ between distributions."),
+        Arg::str("state").doc("present, absent, latest, or what the manager knows besides."),
         Arg::str("use").default("auto").aliases(&["use_backend"]).doc("The manager: auto, apt, dnf or yum."),
     ];
     for other in apt::spec().args.into_iter().chain(dnf::spec().args) {
@@ -50,6 +51,6 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     };
     let given: Map<_, _> =
         args.0.iter().filter(|(k, v)| !v.is_null() && *k != "use").map(|(k, v)| (k.clone(), v.clone())).collect();
-    let checked = validate(&spec, &given, &manager).map_err(Failure::new)?;
+    let checked = validate(&spec, &given, &format!("ansible.legacy.{manager}")).map_err(Failure::new)?;
     run(ctx, &checked.args)
 }

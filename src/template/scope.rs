@@ -84,9 +84,8 @@ impl FileScope {
         if expanded.is_absolute() {
             return vec![expanded];
         }
-        let dirs = self.search.iter().chain(std::iter::once(&self.playbook_dir));
         let within = |d: &Utf8PathBuf| if d.file_name() == Some(kind) { None } else { Some(d.join(kind)) };
-        dirs.flat_map(|d| within(d).into_iter().chain([d.clone()])).map(|d| d.join(&expanded)).collect()
+        self.search.iter().flat_map(|d| within(d).into_iter().chain([d.clone()])).map(|d| d.join(&expanded)).collect()
     }
     /// The folders where files of this kind may stand, best first.
     pub fn folders(&self, kind: &str) -> Vec<Utf8PathBuf> {
