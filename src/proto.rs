@@ -65,7 +65,7 @@ pub struct Hello {
 }
 
 /// One module to run.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 pub struct Request {
     /// Module name without collection, e.g. `copy`.
     pub module: String,
@@ -105,7 +105,7 @@ pub struct Request {
 }
 
 /// How the agent runs a module that it was sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Foreign {
     /// The module's name, for messages.
     pub name: String,
@@ -135,7 +135,7 @@ pub enum Style {
 }
 
 /// What runs a module that was sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub enum Interpreter {
     /// It is a program itself.
     None,
@@ -146,7 +146,7 @@ pub enum Interpreter {
 }
 
 /// Content announced with a request.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Content {
     pub size: u64,
     pub sha1: String,
@@ -155,7 +155,7 @@ pub struct Content {
 }
 
 /// An asynchronous job: its id (as in `ansible_job_id`) and its limit in seconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct AsyncJob {
     pub jid: String,
     pub limit: u64,

@@ -19,6 +19,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// Hosts worked on at once where nothing says otherwise: a thread and a few kilobytes each, not a process.
+const FORKS: usize = 50;
+
 /// Options of a run, whatever the command.
 pub struct Wanted<'a> {
     pub inventory: &'a InventoryArgs,
@@ -190,7 +193,7 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
     if tags.is_empty() {
         tags.push("all".into());
     }
-    let forks = w.run.forks.or(c.number("forks")?).unwrap_or(5);
+    let forks = w.run.forks.or(c.number("forks")?).unwrap_or(FORKS);
     if forks == 0 {
         return Err(Error::options("The number of processes (--forks) must be >= 1"));
     }
@@ -209,6 +212,7 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
         any_errors_fatal: c.flag("any_errors_fatal", false)?,
         defaults: defaults(c, w.connection)?,
         foreign: super::modules::settings(c)?,
+        send_ahead: std::env::var("DIRIGO_SEND_AHEAD").unwrap_or_default().parse().map_err(Error::options)?,
         ..Options::default()
     })
 }

@@ -182,6 +182,10 @@ pub struct HostRemote<'a> {
     pub env: serde_json::Map<String, Json>,
     pub no_log: bool,
     pub hints: serde_json::Map<String, Json>,
+    /// The task at work, by which answers that came ahead are found.
+    pub task: usize,
+    /// Set while planning: requests are noted, not sent.
+    pub plan: Option<&'a super::ahead::Note>,
 }
 
 impl HostRemote<'_> {
@@ -205,16 +209,30 @@ impl Remote for HostRemote<'_> {
         sink: Option<&mut (dyn Write + Send)>,
     ) -> std::result::Result<Response, CallError> {
         self.fill_in(&mut q);
+        if let Some(note) = self.plan {
+            return Err(note.take(q, payload));
+        }
+        if sink.is_none()
+            && let Some(answer) = super::ahead::answer(self.runner, &self.params.host, self.task, &q, payload.as_ref())
+        {
+            return answer;
+        }
         self.runner.pool.call(&self.params, self.become_.as_ref(), q, payload, sink)
     }
     fn call_chain(
         &self,
         mut requests: Vec<(Request, Option<Payload>)>,
     ) -> std::result::Result<Vec<Response>, CallError> {
+        if let Some(note) = self.plan {
+            return Err(note.refuse());
+        }
         requests.iter_mut().for_each(|(q, _)| self.fill_in(q));
         self.runner.pool.call_chain(&self.params, self.become_.as_ref(), requests)
     }
     fn raw(&self, command: &str, stdin: Option<&[u8]>) -> std::result::Result<RawOutput, CallError> {
+        if let Some(note) = self.plan {
+            return Err(note.refuse());
+        }
         self.runner.pool.raw(&self.params, self.become_.as_ref(), command, stdin)
     }
     fn reset(&self) {
@@ -228,6 +246,8 @@ impl Remote for HostRemote<'_> {
             env: self.env.clone(),
             no_log: self.no_log,
             hints: self.hints.clone(),
+            task: self.task,
+            plan: self.plan,
         })
     }
     fn is_local(&self) -> bool {

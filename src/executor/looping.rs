@@ -223,7 +223,19 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let (mut results, mut effects, mut facts) = (vec![], vec![], vec![]);
     let mut sum = Sum::default();
     let mut delegated = None;
+    let impure = crate::template::impure_count();
+    let mut may_go_ahead = super::ahead::loops(r, task);
     for i in 0..list.len() {
+        if i > 0 && may_go_ahead {
+            // the first item has shown whether rendering looks at more than variables
+            let turn = |n: usize| {
+                let mut v = view.clone().with_locals(locals(&c, &list, n));
+                v.own = r.store.host(&view.host);
+                v
+            };
+            let work = Work { runner: r, task, info, view: view.clone(), item: None };
+            may_go_ahead = crate::template::impure_count() == impure && super::ahead::items(&work, i, list.len(), turn);
+        }
         if i > 0 && c.pause > 0.0 {
             std::thread::sleep(crate::seconds::fraction(c.pause));
         }

@@ -2,12 +2,14 @@
 //! strategy, once for each host): [`walk`] goes over blocks and tasks, [`task`] does one task on one host,
 //! [`handlers`] and [`mod@include`] what their names say. What happens is told as [`Event`]s.
 
+mod ahead;
 mod conditions;
 mod connection;
 mod event;
 mod foreign;
 mod handlers;
 mod include;
+mod job;
 mod looping;
 mod meta;
 mod options;
@@ -22,6 +24,6 @@ mod throttle;
 mod walk;
 
 pub use event::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
-pub use options::{Defaults, Options};
+pub use options::{Defaults, Options, SendAhead};
 pub use runner::Runner;
 pub use select::{Listing, TagFilter, list_play};

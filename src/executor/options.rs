@@ -22,8 +22,33 @@ pub struct Options {
     pub error_on_missing_handler: bool,
     pub any_errors_fatal: bool,
     pub flush_cache: bool,
+    pub send_ahead: SendAhead,
     pub defaults: Defaults,
     pub foreign: crate::actions::foreign::Settings,
+}
+
+/// Whether requests are sent before the answers of those before them are there (`DIRIGO_SEND_AHEAD`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendAhead {
+    /// One request at a time.
+    Off,
+    /// Over ssh, where a round trip costs something.
+    #[default]
+    Auto,
+    /// On every connection.
+    Always,
+}
+
+impl std::str::FromStr for SendAhead {
+    type Err = String;
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        match s {
+            "off" => Ok(SendAhead::Off),
+            "" | "auto" => Ok(SendAhead::Auto),
+            "always" => Ok(SendAhead::Always),
+            other => Err(format!("DIRIGO_SEND_AHEAD is off, auto or always, not '{other}'")),
+        }
+    }
 }
 
 /// Connection and become values where neither variables nor keywords say otherwise.
@@ -108,6 +133,7 @@ impl Default for Options {
             error_on_missing_handler: true,
             any_errors_fatal: false,
             flush_cache: false,
+            send_ahead: SendAhead::default(),
             defaults: Defaults::default(),
             foreign: Default::default(),
         }

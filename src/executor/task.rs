@@ -1,5 +1,6 @@
 //! One task on one host: conditions, arguments, delegation, retries, and the result's verdict.
 
+use super::ahead::{Note, Planned};
 use super::conditions::{all, first_false};
 use super::connection::{self, HostRemote};
 use super::event::{Delegate, Event, Status, TaskInfo, TaskResult};
@@ -9,13 +10,12 @@ use crate::actions::{self, ActionCtx, ActionError, Done, Effect, Remote};
 use crate::diag::{Error, Kind, Result};
 use crate::modules;
 use crate::playbook::Task;
-use crate::proto::{AsyncJob, Request};
+use crate::proto::Request;
 use crate::template::Scope;
 use crate::transport::{CallError, Connection};
 use crate::value::{Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What one attempt of a task (one item of it) gave.
 pub struct Attempt {
@@ -96,48 +96,61 @@ impl Work<'_> {
     }
 
     fn attempt(&self) -> Result<Attempt> {
-        let r = self.runner;
-        let scope = r.scope(&self.view);
-        if let Some(cond) = first_false(r, &self.task.when, &scope)? {
+        let scope = self.runner.scope(&self.view);
+        if let Some(cond) = first_false(self.runner, &self.task.when, &scope)? {
             return Ok(skipped(cond));
         }
+        let (setting, delegate) = self.setting(&scope, None)?;
+        let (args, raw_args) = self.arguments(&scope)?;
+        let mut out = Call { work: self, scope: &scope, setting: &setting, raw_args: &raw_args }.with_retries(args)?;
+        out.delegated_to = delegate;
+        if out.data.contains_key("diff") && !setting.diff {
+            out.data.shift_remove("diff");
+        }
+        Ok(out)
+    }
+
+    /// What the task would ask of its host, without asking; nothing if its conditions do not hold.
+    pub fn plan(&self) -> Result<Option<Planned>> {
+        let scope = self.runner.scope(&self.view);
+        if first_false(self.runner, &self.task.when, &scope)?.is_some() {
+            return Ok(None);
+        }
+        let note = Note::default();
+        let (setting, _) = self.setting(&scope, Some(&note))?;
+        let (args, raw_args) = self.arguments(&scope)?;
+        let _ = Call { work: self, scope: &scope, setting: &setting, raw_args: &raw_args }.once(args)?;
+        let Some((request, payload)) = note.noted() else {
+            return Err(Error::general("this task does not come down to one request"));
+        };
+        let Setting { remote: HostRemote { params, become_, .. }, .. } = setting;
+        Ok(Some(Planned { params, become_, request, payload }))
+    }
+
+    /// The host to work on, how it is reached, and the task's modes.
+    fn setting<'a>(&'a self, scope: &Scope, plan: Option<&'a Note>) -> Result<(Setting<'a>, Option<Delegate>)> {
+        let r = self.runner;
         if let Some(e) = &self.task.bad {
             return Err(e.clone().with_kind(Kind::General));
         }
-        let no_log = r.flag(&self.task.kw.no_log, &scope, r.options.defaults.no_log, "no_log")?;
-        let (host, remote_scope, delegated_to) = self.target(&scope)?;
+        let no_log = r.flag(&self.task.kw.no_log, scope, r.options.defaults.no_log, "no_log")?;
+        let (host, remote_scope, delegated_to) = self.target(scope)?;
         let params = connection::params(r, &host, self.task, &remote_scope, delegated_to.is_some())?;
         let become_ = connection::escalation(r, self.task, &remote_scope)?;
-        let env = connection::environment(r, self.task, &scope)?;
-        let check = r.flag(&self.task.kw.check_mode, &scope, r.options.check, "check_mode")?;
-        let diff = r.flag(&self.task.kw.diff, &scope, r.options.diff, "diff")?;
+        let env = connection::environment(r, self.task, scope)?;
+        let check = r.flag(&self.task.kw.check_mode, scope, r.options.check, "check_mode")?;
+        let diff = r.flag(&self.task.kw.diff, scope, r.options.diff, "diff")?;
         let timeout =
-            r.number(&self.task.kw.timeout, &scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
+            r.number(&self.task.kw.timeout, scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
         let mut hints = serde_json::Map::new();
         hints.insert("verbosity".into(), r.options.verbosity.into());
         let delegate = delegated_to.map(|to| Delegate {
             address: (params.connection == Connection::Ssh && params.address != to).then(|| params.address.clone()),
             host: to,
         });
-        let remote = HostRemote { runner: r, params, become_, env, no_log, hints };
-        let (args, raw_args) = self.arguments(&scope)?;
-        let call = Call {
-            work: self,
-            scope: &scope,
-            remote_scope: &remote_scope,
-            remote: &remote,
-            check,
-            diff,
-            timeout: timeout.max(0) as u64,
-            raw_args: &raw_args,
-            host: &host,
-        };
-        let mut out = call.with_retries(args)?;
-        out.delegated_to = delegate;
-        if out.data.contains_key("diff") && !diff {
-            out.data.shift_remove("diff");
-        }
-        Ok(out)
+        let task = Arc::as_ptr(self.task) as usize;
+        let remote = HostRemote { runner: r, params, become_, env, no_log, hints, task, plan };
+        Ok((Setting { remote, remote_scope, host, check, diff, timeout: timeout.max(0) as u64 }, delegate))
     }
 
     /// The host to work on, and the variables its connection is made from.
@@ -254,18 +267,23 @@ pub fn skipped(cond: Value) -> Attempt {
     Attempt::of(m)
 }
 
-/// A call with its surroundings fixed; only the retries vary.
-struct Call<'a> {
-    work: &'a Work<'a>,
-    scope: &'a Scope,
+/// Where and how a task works: its host (or the one it is delegated to), modes, and limit in seconds (0 for none).
+pub(super) struct Setting<'a> {
+    pub(super) remote: HostRemote<'a>,
     /// Variables of the host that is connected to.
-    remote_scope: &'a Scope,
-    remote: &'a HostRemote<'a>,
-    check: bool,
-    diff: bool,
-    timeout: u64,
-    raw_args: &'a Map,
-    host: &'a Arc<str>,
+    pub(super) remote_scope: Scope,
+    pub(super) host: Arc<str>,
+    pub(super) check: bool,
+    pub(super) diff: bool,
+    pub(super) timeout: u64,
+}
+
+/// A call with its surroundings fixed; only the retries vary.
+pub(super) struct Call<'a> {
+    pub(super) work: &'a Work<'a>,
+    pub(super) scope: &'a Scope,
+    pub(super) setting: &'a Setting<'a>,
+    pub(super) raw_args: &'a Map,
 }
 
 impl Call<'_> {
@@ -348,7 +366,7 @@ impl Call<'_> {
             ignored: false,
             data: a.data.clone(),
             item: self.work.item.clone(),
-            no_log: self.remote.no_log,
+            no_log: self.setting.remote.no_log,
             verbose_always: false,
             diff: false,
             by_module: a.by_module,
@@ -438,7 +456,7 @@ impl Call<'_> {
                 let mut a = Attempt::failed(Error::general(e.to_string()));
                 a.data.insert("msg".into(), format!("Task failed: {e}").into());
                 let mut td = Map::new();
-                td.insert("period".into(), Value::Int(self.timeout.into()));
+                td.insert("period".into(), Value::Int(self.setting.timeout.into()));
                 a.data.insert("timedout".into(), Value::map(td));
                 Ok(a)
             }
@@ -461,14 +479,14 @@ impl Call<'_> {
             raw_args: self.raw_args,
             engine: &r.engine,
             scope: self.scope,
-            host: self.host,
-            check: self.check,
-            diff: self.diff,
+            host: &self.setting.host,
+            check: self.setting.check,
+            diff: self.setting.diff,
             verbosity: r.options.verbosity,
-            remote: self.remote,
+            remote: &self.setting.remote,
             read_file: &read,
             display: &show,
-            timeout: self.timeout,
+            timeout: self.setting.timeout,
             task_name: self.work.info.label.clone(),
         };
         (a.run)(&mut ctx).map_err(|e| match e {
@@ -489,18 +507,18 @@ impl Call<'_> {
     }
 
     /// The module of the task if it is not built in, ready to be called.
-    fn foreign(&self) -> Option<ForeignCall<'_>> {
+    pub(super) fn foreign(&self) -> Option<ForeignCall<'_>> {
         let file = self.work.task.module_file.as_deref()?;
         Some(ForeignCall {
             runner: self.work.runner,
             file,
-            remote: self.remote,
-            scope: self.remote_scope,
-            host: self.host,
+            remote: &self.setting.remote,
+            scope: &self.setting.remote_scope,
+            host: &self.setting.host,
         })
     }
 
-    fn request(&self, args: Map) -> Request {
+    pub(super) fn request(&self, args: Map) -> Request {
         let args = match Value::map(args).to_json() {
             serde_json::Value::Object(o) => o,
             _ => Default::default(),
@@ -512,95 +530,30 @@ impl Call<'_> {
             module: module.into(),
             args,
             hints,
-            check: self.check,
-            diff: self.diff,
-            timeout: self.timeout,
+            check: self.setting.check,
+            diff: self.setting.diff,
+            timeout: self.setting.timeout,
             ..Request::default()
         }
     }
 
     /// Sends the request for the task's module, wherever that comes from.
-    fn call(&self, mut q: Request) -> actions::ActionResult {
-        let Some(f) = self.foreign() else { return Ok(Done::of(self.remote.call(q, None, None)?)) };
+    pub(super) fn call(&self, mut q: Request) -> actions::ActionResult {
+        let Some(f) = self.foreign() else { return Ok(Done::of(self.setting.remote.call(q, None, None)?)) };
         let payload = match f.fill(&mut q) {
             Ok(p) => p,
             Err(e) => {
                 return Ok(Done { error: Some(e.clone()), ..Done::failed(format!("Task failed: {}", e.message())) });
             }
         };
-        Ok(f.settle(Done::of(self.remote.call(q, Some(payload), None)?), self.host != &self.work.view.host))
+        Ok(f.settle(
+            Done::of(self.setting.remote.call(q, Some(payload), None)?),
+            &self.setting.host != &self.work.view.host,
+        ))
     }
 
     fn module(&self, args: Map) -> actions::ActionResult {
         self.call(self.request(args))
-    }
-
-    /// `async`: starts the job, then (with `poll`) asks for it until it ends.
-    fn asynchronous(&self, args: Map, limit: i64) -> actions::ActionResult {
-        let (r, t) = (self.work.runner, self.work.task);
-        if self.check {
-            return Ok(Done::new(false)
-                .set("skipped", true)
-                .set("msg", "check mode and async cannot be used on same task."));
-        }
-        if t.module_file.is_none() && actions::find(&t.short).is_some() {
-            return Err(Error::general(format!("async is not supported for this task's action ('{}')", t.short)).into());
-        }
-        let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or(15);
-        let jid = format!("j{}.{}", rand::random_range(100_000_000_000u64..1_000_000_000_000), std::process::id());
-        let dir = match self.scope.vars.get("ansible_async_dir")? {
-            Some(crate::template::Var::Raw(v)) => r.engine.render(&v, self.scope)?.to_str(),
-            _ => r.options.defaults.async_dir.clone(),
-        };
-        let mut q = self.request(args);
-        q.async_job = Some(AsyncJob { jid: jid.clone(), limit: limit.max(0) as u64, dir: dir.clone() });
-        let started = self.call(q)?;
-        if poll <= 0 || started.data.get("failed").is_some_and(Value::truthy) {
-            return Ok(started);
-        }
-        let began = Instant::now();
-        let mut left = limit;
-        loop {
-            std::thread::sleep(crate::seconds::whole(poll));
-            let mut status = Map::new();
-            status.insert("jid".into(), jid.as_str().into());
-            status.insert("mode".into(), "status".into());
-            status.insert("_ansible_async_dir".into(), dir.as_str().into());
-            let mut q = self.request(status);
-            q.module = "async_status".into();
-            let mut d = Done::of(self.remote.call(q, None, None)?);
-            if let Some(f) = self.foreign() {
-                d = f.settle(d, false);
-            }
-            let finished = d.data.get("finished").is_some_and(Value::truthy);
-            left = left.saturating_sub(poll);
-            let ended = |failed: bool| {
-                r.emit(Event::AsyncEnd { host: self.work.view.host.clone(), jid: jid.clone(), failed });
-            };
-            if finished {
-                ended(d.data.get("failed").is_some_and(Value::truthy));
-                let mut cleanup = Map::new();
-                cleanup.insert("jid".into(), jid.as_str().into());
-                cleanup.insert("mode".into(), "cleanup".into());
-                cleanup.insert("_ansible_async_dir".into(), dir.as_str().into());
-                let mut q = self.request(cleanup);
-                q.module = "async_status".into();
-                let _ = self.remote.call(q, None, None);
-                return Ok(d);
-            }
-            r.emit(Event::AsyncPoll {
-                task: self.work.info.clone(),
-                host: self.work.view.host.clone(),
-                jid: jid.clone(),
-                started: true,
-                left,
-            });
-            if began.elapsed().as_secs() as i64 >= limit {
-                ended(true);
-                return Ok(Done::failed(format!("async task did not complete within the requested time - {limit}s"))
-                    .set("async_result", Value::map(d.data)));
-            }
-        }
     }
 }
 

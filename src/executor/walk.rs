@@ -29,10 +29,13 @@ fn active(hosts: &[Host]) -> Vec<Host> {
 
 /// Runs a list of tasks and blocks.
 pub fn items(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()> {
-    for item in list {
+    for (at, item) in list.iter().enumerate() {
         let live = active(hosts);
         if live.is_empty() || p.broken.load(Ordering::SeqCst) {
             return Ok(());
+        }
+        if let ([host], Item::Task(_)) = (live.as_slice(), item) {
+            super::ahead::tasks(p, list.get(at..).unwrap_or_default(), host);
         }
         match item {
             Item::Task(t) => task(p, t, &live, f)?,
@@ -105,6 +108,11 @@ fn role_done(t: &Task, h: &Host) -> bool {
     !role.allow_duplicates
         && !t.is_handler
         && role.completed.lock().unwrap_or_else(|e| e.into_inner()).contains(&h.name)
+}
+
+/// Whether a task (not a handler) will run on this host, as far as tags and its role say.
+pub fn concerns(p: &PlayRun, t: &Arc<Task>, h: &Host) -> bool {
+    !t.is_handler && !role_done(t, h) && p.tags.selects(&p.tags_of(t, &h.name))
 }
 
 /// Runs one task on hosts.

@@ -29,6 +29,7 @@ pub fn register(env: &mut Environment<'static>) {
         env.add_function(*name, move |state: &mut State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
             let args = Args::bind(name, &sig, &args.into_values())?;
             args.check_broken()?;
+            super::impure::called(name);
             if let Some(v) = args.undefined() {
                 return Ok(v.clone());
             }

@@ -11,6 +11,7 @@ pub mod filters;
 mod format;
 pub mod globals;
 mod helpers;
+mod impure;
 mod lookups;
 mod lower;
 mod methods;
@@ -26,6 +27,7 @@ pub(crate) mod tags;
 pub mod tests;
 
 pub use engine::{Engine, EngineOptions, FileOptions};
+pub use impure::count as impure_count;
 pub use scope::{FileScope, InventoryView, MapVars, Scope, VaultOpener, Warn, expand_user};
 
 use crate::diag::Result;

@@ -165,38 +165,49 @@ impl Client {
         self.end(pending, sink).await
     }
 
-    /// Sends requests that run one after the other without waiting for the answers in between; after the first
-    /// that fails the agent runs no more. Answers those that ran, a failed one the last.
-    pub async fn call_chain(&self, requests: Vec<(Request, Option<Payload>)>) -> Result<Vec<Response>, CallError> {
-        let mut answers = Vec::with_capacity(requests.len());
+    /// Sends requests that run one after the other without waiting for the answers in between. With
+    /// `stop_at_failure` the agent runs no more after the first that fails; the rest is answered by [`crate::proto::NOT_RUN`]. Answers are
+    /// told in order, until one cannot be had.
+    pub async fn call_chain(
+        &self,
+        requests: Vec<(Request, Option<Payload>)>,
+        stop_at_failure: bool,
+        mut tell: impl FnMut(Result<Response, CallError>),
+    ) {
         let mut under_way: VecDeque<Pending<'_>> = VecDeque::new();
         let (mut before, mut bytes) = (None, 0);
-        let failed = |r: &Response| r.result.get("failed").and_then(serde_json::Value::as_bool) == Some(true);
         for (mut req, payload) in requests {
             while under_way.len() >= CHAIN || bytes > CHAIN_BYTES {
                 let Some(p) = under_way.pop_front() else { break };
                 bytes -= p.inline_bytes();
-                answers.push(self.end(p, None).await?);
-                if answers.last().is_some_and(failed) {
-                    return Ok(answers);
+                match self.end(p, None).await {
+                    Ok(r) => tell(Ok(r)),
+                    Err(e) => return tell(Err(e)),
                 }
             }
             req.after = before;
-            req.if_ok = before.is_some();
-            let p = self.begin(req, payload.as_ref()).await?;
-            before = Some(p.id);
-            bytes += p.inline_bytes();
-            under_way.push_back(p);
-        }
-        for p in under_way {
-            let r = self.end(p, None).await?;
-            let last = failed(&r);
-            answers.push(r);
-            if last {
-                break;
+            req.if_ok = stop_at_failure && before.is_some();
+            match self.begin(req, payload.as_ref()).await {
+                Ok(p) => {
+                    before = Some(p.id);
+                    bytes += p.inline_bytes();
+                    under_way.push_back(p);
+                }
+                // what was sent before it is answered still
+                Err(e) => {
+                    for p in under_way {
+                        tell(self.end(p, None).await);
+                    }
+                    return tell(Err(e));
+                }
             }
         }
-        Ok(answers)
+        for p in under_way {
+            match self.end(p, None).await {
+                Ok(r) => tell(Ok(r)),
+                Err(e) => return tell(Err(e)),
+            }
+        }
     }
 
     /// Sends a request, with its content if that is small.

@@ -11,12 +11,12 @@ use crate::seconds;
 use camino::Utf8PathBuf;
 use std::collections::HashMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Content that goes with a request: sent only when the module asks for it, in portions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     Bytes(Arc<[u8]>),
     File(Utf8PathBuf),
@@ -89,8 +89,49 @@ impl Pool {
     ) -> Result<Vec<Response>, CallError> {
         self.handle.block_on(async {
             let client = self.inner.client(params, escalate).await?;
-            client.call_chain(requests).await
+            let (mut answers, mut broken) = (vec![], None);
+            let not_run = |r: &Response| r.result.contains_key(crate::proto::NOT_RUN);
+            let tell = |a: Result<Response, CallError>| match a {
+                Ok(r) if not_run(&r) => {}
+                Ok(r) => answers.push(r),
+                Err(e) => broken = Some(e),
+            };
+            client.call_chain(requests, true, tell).await;
+            broken.map_or(Ok(answers), Err)
         })
+    }
+
+    /// As [`Pool::call_chain`], without waiting for anything: one receiver for each request. Without `stop_at_failure`
+    /// all are run whatever the others answer.
+    pub fn send_ahead(
+        &self,
+        params: &ConnParams,
+        escalate: Option<&Become>,
+        requests: Vec<(Request, Option<Payload>)>,
+        stop_at_failure: bool,
+    ) -> Vec<mpsc::Receiver<Result<Response, CallError>>> {
+        let (senders, receivers): (Vec<_>, Vec<_>) = requests.iter().map(|_| mpsc::channel()).unzip();
+        let (inner, params, escalate) = (self.inner.clone(), params.clone(), escalate.cloned());
+        self.handle.spawn(async move {
+            let mut senders = senders.into_iter();
+            let mut broken = None;
+            match inner.client(&params, escalate.as_ref()).await {
+                Ok(client) => {
+                    let tell = |a: Result<Response, CallError>| {
+                        broken = a.as_ref().err().cloned();
+                        if let Some(tx) = senders.next() {
+                            let _ = tx.send(a);
+                        }
+                    };
+                    client.call_chain(requests, stop_at_failure, tell).await;
+                }
+                Err(e) => broken = Some(e),
+            }
+            if let Some(e) = broken {
+                senders.for_each(|tx| drop(tx.send(Err(e.clone()))));
+            }
+        });
+        receivers
     }
 
     /// Runs a shell command on the host without an agent, through the user's login shell.

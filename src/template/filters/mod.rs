@@ -203,6 +203,7 @@ fn call(state: &mut State, filter: &'static Filter, sig: &Arc<Signature>, mut ar
     }
     let args = Args::bind(filter.name, sig, &args)?;
     args.check_broken()?;
+    crate::template::impure::called(filter.name);
     if !filter.undefined
         && let Some(v) = args.undefined()
     {

@@ -111,6 +111,7 @@ pub(super) fn known(name: &str) -> bool {
 
 /// Runs the lookup `name`; its errors are framed as Ansible frames them.
 pub(super) fn run(r: &Renderer, name: &str, terms: Vec<Value>, options: Map) -> Result<Vec<Value>> {
+    super::impure::looked_up(short(name));
     let call = Call { r, terms, options };
     let found = match short(name) {
         "cartesian" => lists::cartesian(&call),

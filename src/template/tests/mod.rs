@@ -88,6 +88,7 @@ fn call(state: &mut State, test: &Test, name: &'static str, sig: &Arc<Signature>
     }
     let args = Args::bind(name, sig, &args)?;
     args.check_broken()?;
+    super::impure::called(name);
     if !test.undefined
         && let Some(v) = args.undefined()
     {
