@@ -147,6 +147,7 @@ def execute(lab, argv, env, cwd, timeout, pss=False, warm=None):
     os.makedirs(cp, exist_ok=True)
     e = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': os.environ.get('HOME', '/root'),
          'LANG': 'C.UTF-8', 'ANSIBLE_SSH_CONTROL_PATH_DIR': cp, 'ANSIBLE_NOCOWS': '1'}
+    e.update({k: v for k, v in os.environ.items() if k.startswith('DIRIGO_SEND')})
     e.update(env)
 
     def pre():

@@ -548,7 +548,7 @@ impl Call<'_> {
         };
         Ok(f.settle(
             Done::of(self.setting.remote.call(q, Some(payload), None)?),
-            &self.setting.host != &self.work.view.host,
+            self.setting.host != self.work.view.host,
         ))
     }
 
