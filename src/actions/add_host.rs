@@ -28,6 +28,12 @@ fn names(v: &Value) -> Vec<String> {
 }
 
 fn run_add_host(ctx: &mut ActionCtx) -> ActionResult {
+    // all arguments as one dictionary; those of the task itself win
+    if let Some(Value::Map(m)) = ctx.args.shift_remove("_raw_params") {
+        let mut all = (*m).clone();
+        all.extend(std::mem::take(&mut ctx.args));
+        ctx.args = all;
+    }
     let name = ["name", "hostname", "host"].iter().find_map(|n| ctx.arg_str(n));
     let Some(full) = name else {
         return Err(Error::general("name, host or hostname needs to be provided").into());

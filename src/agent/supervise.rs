@@ -60,6 +60,8 @@ struct Worker {
     input: FrameBuf,
     output: VecDeque<u8>,
     running: Option<Running>,
+    /// True once it said that it takes no further request.
+    leaving: bool,
     /// True once it closed its socket.
     gone: bool,
 }
@@ -297,6 +299,10 @@ impl Supervisor {
             if w.running.as_ref().is_none_or(|r| r.id != f.id) {
                 continue;
             }
+            if f.kind == FrameKind::Cancel {
+                w.leaving = true;
+                continue;
+            }
             if f.kind != FrameKind::Response {
                 self.tell(f.kind, f.id, &f.payload);
                 continue;
@@ -337,7 +343,7 @@ impl Supervisor {
                 at += 1;
                 continue;
             }
-            let idle = self.workers.iter().position(|w| w.running.is_none() && !w.gone);
+            let idle = self.workers.iter().position(|w| w.running.is_none() && !w.leaving && !w.gone);
             let who = match idle {
                 Some(i) => i,
                 None if self.workers.len() < MAX_WORKERS => self.hire()?,
@@ -383,6 +389,7 @@ impl Supervisor {
                     input: FrameBuf::default(),
                     output: VecDeque::new(),
                     running: None,
+                    leaving: false,
                     gone: false,
                 };
                 self.workers.push(w);

@@ -76,6 +76,10 @@ pub fn run(sock: UnixStream) -> ! {
         let result = answer(&link, frame.id, &frame.payload);
         BUSY.store(0, Ordering::Relaxed);
         let after = reap();
+        // said before the answer, so that no request is on its way to a process that ends
+        if after == After::Background && link.send(FrameKind::Cancel, frame.id, &[]).is_err() {
+            break;
+        }
         if link.send(FrameKind::Response, frame.id, &fit(result)).is_err() || after == After::Background {
             break;
         }
@@ -145,7 +149,8 @@ fn answer_foreign(link: &Link, id: u64, f: &Foreign, mut req: Request) -> Map<St
         Ok(p) => p,
         Err(e) => return failure(format!("the module {} could not be taken: {e}", f.name)),
     };
-    let run = |req: &Request| surrounded(None, req, |ctx| foreign::run(f, &file, req, ctx));
+    let job = req.async_job.is_some();
+    let run = |req: &Request| surrounded(None, req, |ctx| foreign::run(f, &file, req, ctx, job));
     match req.async_job.take() {
         Some(task) => job::detach(task, || run(&req)),
         None => run(&req),

@@ -70,10 +70,7 @@ pub fn run(a: Args) -> Result<i32> {
         return Err(Error::options("--tree is not supported").help("use --output json"));
     }
     let short = short_name(&a.module);
-    if matches!(
-        short.as_str(),
-        "include_tasks" | "include_role" | "import_tasks" | "import_role" | "import_playbook" | "include"
-    ) {
+    if short == "import_playbook" {
         return Err(Error::options(format!("'{}' is not a valid action for ad-hoc commands", a.module)));
     }
     let wanted = Wanted {

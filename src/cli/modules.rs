@@ -45,9 +45,10 @@ pub fn settings(c: &Config) -> Result<Settings> {
 pub fn library(c: &Config, s: &Settings, first: &[String], collections: &[Utf8PathBuf]) -> Library {
     let core = s.core.clone();
     let first = first.iter().flat_map(|p| p.split(':')).filter(|p| !p.is_empty());
+    let mut module_path: Vec<Utf8PathBuf> = first.map(|p| modules::expand_path(p).into()).collect();
+    module_path.extend(c.paths("library").unwrap_or_else(|| usual("modules")));
     Library::new(LibraryOptions {
-        first: first.map(|p| modules::expand_path(p).into()).collect(),
-        module_path: c.paths("library").unwrap_or_else(|| usual("modules")),
+        module_path,
         collections_path: collections.to_vec(),
         built_in: Box::new(actions::known),
         on_controller: Box::new(|short| actions::ENGINE_ACTIONS.contains(&short) || actions::find(short).is_some()),

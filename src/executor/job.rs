@@ -3,12 +3,21 @@
 use super::event::Event;
 use super::task::Call;
 use crate::actions::{self, Done, Remote};
-use crate::diag::Error;
+use crate::diag::{Error, Result};
 use crate::proto::AsyncJob;
 use crate::value::{Map, Value};
 use std::time::Instant;
 
 impl Call<'_> {
+    /// The directory of job files on the host.
+    pub(super) fn job_dir(&self) -> Result<String> {
+        let r = self.work.runner;
+        Ok(match self.scope.vars.get("ansible_async_dir")? {
+            Some(crate::template::Var::Raw(v)) => r.engine.render(&v, self.scope)?.to_str(),
+            _ => r.options.defaults.async_dir.clone(),
+        })
+    }
+
     /// `async`: starts the job, then (with `poll`) asks for it until it ends.
     pub(super) fn asynchronous(&self, args: Map, limit: i64) -> actions::ActionResult {
         let (r, t) = (self.work.runner, self.work.task);
@@ -22,10 +31,7 @@ impl Call<'_> {
         }
         let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or(15);
         let jid = format!("j{}.{}", rand::random_range(100_000_000_000u64..1_000_000_000_000), std::process::id());
-        let dir = match self.scope.vars.get("ansible_async_dir")? {
-            Some(crate::template::Var::Raw(v)) => r.engine.render(&v, self.scope)?.to_str(),
-            _ => r.options.defaults.async_dir.clone(),
-        };
+        let dir = self.job_dir()?;
         let mut q = self.request(args);
         q.async_job = Some(AsyncJob { jid: jid.clone(), limit: limit.max(0) as u64, dir: dir.clone() });
         let started = self.call(q)?;

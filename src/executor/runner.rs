@@ -159,6 +159,7 @@ impl Runner {
             playbook_dir,
             role_path,
             check_mode: self.options.check,
+            kind: view.task.as_ref().map_or("", |t| file_kind(&t.action)),
             warn: Warn(Some(Arc::new(move |t: &str| {
                 if let Some(r) = weak.upgrade() {
                     r.warn(t);
@@ -233,6 +234,17 @@ impl Runner {
             }),
             _ => Ok(None),
         }
+    }
+}
+
+/// The folder into which an action's file lookups look first, by its name as ansible-core has it.
+fn file_kind(action: &str) -> &'static str {
+    if action.contains("template") {
+        "templates"
+    } else if action.contains("var") {
+        "vars"
+    } else {
+        ""
     }
 }
 

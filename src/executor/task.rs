@@ -552,7 +552,10 @@ impl Call<'_> {
         ))
     }
 
-    fn module(&self, args: Map) -> actions::ActionResult {
+    fn module(&self, mut args: Map) -> actions::ActionResult {
+        if self.work.task.short == "async_status" && self.work.task.module_file.is_none() {
+            args.insert("_ansible_async_dir".into(), self.job_dir()?.into());
+        }
         self.call(self.request(args))
     }
 }

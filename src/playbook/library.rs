@@ -37,6 +37,8 @@ impl ModuleFile {
 pub enum Resolved {
     /// An action or module of this program.
     BuiltIn,
+    /// Another name of an action or module that is built in.
+    Alias(String),
     File(Arc<ModuleFile>),
     Unknown,
     /// There is something of this name, but it cannot be run; why.
@@ -45,9 +47,7 @@ pub enum Resolved {
 
 /// What the search needs to know of the program and its configuration.
 pub struct LibraryOptions {
-    /// Directories of the command line (`-M`), stronger than all others.
-    pub first: Vec<Utf8PathBuf>,
-    /// Configured directories (ANSIBLE_LIBRARY, `library`), searched two levels deep.
+    /// Configured directories (`-M`, ANSIBLE_LIBRARY, `library`), searched two levels deep.
     pub module_path: Vec<Utf8PathBuf>,
     /// Directories that have an `ansible_collections` in them.
     pub collections_path: Vec<Utf8PathBuf>,
@@ -80,7 +80,6 @@ impl Library {
     /// A library with nothing but what is built in.
     pub fn built_in(known: impl Fn(&str) -> bool + Send + Sync + 'static) -> Library {
         Library::new(LibraryOptions {
-            first: vec![],
             module_path: vec![],
             collections_path: vec![],
             built_in: Box::new(known),
@@ -165,8 +164,25 @@ impl Library {
         (path.is_file() && !action.is_file()).then_some(path)
     }
 
+    /// An action in Python beside a playbook or in a role: it would run on the controller. Only one that does
+    /// no more than give another name to one of ansible-core's can be understood.
+    fn action_plugin(&self, short: &str) -> Option<Resolved> {
+        let dirs: Vec<Utf8PathBuf> = lock(&self.added).iter().map(|d| d.join("action_plugins")).collect();
+        let path = dirs.iter().map(|d| d.join(format!("{short}.py"))).find(|p| p.is_file())?;
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        if let Some(original) = aliased(&text)
+            && (self.options.built_in)(&format!("ansible.builtin.{original}"))
+        {
+            return Some(Resolved::Alias(original));
+        }
+        Some(Resolved::Refused(on_the_controller("action", short, &path)))
+    }
+
     /// A name without a collection: a file of playbook, role or module path, else what is built in.
     fn legacy(&self, short: &str) -> Resolved {
+        if let Some(r) = self.action_plugin(short) {
+            return r;
+        }
         let Some(path) = self.find(short) else {
             return match self.builtin(short) {
                 Resolved::Unknown if (self.options.built_in)(short) => Resolved::BuiltIn,
@@ -195,9 +211,7 @@ impl Library {
             let plugins = dir.join("plugins");
             let action = plugins.join("action").join(sub.replace('.', "/")).join(format!("{short}.py"));
             if action.is_file() {
-                return Resolved::Refused(format!(
-                    "'{full}' is an action in Python that would run on the controller ({action}), which is not supported"
-                ));
+                return Resolved::Refused(on_the_controller("action", &full, &action));
             }
             let modules = plugins.join("modules").join(sub.replace('.', "/"));
             if let Some(path) = self.listed(&modules).get(short) {
@@ -220,8 +234,7 @@ impl Library {
 
     /// Looks through playbooks, roles and the module path.
     fn find(&self, short: &str) -> Option<Utf8PathBuf> {
-        let mut added = self.options.first.clone();
-        added.extend(lock(&self.added).iter().map(|d| d.join("library")));
+        let added: Vec<Utf8PathBuf> = lock(&self.added).iter().map(|d| d.join("library")).collect();
         if let Some(p) = added.iter().find_map(|d| self.listed(d).get(short).cloned()) {
             return Some(p);
         }
@@ -267,6 +280,28 @@ impl Library {
     }
 }
 
+/// The words that refuse a plug-in in Python.
+fn on_the_controller(kind: &str, name: &str, path: &Utf8Path) -> String {
+    format!(
+        "the {kind} '{name}' is a plug-in in Python that would run on the controller ({path}), which is not supported"
+    )
+}
+
+/// The action of ansible-core for which a plug-in is just another name.
+fn aliased(text: &str) -> Option<String> {
+    let mut name = None;
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        if let Some(n) =
+            line.strip_prefix("from ansible.plugins.action.").and_then(|r| r.strip_suffix(" import ActionModule"))
+        {
+            name = Some(n.to_string());
+        } else if !line.starts_with("from __future__ ") && !line.starts_with("assert ActionModule") {
+            return None;
+        }
+    }
+    name
+}
+
 fn subdirectories(dir: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut out: Vec<Utf8PathBuf> = dir
         .read_dir_utf8()
@@ -289,7 +324,6 @@ mod tests {
     fn library(root: &Utf8Path) -> Library {
         let core = root.join("core");
         Library::new(LibraryOptions {
-            first: vec![],
             module_path: vec![root.join("conf")],
             collections_path: vec![root.join("colls")],
             built_in: Box::new(|n| {
@@ -307,6 +341,7 @@ mod tests {
         match l.resolve(name, &c) {
             Resolved::BuiltIn => "built in".into(),
             Resolved::File(f) => format!("{} {}", f.full, f.path.file_name().unwrap_or_default()),
+            Resolved::Alias(n) => format!("as {n}"),
             Resolved::Unknown => "unknown".into(),
             Resolved::Refused(w) => w,
         }
@@ -320,6 +355,7 @@ mod tests {
             "book/library/ping.py",
             "book/library/debug.py",
             "book/library/copy.py",
+            "book/action_plugins/act.py",
             "core/modules/rare.py",
             "core/modules/ping.py",
             "core/modules/late.py",
@@ -352,6 +388,10 @@ mod tests {
         assert_eq!(path(&l, "notes", &[]), "unknown");
         assert_eq!(path(&l, "rare", &[]), "ansible.builtin.rare rare.py");
         assert_eq!(path(&l, "late", &[]), "unknown");
+        assert!(path(&l, "act", &[]).contains("on the controller"));
+        let alias = "# c\nfrom ansible.plugins.action.debug import ActionModule\n\nassert ActionModule\n";
+        std::fs::write(root.join("book/action_plugins/act.py"), alias).expect("written");
+        assert_eq!(path(&l, "act", &[]), "as debug");
         assert!(path(&l, "copy", &[]).contains("another name"));
         assert_eq!(path(&l, "a.b.sub.mod", &[]), "a.b.sub.mod mod.py");
         assert_eq!(path(&l, "a.b.own", &[]), "built in");

@@ -111,8 +111,18 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             .error("no module/action detected in task.")
             .help("name a module, as in\n  ansible.builtin.debug:\n    msg: hello"));
     };
+    if crate::value::has_delimiter(&a.name) {
+        // a name made of variables: of those that are known while loading
+        let name = Value::trusted(a.name.as_str(), Some(at.span));
+        a.name = loader.static_name(&name, place, "the action's name", &own.vars)?.trim().to_string();
+    }
+    let mut alias = None;
     let module_file = match resolve(&a.name) {
         Resolved::BuiltIn => None,
+        Resolved::Alias(name) => {
+            alias = Some(name);
+            None
+        }
         Resolved::File(f) => Some(f),
         Resolved::Unknown => return Err(unknown_action(at, &a.name)),
         Resolved::Refused(why) => return Err(at.error(why)),
@@ -126,7 +136,7 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
     if let Some(v) = a.args.shift_remove(kv::VARIABLE_PARAMS) {
         a.args_template = Some(v);
     }
-    let short = short_name(&a.name);
+    let short = alias.unwrap_or_else(|| short_name(&a.name));
     refuse_odd(&short, &a, loop_.as_ref(), at)?;
     let mut task = t.finish(loader, node, place, own, a, short, loop_);
     task.module_file = module_file;
@@ -304,7 +314,7 @@ fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
     match &v.kind {
         NodeKind::Str(s) => {
             let t = s.trim();
-            let (name, rest) = t.split_once(char::is_whitespace).unwrap_or((t, ""));
+            let (name, rest) = first_word(t);
             let (raw, command) = free_form(&short_name(name));
             let args = kv::parse_kv(rest, raw, command, Some(v.span))?;
             Ok(ActionOf { name: name.to_string(), args, args_template: None, delegate: None })
@@ -315,7 +325,7 @@ fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
                 return Err(v.error(format!("{what}: a 'module' key with the module's name is wanted")));
             };
             let name = name.to_str();
-            let (name, rest) = name.split_once(char::is_whitespace).unwrap_or((&name, ""));
+            let (name, rest) = first_word(&name);
             let (raw, command) = free_form(&short_name(name));
             let mut all = kv::parse_kv(rest, raw, command, Some(v.span))?;
             if let Some(Value::Map(inner)) = args.shift_remove("args") {
@@ -326,6 +336,22 @@ fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
         }
         _ => Err(v.error(format!("unexpected parameter type in action: {}", v.type_name()))),
     }
+}
+
+/// The first word and what follows it; a template is part of a word.
+fn first_word(text: &str) -> (&str, &str) {
+    let mut depth = 0usize;
+    for (i, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            c if c.is_whitespace() && depth == 0 => {
+                return (text.get(..i).unwrap_or(text), text.get(i..).unwrap_or("").trim_start());
+            }
+            _ => {}
+        }
+    }
+    (text, "")
 }
 
 /// Whether an action takes free text as its argument, and whether options may stand within that text.

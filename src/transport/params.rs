@@ -34,11 +34,12 @@ pub enum Connection {
 impl FromStr for Connection {
     type Err = String;
 
-    /// Short and full names; `smart` is ssh as in Ansible. Others are refused by name.
+    /// Short and full names; `smart` is ssh as in Ansible, and what Ansible does with paramiko OpenSSH does here.
+    /// Others are refused by name.
     fn from_str(name: &str) -> Result<Connection, String> {
         match name.strip_prefix("ansible.builtin.").or(name.strip_prefix("ansible.legacy.")).unwrap_or(name) {
             "local" => Ok(Connection::Local),
-            "ssh" | "smart" => Ok(Connection::Ssh),
+            "ssh" | "smart" | "paramiko_ssh" | "paramiko" => Ok(Connection::Ssh),
             _ => Err(format!("the connection plugin '{name}' is not supported; there are ssh and local")),
         }
     }

@@ -41,7 +41,7 @@ impl Globals {
         put("ansible_skip_tags", list(&info.skip_tags));
         put("ansible_inventory_sources", list(&info.inventory_sources));
         put("ansible_version", version());
-        put("ansible_playbook_python", "/usr/bin/python3".into());
+        put("ansible_playbook_python", own_python().into());
         put("ansible_config_file", info.config_file.as_deref().map(Value::plain).unwrap_or_default());
         if let Some(l) = &info.limit {
             put("ansible_limit", l.as_str().into());
@@ -49,6 +49,15 @@ impl Globals {
         put("omit", crate::template::omit());
         Globals(m)
     }
+}
+
+/// The Python of the controller: the first on the path.
+fn own_python() -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let program = |p: &String| std::fs::metadata(p).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = path.split(':').filter(|d| d.starts_with('/')).map(|d| format!("{d}/python3")).find(program);
+    found.unwrap_or_else(|| "/usr/bin/python3".into())
 }
 
 fn version() -> Value {

@@ -29,10 +29,12 @@ const HINT: &str = "_ansible_hint";
 /// The mark for the arguments in a module's text, and those that go with it.
 const JSON_ARGS: &[u8] = b"<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>";
 
-/// Runs the module whose file is at `payload` and answers its result keys.
-pub fn run(f: &Foreign, payload: &Path, req: &Request, ctx: &Ctx) -> Map<String, Json> {
+/// Runs the module whose file is at `payload` and answers its result keys; in a `job`, with what it wrote to
+/// stderr, as ansible-core's jobs have it.
+pub fn run(f: &Foreign, payload: &Path, req: &Request, ctx: &Ctx, job: bool) -> Map<String, Json> {
     let mut out = match Call::new(f, payload, req, ctx) {
-        Ok(call) => {
+        Ok(mut call) => {
+            call.job = job;
             let out = call.run();
             call.tidy();
             out
@@ -61,12 +63,13 @@ struct Call<'a, 'c> {
     payload: &'a Path,
     /// The call's own directory.
     dir: PathBuf,
+    job: bool,
 }
 
 impl<'a, 'c> Call<'a, 'c> {
     fn new(f: &'a Foreign, payload: &'a Path, req: &'a Request, ctx: &'a Ctx<'c>) -> std::io::Result<Call<'a, 'c>> {
         let dir = store::private_dir(&f.remote_tmp)?;
-        Ok(Call { f, req, ctx, payload, dir })
+        Ok(Call { f, req, ctx, payload, dir, job: false })
     }
 
     fn tidy(&self) {
@@ -190,6 +193,9 @@ impl<'a, 'c> Call<'a, 'c> {
         let mut m = match parse::result(&text, junk) {
             Ok(mut m) => {
                 summary::flatten(&mut m);
+                if self.job && !out.stderr.is_empty() {
+                    m.insert("stderr".into(), out.err().into());
+                }
                 m
             }
             Err(why) => {

@@ -19,7 +19,7 @@ fn call(text: &str, style: Style, interpreter: Interpreter, args: Json) -> Map<S
         remote_tmp: tmp.to_string_lossy().into(),
     };
     let req = Request { args: args.as_object().cloned().unwrap_or_default(), ..Request::default() };
-    let out = run(&f, &payload, &req, &Ctx::bare());
+    let out = run(&f, &payload, &req, &Ctx::bare(), false);
     assert_eq!(std::fs::read_dir(&tmp).map(Iterator::count).ok(), Some(0), "nothing stays behind");
     out
 }

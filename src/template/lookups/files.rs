@@ -128,6 +128,11 @@ fn collect(term: &Value, call: &Call<'_>, names: &mut Vec<String>, skip: &mut bo
             candidates(&all, names)
         }
         Value::List(l) | Value::Tuple(l) => l.iter().try_for_each(|t| collect(t, call, names, skip)),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => Err(Error::template(format!(
+            // the last bracket is ansible-core's own
+            "Invalid term supplied. A string, dict or list is required, not '{}').",
+            term.type_name()
+        ))),
         other => {
             let name = text_of(other)?;
             match call.options.get("paths") {
