@@ -4,7 +4,7 @@ use super::event::Event;
 use super::task::Call;
 use crate::actions::{self, Done, Remote};
 use crate::diag::{Error, Result};
-use crate::proto::AsyncJob;
+use crate::proto::{AsyncJob, Request};
 use crate::value::{Map, Value};
 use std::time::Instant;
 
@@ -21,11 +21,6 @@ impl Call<'_> {
     /// `async`: starts the job, then (with `poll`) asks for it until it ends.
     pub(super) fn asynchronous(&self, args: Map, limit: i64) -> actions::ActionResult {
         let (r, t) = (self.work.runner, self.work.task);
-        if self.setting.check {
-            return Ok(Done::new(false)
-                .set("skipped", true)
-                .set("msg", "check mode and async cannot be used on same task."));
-        }
         if t.module_file.is_none() && actions::find(&t.short).is_some() {
             return Err(Error::general(format!("async is not supported for this task's action ('{}')", t.short)).into());
         }
@@ -63,7 +58,8 @@ impl Call<'_> {
                 cleanup.insert("jid".into(), jid.as_str().into());
                 cleanup.insert("mode".into(), "cleanup".into());
                 cleanup.insert("_ansible_async_dir".into(), dir.as_str().into());
-                let mut q = self.request(cleanup);
+                // the job is over, in check mode too
+                let mut q = Request { check: false, ..self.request(cleanup) };
                 q.module = "async_status".into();
                 let _ = self.setting.remote.call(q, None, None);
                 return Ok(d);
