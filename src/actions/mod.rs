@@ -2,6 +2,7 @@
 //! registered by one line in [`registry`]; an action may call modules on its host through [`Remote`].
 
 mod add_host;
+mod assemble;
 mod assert;
 mod copy;
 mod debug;
@@ -181,6 +182,7 @@ pub fn registry() -> &'static [Action] {
         vec![
             add_host::add_host(),
             add_host::group_by(),
+            assemble::action(),
             assert::assert(),
             assert::fail(),
             copy::action(),

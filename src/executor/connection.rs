@@ -103,6 +103,13 @@ pub fn params(r: &Runner, host: &Arc<str>, task: &Task, scope: &Scope, delegated
     Ok(p)
 }
 
+/// The Python that the host's variables name, if they name one: what `pip` installs for.
+/// A name that cannot be told counts as none, for no other task needs it.
+pub fn python(r: &Runner, scope: &Scope) -> Option<String> {
+    let named = Lookup { runner: r, scope }.text(&["ansible_python_interpreter"]).ok().flatten();
+    named.filter(|p| !p.is_empty() && !p.starts_with("auto"))
+}
+
 /// The user to become, if any.
 pub fn escalation(r: &Runner, task: &Task, scope: &Scope) -> Result<Option<Become>> {
     let l = Lookup { runner: r, scope };

@@ -144,6 +144,9 @@ impl Work<'_> {
             r.number(&self.task.kw.timeout, scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
         let mut hints = serde_json::Map::new();
         hints.insert("verbosity".into(), r.options.verbosity.into());
+        if let Some(python) = connection::python(r, &remote_scope) {
+            hints.insert("python".into(), python.into());
+        }
         let delegate = delegated_to.map(|to| Delegate {
             address: (params.connection == Connection::Ssh && params.address != to).then(|| params.address.clone()),
             host: to,

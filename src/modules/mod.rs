@@ -3,13 +3,16 @@
 
 mod apt;
 mod archive;
+pub mod assemble;
 mod async_status;
 mod blockinfile;
 mod command;
 mod convert;
 mod copy;
+mod cron;
 mod dnf;
 mod etcdctl;
+mod expect;
 mod facts;
 mod fetch_content;
 mod file;
@@ -18,11 +21,14 @@ mod get_url;
 mod getent;
 mod group;
 mod haproxy_backend;
+mod hostname;
 mod ini_file;
+mod known_hosts;
 mod lineinfile;
 mod package;
 mod package_facts;
 mod ping;
+mod pip;
 mod replace;
 mod script;
 mod service;
@@ -169,6 +175,10 @@ impl Failure {
     pub fn new(msg: impl Into<String>) -> Failure {
         Failure { msg: msg.into(), data: Map::new() }
     }
+    /// A failure that is not the module's own words: where ansible-core's module ends with an exception.
+    pub fn uncaught(why: impl std::fmt::Display) -> Failure {
+        Failure::new(format!("Task failed: Module failed: {why}"))
+    }
     pub fn set(mut self, key: &str, value: impl Into<Json>) -> Failure {
         self.data.insert(key.into(), value.into());
         self
@@ -247,6 +257,12 @@ pub fn registry() -> &'static [Module] {
             stat::module(),
             script::module(),
             wait_for::module(),
+            assemble::module(),
+            expect::module(),
+            pip::module(),
+            cron::module(),
+            hostname::module(),
+            known_hosts::module(),
             async_status::module(),
             etcdctl::module(),
             fetch_content::module(),

@@ -1,6 +1,6 @@
 //! `ping`: the agent answers.
 
-use super::{Arg, Args, Ctx, ModResult, Module, Outcome, Spec, Support};
+use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
 
 pub fn module() -> Module {
     Module {
@@ -19,7 +19,7 @@ pub fn module() -> Module {
 
 fn run(_: &mut Ctx, args: &Args) -> ModResult {
     match args.str("data") {
-        "crash" => Err("boom".into()),
+        "crash" => Err(Failure::uncaught("boom")),
         data => Ok(Outcome::ok().set("ping", data)),
     }
 }

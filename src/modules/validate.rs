@@ -133,6 +133,8 @@ fn check_level(spec: &Spec, given: &Map<String, Json>, path: &[&str], run: &mut 
         let v = match vals.get(&a.name) {
             // null is no value, but for what is required it is one, and must have the type
             Some(v) if a.required || !v.is_null() => convert_arg(a, v, path, run),
+            // a value of any kind may be null on purpose, as a timeout that is switched off
+            Some(_) if a.ty == Type::Raw => Json::Null,
             _ => a.default.as_ref().map_or(Json::Null, |d| convert_arg(a, d, path, run)),
         };
         vals.insert(a.name.clone(), v);

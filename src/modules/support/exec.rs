@@ -22,6 +22,7 @@ pub struct Cmd {
     stdin: Option<Vec<u8>>,
     limit: Option<Duration>,
     user: Option<(u32, u32)>,
+    umask: Option<u32>,
 }
 
 /// What a process left behind. `rc` is negative for a death by signal, as Python has it.
@@ -99,6 +100,11 @@ impl Cmd {
         self.user = Some((uid, gid));
         self
     }
+    /// Runs with this umask.
+    pub fn umask(mut self, mask: Option<u32>) -> Cmd {
+        self.umask = mask;
+        self
+    }
     /// Ends the process group after this time.
     pub fn limit(mut self, d: Duration) -> Cmd {
         self.limit = Some(d);
@@ -131,6 +137,15 @@ impl Cmd {
         }
         if let Some((uid, gid)) = self.user {
             c.uid(uid).gid(gid);
+        }
+        if let Some(mask) = self.umask {
+            // SAFETY: umask(2) is safe between fork and exec and always succeeds.
+            unsafe {
+                c.pre_exec(move || {
+                    libc::umask(mask as libc::mode_t);
+                    Ok(())
+                });
+            }
         }
         for (k, v) in env.iter().chain(&self.env) {
             if !k.is_empty() && !k.contains(['=', '\0']) && !v.contains('\0') {

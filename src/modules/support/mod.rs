@@ -13,6 +13,7 @@ pub mod homedir;
 pub mod http;
 pub mod mode;
 pub mod names;
+pub mod pep440;
 pub mod proc;
 pub mod pyre;
 pub mod pytext;

@@ -21,6 +21,29 @@ pub fn repr(s: &str) -> String {
     out
 }
 
+/// Output as text; where it is not UTF-8 the failure has the words in which ansible-core's controller refuses it.
+pub fn strict_utf8(data: &[u8]) -> Result<String, crate::modules::Failure> {
+    let e = match std::str::from_utf8(data) {
+        Ok(t) => return Ok(t.to_owned()),
+        Err(e) => e,
+    };
+    // Python names each bad byte by its surrogate, and the position in characters.
+    let (good, bad) = data.split_at(e.valid_up_to());
+    let at = String::from_utf8_lossy(good).chars().count();
+    let run = bad.iter().scan(bad, |rest, _| {
+        let is_bad = std::str::from_utf8(rest).is_err_and(|e| e.valid_up_to() == 0);
+        *rest = rest.get(1..).unwrap_or_default();
+        is_bad.then_some(())
+    });
+    let what = match (run.count(), bad.first()) {
+        (1, Some(b)) => format!("character '\\udc{b:02x}' in position {at}"),
+        (n, _) => format!("characters in position {at}-{}", at + n.saturating_sub(1)),
+    };
+    Err(crate::modules::Failure::new(format!(
+        "Task failed: Refusing to deserialize an invalid UTF8 string value: 'utf-8' codec can't encode {what}: surrogates not allowed"
+    )))
+}
+
 /// Lines with their ends, as `bytes.splitlines(True)` cuts them: at `\n`, `\r\n` and `\r`.
 pub fn split_lines_keep(data: &[u8]) -> Vec<&[u8]> {
     let mut lines = vec![];
