@@ -84,12 +84,14 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         _ => "crontab".into(),
     };
     if changed {
-        o = o.with_diff(Diff::new(old.as_str(), new.as_str()).headers(&header, &header));
+        let goes = matches!(place, Place::File(_)) && !install && new.trim().is_empty();
+        let after = if goes { "/dev/null" } else { header.as_str() };
+        o = o.with_diff(Diff::new(old.as_str(), new.as_str()).headers(&header, after));
         if !ctx.check {
             if args.bool("backup") {
                 o = o.set("backup_file", backup(&old)?);
             }
-            if let (Place::File(p), false, true) = (&place, install, new.trim().is_empty()) {
+            if let (Place::File(p), true) = (&place, goes) {
                 std::fs::remove_file(p).map_err(|e| Failure::new(os_error(&e, p)))?;
                 return Ok(o.set("cron_file", args.str("cron_file")).set("state", "absent"));
             }
