@@ -18,6 +18,7 @@ mod script;
 mod set_fact;
 mod template;
 mod unarchive;
+mod uri;
 mod validate_argument_spec;
 mod wait_for_connection;
 
@@ -199,6 +200,7 @@ pub fn registry() -> &'static [Action] {
             set_fact::set_stats(),
             template::action(),
             unarchive::action(),
+            uri::action(),
             validate_argument_spec::action(),
             wait_for_connection::action(),
         ]
@@ -209,6 +211,30 @@ pub fn registry() -> &'static [Action] {
 pub fn find(name: &str) -> Option<&'static Action> {
     let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name);
     registry().iter().find(|a| a.name == short)
+}
+
+/// Lines as Python's `str.splitlines()` gives them.
+pub fn split_lines(s: &str) -> Vec<&str> {
+    let mut out = vec![];
+    let mut start = 0;
+    let mut chars = s.char_indices().peekable();
+    while let Some((i, c)) = chars.next() {
+        if matches!(
+            c,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}' | '\u{1d}' | '\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        ) {
+            out.push(&s[start..i]);
+            start = i + c.len_utf8();
+            if c == '\r' && chars.peek().is_some_and(|(_, n)| *n == '\n') {
+                chars.next();
+                start += 1;
+            }
+        }
+    }
+    if start < s.len() {
+        out.push(&s[start..]);
+    }
+    out
 }
 
 /// Actions that the executor itself carries out.

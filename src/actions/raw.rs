@@ -5,6 +5,7 @@ use crate::diag::Error;
 use crate::modules::support::shlex::quote;
 use crate::modules::{Arg, Spec};
 use crate::transport::RawOutput;
+use crate::value::Value;
 
 pub fn action() -> Action {
     Action { name: "raw", spec: Some(spec), raw: false, local: false, run }
@@ -29,6 +30,13 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     };
     let RawOutput { rc, stdout, stderr } = ctx.remote.raw(&line, None)?;
     let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
-    let done = Done::new(true).set("rc", i64::from(rc)).set("stdout", text(stdout)).set("stderr", text(stderr));
+    let (out, err) = (text(stdout), text(stderr));
+    let lines = |t: &str| Value::list(super::split_lines(t).into_iter().map(Value::plain).collect());
+    let done = Done::new(true)
+        .set("rc", i64::from(rc))
+        .set("stdout_lines", lines(&out))
+        .set("stdout", out)
+        .set("stderr_lines", lines(&err))
+        .set("stderr", err);
     Ok(if rc == 0 { done } else { done.set("failed", true).set("msg", "non-zero return code") })
 }

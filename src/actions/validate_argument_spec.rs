@@ -45,6 +45,12 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             }
         }
     }
+    // names beyond the specification are errors
+    for (k, v) in provided.as_map().into_iter().flatten() {
+        if !given.contains_key(k) {
+            given.insert(k.clone(), v.clone());
+        }
+    }
     let json = match Value::map(given).to_json() {
         serde_json::Value::Object(o) => o,
         _ => Default::default(),

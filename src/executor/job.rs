@@ -21,7 +21,8 @@ impl Call<'_> {
     /// `async`: starts the job, then (with `poll`) asks for it until it ends.
     pub(super) fn asynchronous(&self, args: Map, limit: i64) -> actions::ActionResult {
         let (r, t) = (self.work.runner, self.work.task);
-        if t.module_file.is_none() && actions::find(&t.short).is_some() {
+        // uri's action only sends a file of the controller along
+        if t.module_file.is_none() && actions::find(&t.short).is_some_and(|a| a.name != "uri") {
             return Err(Error::general(format!("async is not supported for this task's action ('{}')", t.short)).into());
         }
         let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or(15);

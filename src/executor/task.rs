@@ -63,7 +63,7 @@ impl Attempt {
     /// Adds what every result has, unless the task could not begin.
     pub fn complete(&mut self) {
         if self.begun {
-            complete(&mut self.data);
+            complete(&mut self.data, self.by_module);
         }
     }
     /// A failure without a message gets ansible-core's words for it.
@@ -390,7 +390,7 @@ impl Call<'_> {
     /// Applies `changed_when` and `failed_when`; an error comes with the result's key that tells it.
     fn verdict(&self, a: &mut Attempt, attempt: i64, retrying: bool) -> Result<(), (&'static str, Error)> {
         let (r, t) = (self.work.runner, self.work.task);
-        complete(&mut a.data);
+        complete(&mut a.data, a.by_module);
         if retrying {
             a.data.insert("attempts".into(), Value::Int(attempt.into()));
         }
@@ -571,14 +571,14 @@ fn facts_in(data: &Map) -> Map {
     }
 }
 
-/// Adds what Ansible adds to every result: `changed`, `failed`, the lines of outputs.
-fn complete(data: &mut Map) {
+/// Adds what Ansible adds to every result: `changed`, `failed`, the lines of a module's outputs.
+fn complete(data: &mut Map, by_module: bool) {
     for k in ["stdout", "stderr"] {
         let lines = format!("{k}_lines");
-        if let Some(Value::Str(s)) = data.get(k)
+        if let Some(Value::Str(s)) = data.get(k).filter(|_| by_module)
             && !data.contains_key(lines.as_str())
         {
-            let l: Vec<Value> = py_splitlines(&s.text).into_iter().map(Value::plain).collect();
+            let l: Vec<Value> = actions::split_lines(&s.text).into_iter().map(Value::plain).collect();
             data.insert(lines.into(), Value::list(l));
         }
     }
@@ -589,30 +589,6 @@ fn complete(data: &mut Map) {
     if !data.contains_key("failed") {
         data.insert("failed".into(), rc_failed.into());
     }
-}
-
-/// Lines as Python's `str.splitlines()` gives them.
-fn py_splitlines(s: &str) -> Vec<&str> {
-    let mut out = vec![];
-    let mut start = 0;
-    let mut chars = s.char_indices().peekable();
-    while let Some((i, c)) = chars.next() {
-        if matches!(
-            c,
-            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}' | '\u{1d}' | '\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
-        ) {
-            out.push(&s[start..i]);
-            start = i + c.len_utf8();
-            if c == '\r' && chars.peek().is_some_and(|(_, n)| *n == '\n') {
-                chars.next();
-                start += 1;
-            }
-        }
-    }
-    if start < s.len() {
-        out.push(&s[start..]);
-    }
-    out
 }
 
 /// The status a result stands for.

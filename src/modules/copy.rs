@@ -71,8 +71,9 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let target = followed(&dest, args.bool("follow"));
     let old = fs::symlink_metadata(&target).ok();
     if old.is_some() && !args.bool("force") {
-        return Ok(Outcome::ok().set("dest", shown).set("src", source));
+        return Ok(Outcome::ok().set("dest", shown).set("src", source).set("_ansible_no_path_info", true));
     }
+    let shown = if target == dest { shown } else { target.to_string_lossy().into_owned() };
     let want = FileArgs::from_args(args);
     let same = old.as_ref().is_some_and(|st| st.is_file() && st.len() == size)
         && digest::of_file("sha1", &target).is_ok_and(|s| s == sha1);

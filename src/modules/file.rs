@@ -451,7 +451,8 @@ impl Task<'_> {
         if changed && !self.check {
             self.put(before, &src, |at| fs::hard_link(&src, at))?;
         }
-        let mut o = Outcome::changed(changed).set("dest", self.shown()).set("src", src);
+        let named = if src.is_empty() { Json::Null } else { src.into() };
+        let mut o = Outcome::changed(changed).set("dest", self.shown()).set("src", named);
         if !self.check || self.path.exists() {
             o.changed |= self.attributes(&mut diff)?;
         }

@@ -97,7 +97,7 @@ struct Search<'a> {
 
 /// `2d`, `-1w`, `3600`: seconds.
 fn age(text: &str) -> Result<i64, Failure> {
-    let bad = || Failure::new("failed to process age");
+    let bad = || Failure::new("failed to process age").set("age", text);
     let t = text.trim().to_ascii_lowercase();
     let (num, unit) = t.split_at(t.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
     let n: i64 = num.parse().map_err(|_| bad())?;
@@ -114,7 +114,7 @@ fn age(text: &str) -> Result<i64, Failure> {
 
 /// `10m`, `-1k`: bytes.
 fn size(text: &str) -> Result<i64, Failure> {
-    let bad = || Failure::new("failed to process size");
+    let bad = || Failure::new("failed to process size").set("size", text);
     let t = text.trim().to_ascii_lowercase();
     let (num, unit) = t.split_at(t.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
     let n: i64 = num.parse().map_err(|_| bad())?;

@@ -12,7 +12,7 @@ pub fn module() -> Module {
             Arg::str("name").required().doc("Name of the group."),
             Arg::str("state")
                 .default("present")
-                .choices(&["present", "absent"])
+                .choices(&["absent", "present"])
                 .doc("Whether the group shall be there."),
             Arg::bool("force").default(false).doc("Delete a group even if it is the primary group of a user."),
             Arg::int("gid").doc("Number of the group."),

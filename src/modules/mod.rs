@@ -359,7 +359,10 @@ fn finish(r: ModResult, checked: &Checked) -> Map<String, Json> {
     let mut inv = Map::new();
     inv.insert("module_args".into(), Json::Object(checked.shown()));
     m.insert("invocation".into(), Json::Object(inv));
-    support::fileargs::add_path_info(&mut m);
+    // what did not look at the file does not describe it
+    if m.remove("_ansible_no_path_info").is_none() {
+        support::fileargs::add_path_info(&mut m);
+    }
     checked.censor(&mut m);
     m
 }

@@ -42,7 +42,8 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         out.insert("gather_subset".into(), subset.into());
         out.insert("module_setup".into(), true.into());
     }
-    let mut o = Outcome::ok().set("ansible_facts", Json::Object(out));
+    // facts are never printed: the result would drown everything else
+    let mut o = Outcome::ok().set("ansible_facts", Json::Object(out)).set("_ansible_verbose_override", true);
     o.warnings = warnings;
     Ok(o)
 }

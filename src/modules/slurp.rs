@@ -26,12 +26,14 @@ pub fn module() -> Module {
 fn run(_: &mut Ctx, args: &Args) -> ModResult {
     let src = args.str("src");
     let fail = |e: std::io::Error| {
-        Failure::new(match e.kind() {
+        let cause = os_error(&e, Path::new(src));
+        let text = match e.kind() {
             ErrorKind::NotFound => format!("File not found: {src}"),
             ErrorKind::PermissionDenied => format!("File is not readable: {src}"),
             ErrorKind::IsADirectory => format!("Source is a directory and must be a file: {src}"),
-            _ => format!("Unable to slurp file: {}", os_error(&e, Path::new(src))),
-        })
+            _ => return Failure::new(format!("Unable to slurp file: {cause}")),
+        };
+        Failure::new(text).set("_ansible_cause", cause)
     };
     let mut data = Vec::new();
     File::open(src).and_then(|f| f.take(LIMIT + 1).read_to_end(&mut data)).map_err(fail)?;

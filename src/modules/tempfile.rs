@@ -1,15 +1,17 @@
 //! `tempfile`: a new temporary file or directory with a name nobody can guess.
 
+use super::support::pytext::os_error;
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
-use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 pub fn module() -> Module {
     Module {
         name: "tempfile",
         collection: "ansible.builtin",
         spec: Spec::new(vec![
-            Arg::str("state").choices(&["directory", "file"]).default("file").doc("What to make."),
+            Arg::str("state").choices(&["file", "directory"]).default("file").doc("What to make."),
             Arg::path("path").doc("Where; the system's temporary directory without it."),
             Arg::str("prefix").default("ansible.").doc("Begin of the name."),
             Arg::str("suffix").default("").doc("End of the name."),
@@ -24,19 +26,18 @@ pub fn module() -> Module {
 
 fn run(_ctx: &mut Ctx, a: &Args) -> ModResult {
     let dir = a.opt_str("path").map(std::path::PathBuf::from).unwrap_or_else(std::env::temp_dir);
-    let mut b = tempfile::Builder::new();
-    b.prefix(a.str("prefix")).suffix(a.str("suffix")).rand_bytes(8);
-    let fail =
-        |e: std::io::Error| Failure::new(format!("[Errno {}] {e}: '{}'", e.raw_os_error().unwrap_or(0), dir.display()));
-    let path = if a.str("state") == "directory" {
-        b.permissions(Permissions::from_mode(0o700)).tempdir_in(&dir).map_err(fail)?.keep()
-    } else {
-        b.permissions(Permissions::from_mode(0o600))
-            .tempfile_in(&dir)
-            .map_err(fail)?
-            .into_temp_path()
-            .keep()
-            .map_err(|e| Failure::new(e.to_string()))?
+    let make = |p: &Path| match a.str("state") {
+        "directory" => DirBuilder::new().mode(0o700).create(p),
+        _ => File::options().write(true).create_new(true).mode(0o600).open(p).map(drop),
+    };
+    let mut tries = 0;
+    let path = loop {
+        let p = dir.join(format!("{}{}{}", a.str("prefix"), random_name(), a.str("suffix")));
+        match make(&p) {
+            Ok(()) => break p,
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && tries < 100 => tries += 1,
+            Err(e) => return Err(Failure::new(os_error(&e, &p))),
+        }
     };
     let m = std::fs::metadata(&path)?;
     Ok(Outcome::changed(true)
@@ -46,6 +47,12 @@ fn run(_ctx: &mut Ctx, a: &Args) -> ModResult {
         .set("mode", format!("0{:03o}", m.mode() & 0o7777))
         .set("size", m.size())
         .set("state", if m.is_dir() { "directory" } else { "file" }))
+}
+
+/// Eight characters of those that Python's temporary names are made of.
+fn random_name() -> String {
+    const SIGNS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
+    (0..8).filter_map(|_| SIGNS.get(rand::random_range(0..SIGNS.len()))).map(|b| char::from(*b)).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::support::exec::Cmd;
 use super::support::{fileargs, glob};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -63,14 +64,14 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
         }
         None => PathBuf::from(a.str("src")),
     };
+    if !dest.is_dir() {
+        return Err(Failure::new(format!("dest '{}' must be an existing dir", dest.display())));
+    }
     if !src.exists() {
         return Err(Failure::new(format!("Source '{}' does not exist", src.display())));
     }
     if std::fs::metadata(&src)?.len() == 0 {
         return Err(Failure::new(format!("Invalid archive '{}', the file is 0 bytes", src.display())));
-    }
-    if !dest.is_dir() {
-        return Err(Failure::new(format!("Destination '{}' is not a directory", dest.display())));
     }
     let kind = Archive::of(&src)?;
     let members = kind.members(ctx, &src, a)?;
@@ -95,7 +96,9 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     if !ctx.check {
         let attrs = fileargs::FileArgs::from_args(a);
         let mut diff = fileargs::AttrDiff::default();
-        for m in &members {
+        // the folders at the top may not be members themselves
+        let tops: BTreeSet<&str> = members.iter().filter_map(|m| m.split_once('/')).map(|(top, _)| top).collect();
+        for m in members.iter().map(String::as_str).chain(tops) {
             let p = dest.join(m);
             if p.symlink_metadata().is_ok() {
                 out.changed |= attrs.apply(&p, false, &mut diff)?;
@@ -237,17 +240,29 @@ impl Archive {
             }
             return Ok(json!({"cmd": ["unzip"], "rc": 0, "out": "", "err": ""}));
         }
-        let mut c = self.tar("--extract", src, a).arg("-C").arg(dest.to_string_lossy());
-        if a.bool("keep_newer") {
-            c = c.arg("--keep-newer-files");
+        let tar = super::support::exec::find_program(ctx, "tar").unwrap_or_else(|| "tar".into());
+        let mut words = vec![tar, "--extract".into(), "-C".into(), dest.to_string_lossy().into_owned()];
+        match self {
+            Archive::Tar(Some("--gzip")) => words.push("-z".into()),
+            Archive::Tar(Some(z @ "--zstd")) => words.push((*z).into()),
+            _ => {}
+        }
+        let extra = a.strings("extra_opts");
+        if !extra.is_empty() {
+            words.push("--show-transformed-names".into());
+            words.extend(extra);
         }
         for (k, o) in [("owner", "--owner"), ("group", "--group")] {
-            if let Some(v) = a.opt_str(k) {
-                c = c.arg(format!("{o}={v}"));
-            }
+            words.extend(a.opt_str(k).map(|v| format!("{o}={v}")));
         }
-        let c = c.args(a.strings("include"));
-        let cmd = c.shown();
+        if a.bool("keep_newer") {
+            words.push("--keep-newer-files".into());
+        }
+        words.extend(a.strings("exclude").iter().map(|e| format!("--exclude={e}")));
+        words.extend(["-f".into(), src.to_string_lossy().into_owned()]);
+        words.extend(a.strings("include"));
+        let c = Cmd::new(words.clone()).c_locale();
+        let cmd = words;
         let o = c.run(ctx).map_err(|e| Failure::new(format!("cannot run tar: {}", e.text)))?;
         if !o.ok() {
             return Err(Failure::new(format!("failed to unpack {} to {}", src.display(), dest.display()))

@@ -76,7 +76,8 @@ impl DefaultText {
     }
 
     fn verbose(&self, r: &TaskResult) -> bool {
-        self.screen.verbosity > 0 || r.verbose_always
+        let hidden = !r.no_log && r.data.contains_key("_ansible_verbose_override");
+        (self.screen.verbosity > 0 || r.verbose_always) && !hidden
     }
 
     fn host(r: &TaskResult) -> String {

@@ -32,8 +32,13 @@ const COMMAND_OPTIONS: &[&str] =
 
 /// Splits text at spaces, but not inside quotes or template delimiters. Quotes are kept.
 pub fn split_args(text: &str) -> Result<Vec<String>> {
-    let mut out: Vec<String> = vec![];
-    let mut cur = String::new();
+    Ok(words(text)?.into_iter().map(|(_, word)| word).collect())
+}
+
+/// The words of a text, each with the spaces before it; a word keeps the end of its line.
+fn words(text: &str) -> Result<Vec<(String, String)>> {
+    let mut out: Vec<(String, String)> = vec![];
+    let (mut gap, mut cur) = (String::new(), String::new());
     let mut quote: Option<char> = None;
     let mut depth = 0usize;
     let mut chars = text.chars().peekable();
@@ -64,11 +69,20 @@ pub fn split_args(text: &str) -> Result<Vec<String>> {
                 cur.push(c);
             }
             c if c.is_whitespace() && quote.is_none() && depth == 0 => {
+                if c == '\n' && cur == "\\" {
+                    // the line goes on
+                    cur.clear();
+                    gap.clear();
+                    continue;
+                }
                 if c == '\n' {
                     cur.push('\n');
                 }
                 if !cur.is_empty() {
-                    out.push(std::mem::take(&mut cur));
+                    out.push((std::mem::take(&mut gap), std::mem::take(&mut cur)));
+                }
+                if c != '\n' {
+                    gap.push(c);
                 }
             }
             c => cur.push(c),
@@ -80,7 +94,7 @@ pub fn split_args(text: &str) -> Result<Vec<String>> {
         )));
     }
     if !cur.is_empty() {
-        out.push(cur);
+        out.push((gap, cur));
     }
     Ok(out)
 }
@@ -99,15 +113,15 @@ pub fn unquote(s: &str) -> &str {
 /// with `command`, only the options of command-like modules are taken out of the text.
 pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Result<Map> {
     let mut out = Map::new();
-    let mut rest: Vec<String> = vec![];
-    for word in split_args(text).map_err(|e| e.at(span))? {
+    let mut rest: Vec<(String, String)> = vec![];
+    for (gap, word) in words(text).map_err(|e| e.at(span))? {
         let trimmed = word.trim_end_matches('\n');
         match find_equals(trimmed) {
             Some(i) if is_option(&trimmed[..i]) && (!command || COMMAND_OPTIONS.contains(&&trimmed[..i])) => {
                 let (k, v) = (trimmed[..i].trim(), unquote(trimmed[i + 1..].trim()));
                 out.insert(Key::from(k), Value::trusted(v, span));
             }
-            _ if raw || crate::value::has_delimiter(text) => rest.push(word),
+            _ if raw || crate::value::has_delimiter(text) => rest.push((gap, word)),
             _ => {
                 return Err(extra_params(span).help(format!("'{trimmed}' is no key=value pair")));
             }
@@ -115,9 +129,10 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
     }
     if !rest.is_empty() {
         let mut joined = String::new();
-        for (i, w) in rest.iter().enumerate() {
-            if i > 0 && !joined.ends_with('\n') {
-                joined.push(' ');
+        for (gap, w) in &rest {
+            // the spaces within the text count: a here-document or a script may be in it
+            if !joined.is_empty() {
+                joined.push_str(if gap.is_empty() && !joined.ends_with('\n') { " " } else { gap });
             }
             joined.push_str(w);
         }
@@ -159,6 +174,13 @@ mod tests {
     }
     fn own(v: &[(&str, &str)]) -> Vec<(String, String)> {
         v.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+    }
+
+    #[test]
+    fn spaces_within_free_text_stay() {
+        let script = "cat <<X chdir=/tmp\n  a  b\n\n\tc\nX\n";
+        assert_eq!(kv(script, true, true), own(&[("chdir", "/tmp"), ("_raw_params", "cat <<X  a  b\n\n\tc\nX\n")]));
+        assert_eq!(kv("  echo \\\n  a", true, true), own(&[("_raw_params", "echo  a")]));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern; the error names it and what is wrong, in Python's words.
+    /// Reads a pattern; the error is ansible-core's, where Python's own goes uncaught.
     pub fn new(text: &str, multiline: bool) -> Result<Pattern, Failure> {
         let p = Pattern { text: text.to_owned(), flags: Flags::new(false, multiline) };
         p.compiled("")?;
@@ -50,7 +50,7 @@ impl Pattern {
     fn compiled(&self, hay: &str) -> Result<Arc<Regex>, Failure> {
         regexlib::compile(&self.text, self.flags, hay).map_err(|e| {
             let why = e.detail().map(str::to_owned).unwrap_or_else(|| e.to_string());
-            Failure::new(format!("invalid regular expression '{}': {why}", self.text))
+            Failure::new(format!("Task failed: Module failed: {why}"))
         })
     }
     pub fn search<'t>(&self, hay: &'t str) -> Result<Option<Captures<'t>>, Failure> {

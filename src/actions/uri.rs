@@ -1,0 +1,28 @@
+//! `uri`: a request, for which a file of the controller may be the body.
+
+use super::{Action, ActionCtx, ActionResult, Done};
+use crate::transport::Payload;
+use crate::value::Value;
+
+pub fn action() -> Action {
+    Action { name: "uri", spec: None, raw: false, local: false, run }
+}
+
+fn run(ctx: &mut ActionCtx) -> ActionResult {
+    if ctx.check {
+        let text = format!("This action ({}) does not support check mode.", ctx.written);
+        return Ok(Done::new(false).set("skipped", true).set("msg", text));
+    }
+    let mut args = ctx.args.clone();
+    let payload = match ctx.arg_str("src") {
+        Some(src) if !ctx.arg_bool("remote_src", false) => {
+            let path = ctx.find_file("files", &src)?;
+            args.insert("src".into(), Value::plain(path.as_str()));
+            Some(Payload::File(path))
+        }
+        _ => None,
+    };
+    let mut request = ctx.request("uri", args);
+    request.hints.insert("named".into(), ctx.written.into());
+    Ok(Done::of(ctx.remote.call(request, payload, None)?))
+}
