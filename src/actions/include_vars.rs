@@ -61,7 +61,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             {
                 continue;
             }
-            if !ext.iter().any(|e| f.extension() == Some(e)) {
+            if !ext.iter().any(|e| f.extension().unwrap_or_default() == *e) {
                 if a.bool("ignore_unknown_extensions") || pattern.is_some() {
                     continue;
                 }

@@ -4,7 +4,7 @@ use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
 use super::setup::{Ready, Wanted};
 use crate::diag::{Error, Result};
 use crate::executor::{Runner, TagFilter, list_play};
-use crate::playbook::{Play, Playbook, load_playbook};
+use crate::playbook::{Play, Playbook, Task, load_playbook};
 use crate::template::{FileScope, MapVars, Scope};
 use crate::value::Value;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -152,7 +152,7 @@ fn list(a: &Args, ready: &Ready, book: &Playbook) -> Result<()> {
                 println!("      {h}");
             }
         }
-        let listing = list_play(play, &filter);
+        let listing = list_play(play, &filter, &|t| tags_of(ready, play, t));
         if a.list_tasks {
             println!("    tasks:");
             for (label, tags) in &listing.tasks {
@@ -165,6 +165,23 @@ fn list(a: &Args, ready: &Ready, book: &Playbook) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A task's tags; templates among them are rendered with the play's variables as far as that is possible.
+fn tags_of(ready: &Ready, play: &Play, t: &Task) -> Vec<String> {
+    let mut vars = (*play.vars).clone();
+    for m in t.block_vars.iter().chain([&t.vars]) {
+        vars.extend(m.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+    vars.extend(ready.extra.iter().map(|(k, v)| (k.clone(), v.clone())));
+    let scope = Scope::new(Arc::new(MapVars(vars)), Arc::new(FileScope::default()));
+    let rendered = t.tags.iter().map(|v| ready.engine.render(v, &scope).unwrap_or_else(|_| v.clone()));
+    rendered
+        .flat_map(|v| match v {
+            Value::List(l) => l.iter().map(Value::to_str).collect(),
+            v => v.to_str().split(',').map(|s| s.trim().to_string()).collect::<Vec<_>>(),
+        })
+        .collect()
 }
 
 fn pattern(ready: &Ready, play: &Play) -> Result<String> {

@@ -60,21 +60,9 @@ fn with_role(t: &Task, own: String) -> Vec<String> {
     out
 }
 
-fn topics(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
-    let r = &p.runner;
-    let mut out = vec![];
-    for l in &t.listen {
-        let v = if l.needs_render() {
-            r.engine.render(l, &r.scope(&p.view(host, Some(t)))).unwrap_or_else(|_| l.clone())
-        } else {
-            l.clone()
-        };
-        match v {
-            Value::List(l) => out.extend(l.iter().flat_map(|v| with_role(t, v.to_str()))),
-            v => out.extend(with_role(t, v.to_str())),
-        }
-    }
-    out
+/// The topics that a handler listens to; they are as written, never templates.
+fn topics(t: &Task) -> Vec<String> {
+    t.listen.iter().flat_map(|l| with_role(t, l.to_str())).collect()
 }
 
 /// Notifies what a changed task names.
@@ -100,7 +88,7 @@ pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Re
             tell(p, h, host, &name);
         }
         for h in &all {
-            if topics(p, &h.task, host).contains(&name) {
+            if topics(&h.task).contains(&name) {
                 found = true;
                 tell(p, h, host, &name);
             }

@@ -49,6 +49,9 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
                 });
                 for h in &live {
                     r.state.count(&h.name, |c| c.ok += 1);
+                    if let Some(role) = &t.role {
+                        lock(&role.ran).insert(h.name.clone());
+                    }
                 }
                 loaded.push((live, items));
             }

@@ -15,6 +15,7 @@ mod meta;
 mod options;
 mod play;
 mod prompt;
+mod resolve;
 mod results;
 mod runner;
 mod select;

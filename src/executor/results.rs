@@ -67,6 +67,9 @@ pub fn settle(
     for (e, to) in &o.effects {
         apply(p, &targets, host, e, to, delegate_facts);
     }
+    if let (Some(role), true) = (&task.role, !matches!(result.status, Status::Skipped | Status::Unreachable)) {
+        lock(&role.ran).insert(host.name.clone());
+    }
     if let Some(name) = &task.register {
         let shown = registered(&result.data);
         for t in &targets {

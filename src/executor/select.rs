@@ -1,7 +1,6 @@
 //! Which tasks run: `--tags`, `--skip-tags`; and the listings `--list-tasks`, `--list-tags`.
 
 use crate::playbook::{Item, Play, Task};
-use crate::value::Value;
 use std::collections::BTreeSet;
 
 /// The choice that `--tags` and `--skip-tags` make.
@@ -57,22 +56,22 @@ pub struct Listing {
     pub tags: BTreeSet<String>,
 }
 
-/// The tasks of a play that a filter selects.
-pub fn list_play(play: &Play, filter: &TagFilter) -> Listing {
+/// The tasks of a play that a filter selects. `render` gives a task's tags.
+pub fn list_play(play: &Play, filter: &TagFilter, render: &dyn Fn(&Task) -> Vec<String>) -> Listing {
     let mut l = Listing::default();
     for part in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
-        walk(part, filter, &mut l);
+        walk(part, filter, render, &mut l);
     }
     l
 }
 
-fn walk(items: &[Item], filter: &TagFilter, l: &mut Listing) {
+fn walk(items: &[Item], filter: &TagFilter, render: &dyn Fn(&Task) -> Vec<String>, l: &mut Listing) {
     for i in items {
         match i {
-            Item::Task(t) => add(t, filter, l),
+            Item::Task(t) => add(t, filter, render, l),
             Item::Block(b) => {
                 for part in [&b.block, &b.rescue, &b.always] {
-                    walk(part, filter, l);
+                    walk(part, filter, render, l);
                 }
             }
             Item::RoleEnd(_) => {}
@@ -80,12 +79,9 @@ fn walk(items: &[Item], filter: &TagFilter, l: &mut Listing) {
     }
 }
 
-fn add(t: &Task, filter: &TagFilter, l: &mut Listing) {
-    let tags: BTreeSet<String> = t.tags.iter().map(Value::to_str).collect();
+fn add(t: &Task, filter: &TagFilter, render: &dyn Fn(&Task) -> Vec<String>, l: &mut Listing) {
+    let tags: BTreeSet<String> = render(t).into_iter().collect();
     let tags: Vec<String> = tags.into_iter().collect();
-    if t.short == "meta" {
-        return;
-    }
     l.tags.extend(tags.iter().cloned());
     if !filter.selects(&tags) {
         return;

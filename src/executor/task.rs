@@ -13,7 +13,7 @@ use crate::playbook::Task;
 use crate::proto::Request;
 use crate::template::Scope;
 use crate::transport::{CallError, Connection};
-use crate::value::{Map, Value};
+use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
 
@@ -211,7 +211,7 @@ impl Work<'_> {
         for (k, v) in &raw {
             let key = match k.as_str() {
                 Some(s) if crate::value::has_delimiter(s) && self.task.short == "set_fact" => {
-                    r.engine.render_to_string(s, scope)?.into()
+                    Key::from_value(&r.engine.render(&Value::trusted(s, None), scope)?).unwrap_or_else(|| k.clone())
                 }
                 _ => k.clone(),
             };

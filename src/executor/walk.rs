@@ -5,11 +5,12 @@ use super::event::Event;
 use super::looping;
 use super::play::{PlayRun, info};
 use super::runner::Runner;
-use super::state::{Host, Phase};
+use super::state::{Host, Phase, lock};
 use crate::diag::{Error, Result};
 use crate::playbook::{Block, Item, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value};
+use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -41,11 +42,8 @@ pub fn items(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()>
             Item::Task(t) => task(p, t, &live, f)?,
             Item::Block(b) => block(p, b, &live, f)?,
             Item::RoleEnd(role) => {
-                let mut done = role.completed.lock().unwrap_or_else(|e| e.into_inner());
-                for h in &live {
-                    done.insert(h.name.clone());
-                }
-                drop(done);
+                let ran = lock(&role.ran);
+                lock(&role.completed).extend(live.iter().map(|h| h.name.clone()).filter(|h| ran.contains(h)));
             }
         }
     }
@@ -227,8 +225,22 @@ fn on_hosts(
 ) -> Result<bool> {
     let r = &p.runner;
     let mut failed = false;
+    // an action that a template names is another for each host
+    let mut named: HashMap<Arc<str>, (Arc<Task>, Arc<super::TaskInfo>)> = HashMap::new();
+    if super::resolve::is_open(t) {
+        for h in hosts {
+            let task = Arc::new(super::resolve::resolve(p, t, &h.name)?);
+            let told = info(p, &task, &h.name);
+            named.insert(h.name.clone(), (task, told));
+        }
+    }
+    let settle = |h: &Host, o| {
+        let (t, what) = named.get(&h.name).map_or((t, what), |(t, what)| (t, what));
+        super::results::settle(p, t, what, h, o, f.rescuable)
+    };
     let one = |h: &Host| {
         r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });
+        let t = named.get(&h.name).map_or(t, |(t, _)| t);
         looping::run(r, t, what, &p.view(&h.name, Some(t)))
     };
     if hosts.len() == 1 || p.free || throttle == 1 {
@@ -236,7 +248,7 @@ fn on_hosts(
             let slot = (p.free && throttle > 0).then(|| p.throttle.enter(t.id, throttle));
             let outcome = one(h);
             drop(slot);
-            failed |= super::results::settle(p, t, what, h, outcome, f.rescuable)?;
+            failed |= settle(h, outcome)?;
         }
         return Ok(failed);
     }
@@ -256,7 +268,7 @@ fn on_hosts(
             for (i, o) in rx {
                 waiting[i] = Some(o);
                 while let Some(o) = waiting.get_mut(next).and_then(Option::take) {
-                    failed |= super::results::settle(p, t, what, &part[next], o, f.rescuable)?;
+                    failed |= settle(&part[next], o)?;
                     next += 1;
                 }
             }

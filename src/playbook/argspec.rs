@@ -24,7 +24,7 @@ pub fn load(loader: &Loader, role: &Utf8Path, meta: &Node) -> Result<IndexMap<St
         Some(d) => d.get("argument_specs"),
         None => meta.get("argument_specs"),
     };
-    let Some(specs) = specs else { return Ok(out) };
+    let Some(specs) = specs.filter(|s| !s.is_null()) else { return Ok(out) };
     let Some(entries) = specs.as_map() else {
         return Err(specs.error("argument_specs must be a dictionary of entry points"));
     };

@@ -16,9 +16,7 @@ pub fn load_items(loader: &Loader, node: &Node, place: &Place) -> Result<Vec<Ite
         return Ok(vec![]);
     }
     let Some(list) = node.as_seq() else {
-        return Err(Error::parse("A malformed block was encountered while loading tasks: a list of tasks is wanted")
-            .at(node.span)
-            .label(format!("this is a {}", node.type_name())));
+        return Err(malformed("a block", node));
     };
     let mut out = Vec::with_capacity(list.len());
     for entry in list {
@@ -37,6 +35,22 @@ pub fn load_items(loader: &Loader, node: &Node, place: &Place) -> Result<Vec<Ite
     Ok(out)
 }
 
+/// The error of a section that is no list of tasks.
+pub(crate) fn malformed(section: &str, node: &Node) -> Error {
+    let (before, verb) = if section == "a block" {
+        ("The ds (", ") should be a list but was")
+    } else {
+        ("", " should be a list or None but is")
+    };
+    Error::parse(format!(
+        "A malformed block was encountered while loading {section}: {before}{}{verb} a <class '{}'>",
+        node.to_value().to_str(),
+        node.type_name()
+    ))
+    .at(node.span)
+    .label(format!("this is a {}", node.type_name()))
+}
+
 fn load_block(loader: &Loader, node: &Node, place: &Place) -> Result<Block> {
     let mut own = Own::default();
     let mut name = None;
@@ -49,6 +63,7 @@ fn load_block(loader: &Loader, node: &Node, place: &Place) -> Result<Block> {
             _ => return Err(unknown(k, "Block", &own_names(&["block", "rescue", "always", "name"]))),
         }
     }
+    loader.warn_reserved(node.get("vars"));
     if node.get("block").is_none() {
         let which = if node.get("rescue").is_some() { "rescue" } else { "always" };
         return Err(node.error(format!("'{which}' keyword cannot be used without 'block'")));

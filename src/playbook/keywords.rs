@@ -240,10 +240,10 @@ pub fn check_var_name(k: &Node) -> Result<()> {
 
 /// True for a name that a variable may have.
 pub fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 33] = [
+    const RESERVED: [&str; 36] = [
         "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
         "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
-        "not", "or", "pass", "raise", "return", "while", "yield",
+        "not", "or", "pass", "raise", "return", "while", "yield", "false", "none", "true",
     ];
     let mut c = name.chars();
     c.next().is_some_and(|f| f.is_ascii_alphabetic() || f == '_')

@@ -218,7 +218,10 @@ fn load_play(
         match k.as_str().unwrap_or_default() {
             "name" => p.name = Some(check("name", v, Want::Str)?).filter(|v| !v.is_null()),
             "hosts" => hosts = Some(v),
-            "vars" => p.vars = Arc::new(vars_of(v)?),
+            "vars" => {
+                loader.warn_reserved(Some(v));
+                p.vars = Arc::new(vars_of(v)?);
+            }
             "vars_files" => p.vars_files = vars_files(v)?,
             "vars_prompt" => p.vars_prompt = prompts(v)?,
             "gather_facts" => p.gather_facts = Some(check("gather_facts", v, Want::Bool)?),
@@ -315,7 +318,11 @@ fn load_sections(
     let handlers_inherit = Arc::new(Inherit { handlers: true, ..inherit.clone() });
     let place = Place { scope: &scope, file: file.to_owned(), inherit: Arc::new(inherit), importing: vec![] };
     let tasks = |what: &str| -> Result<Vec<Item>> {
-        node.get(what).map(|n| load_items(loader, n, &place)).unwrap_or(Ok(vec![]))
+        match node.get(what) {
+            Some(n) if !n.is_null() && n.as_seq().is_none() => Err(super::block::malformed(what, n)),
+            Some(n) => load_items(loader, n, &place),
+            None => Ok(vec![]),
+        }
     };
     p.pre_tasks = tasks("pre_tasks")?;
     if let Some(n) = node.get("roles") {

@@ -80,6 +80,13 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
     let Some((name, span)) = name else {
         return Err(entry.error("role definitions must contain a role name").help("- role: NAME"));
     };
+    loader.warn_reserved(entry.get("vars"));
+    for (k, _) in entry.as_map().unwrap_or_default() {
+        let param = k.as_str().filter(|n| params.contains_key(*n));
+        if let Some(w) = param.and_then(|n| super::reserved::reserved(n, k.span)) {
+            loader.warn(w);
+        }
+    }
     let use_vars = std::mem::take(&mut own.vars);
     let name = loader.static_name(&name, place, "role name", &use_vars)?;
     let inherit = own.child_of(&place.inherit);
@@ -278,6 +285,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         dependencies: vec![],
         handlers: OnceLock::new(),
         completed: Mutex::default(),
+        ran: Mutex::default(),
         collection,
     };
     // dependencies see the role as their parent, so that circles and parameters show
@@ -288,6 +296,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
             argument_specs: IndexMap::new(),
             handlers: OnceLock::new(),
             completed: Mutex::default(),
+            ran: Mutex::default(),
             dependencies: vec![],
             name: role.name.clone(),
             path: path.clone(),
@@ -490,6 +499,7 @@ fn load_role_vars(loader: &Loader, path: &Utf8Path, sub: &str, from: Option<&str
             )));
         }
         out.extend(vars_of(&node)?);
+        loader.warn_reserved(Some(&node));
     }
     Ok(out)
 }

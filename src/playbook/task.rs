@@ -28,6 +28,9 @@ const TASK_ONLY: &[&str] = &[
     "environment",
 ];
 
+/// Actions that change what the play consists of.
+const STRUCTURE: [&str; 6] = ["meta", "include_tasks", "include_role", "include", "import_tasks", "import_role"];
+
 /// Where a task's action and arguments come from.
 struct ActionOf {
     name: String,
@@ -65,7 +68,12 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             "changed_when" => t.changed_when = conditions(v)?,
             "failed_when" => t.failed_when = conditions(v)?,
             "until" => t.until = conditions(v)?,
-            "register" => t.register = Some(register_name(v)?),
+            "register" => {
+                t.register = Some(register_name(v)?);
+                if let Some(w) = t.register.as_deref().and_then(|n| super::reserved::reserved(n, v.span)) {
+                    loader.warn(w);
+                }
+            }
             "loop_control" => t.loop_control = loop_control(v)?,
             "listen" if place.inherit.handlers => t.listen = list_of(v),
             "environment" => own.environment = Some(environment(v)?),
@@ -83,6 +91,9 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             }
             _ if own.take(key, v)? => {}
             _ if known(key) => {
+                if short_name(key) == "set_fact" {
+                    loader.warn_reserved(Some(v));
+                }
                 let a = ActionOf { name: key.to_string(), args: args_of(key, v)?, args_template: None, delegate: None };
                 set_action(&mut action, a, k)?;
             }
@@ -106,18 +117,25 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             }
         }
     }
+    loader.warn_reserved(node.get("vars"));
     let Some((mut a, at)) = action else {
         return Err(node
             .error("no module/action detected in task.")
             .help("name a module, as in\n  ansible.builtin.debug:\n    msg: hello"));
     };
     if crate::value::has_delimiter(&a.name) {
-        // a name made of variables: of those that are known while loading
+        // what the engine itself does must be known while loading; other names may differ from host to host
         let name = Value::trusted(a.name.as_str(), Some(at.span));
-        a.name = loader.static_name(&name, place, "the action's name", &own.vars)?.trim().to_string();
+        if let Ok(n) = loader.static_name(&name, place, "the action's name", &own.vars)
+            && STRUCTURE.contains(&short_name(n.trim()).as_str())
+        {
+            a.name = n.trim().to_string();
+        }
     }
     let mut alias = None;
     let module_file = match resolve(&a.name) {
+        // told apart for each host when it runs
+        _ if crate::value::has_delimiter(&a.name) => None,
         Resolved::BuiltIn => None,
         Resolved::Alias(name) => {
             alias = Some(name);
@@ -356,6 +374,9 @@ fn first_word(text: &str) -> (&str, &str) {
 
 /// Whether an action takes free text as its argument, and whether options may stand within that text.
 pub fn free_form(short: &str) -> (bool, bool) {
+    if crate::value::has_delimiter(short) {
+        return (true, false);
+    }
     let last = short.rsplit('.').next().unwrap_or(short);
     let raw = kv::RAW_PARAM.contains(&last) || crate::modules::find(short).is_some_and(|m| m.free_form);
     (raw, matches!(last, "command" | "shell" | "script" | "raw" | "expect"))

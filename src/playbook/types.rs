@@ -111,7 +111,7 @@ pub struct LoopControl {
 }
 
 /// A task (or handler).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Task {
     pub id: usize,
     pub span: Span,
@@ -215,6 +215,8 @@ pub struct Role {
     pub handlers: OnceLock<Vec<Item>>,
     /// Hosts that have completed this use.
     pub completed: Mutex<HashSet<Arc<str>>>,
+    /// Hosts on which a task of this use was not skipped; only these can complete it.
+    pub ran: Mutex<HashSet<Arc<str>>>,
     pub collection: Option<String>,
 }
 

@@ -2,9 +2,10 @@
 
 use super::store::{PlayVars, read};
 use super::view::View;
-use crate::playbook::Task;
+use crate::playbook::{Role, Task};
 use crate::template::Var;
 use crate::value::{Key, Map, Value};
+use camino::{Utf8Path, Utf8PathBuf};
 use std::sync::Arc;
 
 /// Magic variables that are the same for every host and task.
@@ -105,6 +106,7 @@ pub(super) const ROLE_NAMES: &[&str] = &[
     "ansible_parent_role_names",
     "ansible_parent_role_paths",
     "ansible_collection_name",
+    "ansible_search_path",
 ];
 
 /// The magic variable `name` as `view` sees it.
@@ -135,7 +137,25 @@ pub(super) fn get(view: &View, name: &str) -> Option<Var> {
     if let Some(v) = play_name(play, name) {
         return raw(v);
     }
-    role_name(view.task.as_deref()?, name).map(Var::Raw)
+    let task = view.task.as_deref()?;
+    if name == "ansible_search_path" {
+        let dirs = search_path(task, &play.play.playbook_dir);
+        return raw(Value::list(dirs.iter().map(|d| Value::plain(d.as_str())).collect()));
+    }
+    role_name(task, name).map(Var::Raw)
+}
+
+/// Where a task's files are looked for: its role and those above it, its own directory, the playbook's.
+pub fn search_path(task: &Task, playbook_dir: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let roles = task.role.as_ref().map(|r| r.chain()).unwrap_or_default();
+    let mut out: Vec<Utf8PathBuf> = roles.iter().map(|r| r.path.clone()).collect();
+    let own = task.file.parent().filter(|d| !d.as_str().is_empty() && !task.implicit).map(Utf8Path::to_owned);
+    for dir in own.into_iter().chain([playbook_dir.to_owned()]) {
+        if !out.contains(&dir) {
+            out.push(dir);
+        }
+    }
+    out
 }
 
 fn groups(view: &View) -> Value {
@@ -148,20 +168,13 @@ fn groups(view: &View) -> Value {
 }
 
 fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
-    let roles = |deps: bool, own: bool| {
-        let mut out: Vec<Value> = vec![];
-        for r in read(&p.exposed).iter() {
-            for d in &r.dependencies {
-                if deps {
-                    out.push(d.name.as_str().into());
-                }
-            }
-            if own {
-                out.push(r.name.as_str().into());
-            }
-        }
-        out.dedup();
-        Value::list(out)
+    let exposed = read(&p.exposed).clone();
+    let dependencies: Vec<&Arc<Role>> = exposed.iter().flat_map(|r| &r.dependencies).collect();
+    let own: Vec<&Arc<Role>> = exposed.iter().filter(|r| !dependencies.iter().any(|d| Arc::ptr_eq(d, r))).collect();
+    let list = |roles: &[&Arc<Role>]| Value::list(roles.iter().map(|r| Value::plain(r.name.as_str())).collect());
+    let once = |roles: &[&Arc<Role>]| {
+        let names: indexmap::IndexSet<&str> = roles.iter().map(|r| r.name.as_str()).collect();
+        Value::list(names.into_iter().map(Value::plain).collect())
     };
     Some(match name {
         "play_hosts" | "ansible_play_batch" => names(&read(&p.alive)),
@@ -174,9 +187,9 @@ fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
             })
         }
         "playbook_dir" => p.play.playbook_dir.as_str().into(),
-        "ansible_play_role_names" => roles(false, true),
-        "ansible_dependent_role_names" => roles(true, false),
-        "role_names" | "ansible_role_names" => roles(true, true),
+        "ansible_play_role_names" | "role_names" => list(&own),
+        "ansible_dependent_role_names" => once(&dependencies),
+        "ansible_role_names" => once(&[&own[..], &dependencies].concat()),
         _ => return None,
     })
 }
