@@ -54,7 +54,7 @@ impl ForeignCall<'_> {
             own_python: own.as_deref(),
         };
         let (foreign, payload) = prepared.request(self.file, s, &how)?;
-        q.module = self.file.own_name().into();
+        q.module = self.file.short.clone();
         q.foreign = Some(Box::new(foreign));
         Ok(payload)
     }

@@ -25,13 +25,6 @@ pub struct ModuleFile {
     pub in_collection: bool,
 }
 
-impl ModuleFile {
-    /// The name by which the module itself knows itself (in its messages).
-    pub fn own_name(&self) -> &str {
-        if self.in_collection { &self.full } else { &self.short }
-    }
-}
-
 /// What a name stands for.
 #[derive(Clone, Debug)]
 pub enum Resolved {

@@ -135,7 +135,7 @@ impl Packer {
         };
         let shebang = kind::shebang(&data);
         if shebang.is_none() && matches!(kind, Kind::JsonArgs | Kind::WantJson | Kind::OldStyle) {
-            return Err(Error::general(format!("module ({}) is missing interpreter line", file.own_name()))
+            return Err(Error::general(format!("module ({}) is missing interpreter line", file.short))
                 .help(format!("begin {} with #!/usr/bin/python or another interpreter", file.path)));
         }
         let payload = if kind == Kind::Python {
@@ -161,7 +161,7 @@ impl Prepared {
     /// What goes to the agent beside the task's arguments.
     pub fn request(&self, file: &ModuleFile, s: &Settings, how: &How) -> Result<(proto::Foreign, Payload)> {
         let base = file.path.file_name().unwrap_or(&file.short);
-        let name = file.own_name();
+        let name = file.short.as_str();
         let foreign = proto::Foreign {
             name: name.into(),
             file: if matches!(self.style, Style::Archive | Style::Inside) {

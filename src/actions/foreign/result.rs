@@ -16,7 +16,7 @@ pub fn settle(d: &mut Done, host: &str, told: bool, s: &Settings) -> Option<Stri
     let chain = text(&mut d.data, "_ansible_error");
     let hint = text(&mut d.data, "_ansible_hint");
     let broken = d.data.shift_remove("_ansible_parsed").is_some_and(|v| !v.truthy());
-    d.data.retain(|k, _| !k.as_str().is_some_and(|k| k.starts_with("_ansible_")));
+    strip(&mut d.data);
     if let Some(chain) = chain {
         let msg = format!("Module failed: {chain}");
         d.data.insert("msg".into(), format!("Task failed: {msg}").into());
@@ -30,8 +30,8 @@ pub fn settle(d: &mut Done, host: &str, told: bool, s: &Settings) -> Option<Stri
         if d.data.contains_key("module_stderr") {
             advice = format!("{advice} See stdout/stderr for the returned output.").trim_start().to_string();
         }
-        let e = Error::general(format!("Action failed: {msg}"));
-        d.error = Some(if advice.is_empty() { e } else { e.help(advice) });
+        let e = Error::general(msg);
+        d.error = Some(if advice.is_empty() { e.context("Action failed") } else { e.help(advice).during("Action failed", None) });
     }
     if d.data.get("failed").is_some_and(Value::truthy) {
         let shown =
@@ -54,6 +54,22 @@ pub fn settle(d: &mut Done, host: &str, told: bool, s: &Settings) -> Option<Stri
         }
     }
     kept
+}
+
+/// Takes out the keys that are an engine's own, wherever they are.
+fn strip(m: &mut Map) {
+    m.retain(|k, _| !k.as_str().is_some_and(|k| k.starts_with("_ansible_")));
+    for v in m.values_mut() {
+        strip_value(v);
+    }
+}
+
+fn strip_value(v: &mut Value) {
+    match v {
+        Value::Map(inner) => strip(std::sync::Arc::make_mut(inner)),
+        Value::List(l) | Value::Tuple(l) => std::sync::Arc::make_mut(l).iter_mut().for_each(strip_value),
+        _ => {}
+    }
 }
 
 fn text(data: &mut Map, key: &str) -> Option<String> {

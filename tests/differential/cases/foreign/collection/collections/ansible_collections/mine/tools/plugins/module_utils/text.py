@@ -1,0 +1,5 @@
+from . import words
+from .deep.marks import MARK
+
+def polite(name):
+    return words.HELLO + ', ' + name + MARK

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo hello; echo oops >&2; exit 3

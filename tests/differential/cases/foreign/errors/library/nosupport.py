@@ -1,0 +1,2 @@
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.nowhere import x, y
