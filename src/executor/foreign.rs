@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub struct ForeignCall<'a> {
     pub runner: &'a Arc<Runner>,
     pub file: &'a ModuleFile,
+    /// Its name as the task has it.
+    pub name: &'a str,
     pub remote: &'a HostRemote<'a>,
     /// Variables of the host that is connected to.
     pub scope: &'a Scope,
@@ -44,6 +46,7 @@ impl ForeignCall<'_> {
         };
         let shell = self.var("ansible_shell_executable")?.map(|v| v.to_str());
         let how = How {
+            name: self.name,
             check: q.check,
             diff: q.diff,
             no_log: self.remote.no_log,

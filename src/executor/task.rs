@@ -331,7 +331,10 @@ impl Call<'_> {
             }
             if n >= tries {
                 a.data.insert("attempts".into(), Value::Int((n - 1).max(1).into()));
+                // what never became true is not the module's failure
+                a.by_module &= a.is("failed");
                 a.data.insert("failed".into(), true.into());
+                a.word_failure();
                 return Ok(a);
             }
             a.data.insert("retries".into(), Value::Int(tries.into()));
@@ -515,6 +518,7 @@ impl Call<'_> {
         Some(ForeignCall {
             runner: self.work.runner,
             file,
+            name: &self.work.task.action,
             remote: &self.setting.remote,
             scope: &self.setting.remote_scope,
             host: &self.setting.host,

@@ -15,7 +15,7 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
     let (last, helped) = (steps.len() - 1, e.help_text().is_some());
     for (i, (words, span)) in steps.into_iter().enumerate() {
         // an error with advice stands for itself
-        let alone = i == last && i > 1 && helped && span.is_some();
+        let alone = i == last && i > 1 && helped;
         match groups.last_mut() {
             Some((before, at)) if !alone && (span.is_none() || at.is_none() || *at == span) => {
                 *before = format!("{before}: {words}");
@@ -26,7 +26,14 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
     }
     let mut out = format!("[ERROR]: {full}\n");
     let count = groups.len();
+    let mut advice = e.help_text();
     for (i, (words, span)) in groups.into_iter().enumerate() {
+        if span.is_none() && i > 0 {
+            // the advice is said in one breath with what it is about
+            let help = advice.take().map(|h| format!(" {h}")).unwrap_or_default();
+            out.push_str(&format!("<<< caused by >>>\n\n{words}{help}\n\n"));
+            continue;
+        }
         if count > 1 {
             let dot = if i + 1 < count && !words.ends_with('.') { "." } else { "" };
             out.push_str(&format!("{}\n{words}{dot}\n", if i > 0 { "<<< caused by >>>\n" } else { "" }));
@@ -35,7 +42,7 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
             out.push_str(&format!("Origin: {}\n\n{}\n", s.show(), s.excerpt()));
         }
     }
-    if let Some(h) = e.help_text() {
+    if let Some(h) = advice {
         out.push_str(&format!("{h}\n\n"));
     }
     out

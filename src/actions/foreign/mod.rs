@@ -99,6 +99,8 @@ pub struct Packer(Mutex<HashMap<(Utf8PathBuf, [u8; 32]), Arc<Prepared>>>);
 
 /// What a call needs to know of its task.
 pub struct How<'a> {
+    /// The module as the task names it.
+    pub name: &'a str,
     pub check: bool,
     pub diff: bool,
     pub no_log: bool,
@@ -135,8 +137,7 @@ impl Packer {
         };
         let shebang = kind::shebang(&data);
         if shebang.is_none() && matches!(kind, Kind::JsonArgs | Kind::WantJson | Kind::OldStyle) {
-            return Err(Error::general(format!("module ({}) is missing interpreter line", file.short))
-                .help(format!("begin {} with #!/usr/bin/python or another interpreter", file.path)));
+            return Err(Error::general(format!("module ({}) is missing interpreter line", file.short)));
         }
         let payload = if kind == Kind::Python {
             let text = String::from_utf8(data)
@@ -161,9 +162,8 @@ impl Prepared {
     /// What goes to the agent beside the task's arguments.
     pub fn request(&self, file: &ModuleFile, s: &Settings, how: &How) -> Result<(proto::Foreign, Payload)> {
         let base = file.path.file_name().unwrap_or(&file.short);
-        let name = file.short.as_str();
         let foreign = proto::Foreign {
-            name: name.into(),
+            name: how.name.into(),
             file: if matches!(self.style, Style::Archive | Style::Inside) {
                 format!("AnsiballZ_{}.py", file.short)
             } else {
@@ -171,7 +171,7 @@ impl Prepared {
             },
             style: self.style,
             interpreter: self.interpreter(s, how)?,
-            extra: extra(name, s, how),
+            extra: extra(s, how),
             keep: s.keep,
             remote_tmp: how.remote_tmp.into(),
         };
@@ -215,7 +215,7 @@ fn known_python(how: &How) -> Result<Option<String>> {
 }
 
 /// What every module is told beside its arguments, in ansible-core's order.
-fn extra(name: &str, s: &Settings, how: &How) -> Map<String, Json> {
+fn extra(s: &Settings, how: &How) -> Map<String, Json> {
     let all = json!({
         "_ansible_check_mode": how.check,
         "_ansible_no_log": how.no_log,
@@ -223,7 +223,7 @@ fn extra(name: &str, s: &Settings, how: &How) -> Map<String, Json> {
         "_ansible_diff": how.diff,
         "_ansible_verbosity": how.verbosity,
         "_ansible_version": s.core.version().unwrap_or(VERSION),
-        "_ansible_module_name": name,
+        "_ansible_module_name": how.name,
         "_ansible_syslog_facility": s.syslog_facility,
         "_ansible_selinux_special_fs": s.selinux_special_fs,
         "_ansible_socket": null,

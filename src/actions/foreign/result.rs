@@ -31,7 +31,11 @@ pub fn settle(d: &mut Done, host: &str, told: bool, s: &Settings) -> Option<Stri
             advice = format!("{advice} See stdout/stderr for the returned output.").trim_start().to_string();
         }
         let e = Error::general(msg);
-        d.error = Some(if advice.is_empty() { e.context("Action failed") } else { e.help(advice).during("Action failed", None) });
+        d.error = Some(if advice.is_empty() {
+            e.context("Action failed")
+        } else {
+            e.help(advice).during("Action failed", None)
+        });
     }
     if d.data.get("failed").is_some_and(Value::truthy) {
         let shown =

@@ -207,14 +207,14 @@ impl<'a, 'c> Call<'a, 'c> {
                     && !Path::new(program).exists()
                 {
                     m.insert("msg".into(), format!("The module interpreter '{program}' was not found.").into());
-                    m.insert(
-                        HINT.into(),
-                        format!(
-                            "The module {} is not built in and needs this interpreter on the host. Consider overriding the configured interpreter path for this host.",
-                            self.f.name
-                        )
-                        .into(),
-                    );
+                    let needs = match self.f.style {
+                        Style::Archive => {
+                            format!("The module {} is not built in and needs Python on the host. ", self.f.name)
+                        }
+                        _ => String::new(),
+                    };
+                    let advice = "Consider overriding the configured interpreter path for this host.";
+                    m.insert(HINT.into(), format!("{needs}{advice}").into());
                 }
                 m.insert("module_stdout".into(), text.as_str().into());
                 m.insert("module_stderr".into(), err.into());
