@@ -94,7 +94,8 @@ pub enum Kind {
     Parse,
     /// Wrong use of the command line or configuration (exit 5 in playbook runs; clap's own is 2).
     Options,
-    /// Arguments with which a task is sure to fail, seen before the run (exit 2, as for the failed task).
+    /// Arguments with which a task is sure to fail, seen before the run (exit 2, as for the failed task); an
+    /// option with a value it cannot have (exit 2, as for one that does not exist).
     Arguments,
     /// A template or variable that cannot be rendered; fails the task where it happens.
     Template,

@@ -116,7 +116,9 @@ const TOLERANT: [&str; 2] = ["fetch", "raw"];
 
 fn check_task(t: &Task) -> Result<()> {
     if let Some(e) = &t.bad {
-        return Err(e.clone());
+        // some end the run whatever the task says
+        let kind = if e.kind() == Kind::General { Kind::General } else { Kind::Arguments };
+        return Err(e.clone().with_kind(kind));
     }
     // a module that is not built in declares its arguments in its own code
     if actions::ENGINE_ACTIONS.contains(&t.short.as_str()) || t.implicit || t.module_file.is_some() {

@@ -26,7 +26,12 @@ pub struct VaultArgs {
     #[arg(long, value_name = "VAULT_IDS")]
     pub vault_id: Vec<String>,
     /// Ask for the vault password
-    #[arg(short = 'J', long = "ask-vault-password", visible_alias = "ask-vault-pass")]
+    #[arg(
+        short = 'J',
+        long = "ask-vault-password",
+        visible_alias = "ask-vault-pass",
+        conflicts_with = "vault_password_file"
+    )]
     pub ask_vault_password: bool,
     /// File (or executable) with the vault password
     #[arg(long = "vault-password-file", visible_alias = "vault-pass-file", value_name = "FILE")]
@@ -37,7 +42,7 @@ pub struct VaultArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConnectionArgs {
     /// Ask for the connection password
-    #[arg(short = 'k', long = "ask-pass")]
+    #[arg(short = 'k', long = "ask-pass", conflicts_with = "connection_password_file")]
     pub ask_pass: bool,
     /// File with the connection password
     #[arg(long, visible_alias = "conn-pass-file", value_name = "FILE")]
@@ -76,7 +81,7 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "USER")]
     pub become_user: Option<String>,
     /// Ask for the become password
-    #[arg(short = 'K', long = "ask-become-pass")]
+    #[arg(short = 'K', long = "ask-become-pass", conflicts_with = "become_password_file")]
     pub ask_become_pass: bool,
     /// File with the become password
     #[arg(long, visible_alias = "become-pass-file", value_name = "FILE")]

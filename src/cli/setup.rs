@@ -2,7 +2,7 @@
 
 use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
 use super::config::Config;
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Kind, Result};
 use crate::executor::{Defaults, Options, Runner, Sink};
 use crate::inventory::{Inventory, LoadOptions};
 use crate::output::Screen;
@@ -72,21 +72,19 @@ pub fn extra_vars(list: &[String], secrets: &Secrets) -> Result<Map> {
     for e in list {
         let more = if let Some(file) = e.strip_prefix('@') {
             let path = Utf8PathBuf::from(crate::modules::expand_path(file));
-            let text = std::fs::read_to_string(&path).map_err(|err| {
-                Error::options(format!(
-                    "Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."
+            let text = std::fs::read_to_string(&path).map_err(|err| match err.kind() {
+                std::io::ErrorKind::NotFound => Error::general(format!(
+                    "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller."
                 ))
-                .help(err.to_string())
+                .help("--extra-vars @FILE takes a file of variables; the path is taken from the current directory"),
+                _ => Error::parse(format!("An error occurred while trying to read the file '{path}': {err}")),
             })?;
             let text = secrets.open_text(path.as_str(), text)?;
             document(path.as_str(), &text)?
         } else if e.trim_start().starts_with(['{', '[']) {
             document("<extra vars>", e)?
         } else {
-            parse_kv(e, false, false, None).map_err(|err| {
-                Error::options(format!("Invalid extra vars data supplied. '{e}' could not be made into a dictionary"))
-                    .help(err.message())
-            })?
+            parse_kv(e, true, false, None)?
         };
         out.extend(more);
     }
@@ -97,18 +95,21 @@ fn document(name: &str, text: &str) -> Result<Map> {
     let doc = yaml::parse_str(name, text)?;
     match doc.root.to_value() {
         Value::Map(m) => Ok((*m).clone()),
-        Value::Null => Ok(Map::new()),
         _ => Err(Error::options(format!(
             "Invalid extra vars data supplied. '{}' could not be made into a dictionary",
-            text.trim()
+            if name.starts_with('<') { text.trim() } else { name }
         ))
-        .at(doc.root.span)),
+        .at(doc.root.span)
+        .help("write key: value pairs")),
     }
 }
 
 fn password_file(path: &str) -> Result<String> {
     let p = crate::modules::expand_path(path);
-    let run = |e: std::io::Error| Error::options(format!("Could not read password file {p}: {e}"));
+    let run = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::general(format!("The password file {p} was not found")),
+        _ => Error::general(format!("Could not read password file {p}: {e}")),
+    };
     use std::os::unix::fs::PermissionsExt;
     let executable = std::fs::metadata(&p).map_err(run)?.permissions().mode() & 0o111 != 0;
     let bytes = if executable {
@@ -159,8 +160,6 @@ fn defaults(c: &Config, a: &ConnectionArgs) -> Result<Defaults> {
         async_dir: or("async_dir", d.async_dir.clone()),
         ..d
     };
-    out.become_method.parse::<crate::transport::Method>().map_err(Error::options)?;
-    out.connection.parse::<crate::transport::Connection>().map_err(Error::options)?;
     let files = (
         a.connection_password_file.clone().or_else(|| c.text("connection_password_file")),
         a.become_password_file.clone().or_else(|| c.text("become_password_file")),
@@ -195,7 +194,7 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
     }
     let forks = w.run.forks.or(c.number("forks")?).unwrap_or(FORKS);
     if forks == 0 {
-        return Err(Error::options("The number of processes (--forks) must be >= 1"));
+        return Err(Error::new(Kind::Arguments, "The number of processes (--forks) must be >= 1"));
     }
     Ok(Options {
         check: w.run.check,
@@ -263,7 +262,7 @@ impl Ready {
         let name = w.run.output.clone().or_else(|| config.text("stdout_callback")).unwrap_or_else(|| "default".into());
         let name = name.strip_prefix("ansible.builtin.").unwrap_or(&name).to_string();
         let sink = crate::output::renderer(&name, screen.clone()).ok_or_else(|| {
-            Error::options(format!("there is no output format '{name}'"))
+            Error::general(format!("there is no output format '{name}'"))
                 .help("there are default, json, ndjson and yaml")
         })?;
         for t in &config.warnings {
@@ -364,7 +363,7 @@ pub(super) fn load_inventory(
 }
 
 fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Option<HashSet<Arc<str>>>> {
-    let Some(p) = pattern else { return Ok(None) };
+    let Some(p) = pattern.filter(|p| !p.is_empty()) else { return Ok(None) };
     let hosts = inv.select_limit(p)?;
     for w in inv.take_warnings() {
         crate::output::show_warning(&w, screen.color);

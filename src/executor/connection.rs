@@ -168,13 +168,10 @@ pub fn environment(r: &Runner, task: &Task, scope: &Scope) -> Result<serde_json:
                 }
                 Value::Null => {}
                 other if crate::template::is_omit(&other) => {}
-                other => {
-                    return Err(Error::general(format!(
-                        "environment must be a dictionary, received {} ({})",
-                        other.to_str(),
-                        other.type_name()
-                    )));
-                }
+                other => r.warn(format!(
+                    "could not parse environment value, skipping: {}",
+                    Value::list(vec![other]).to_str()
+                )),
             }
         }
     }

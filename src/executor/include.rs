@@ -7,7 +7,7 @@ use super::play::PlayRun;
 use super::state::{Host, lock};
 use super::task::{Attempt, skipped, status};
 use super::walk::{self, Frame};
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Kind, Result};
 use crate::playbook::{Inherit, Item, Place, Task, apply_to, include_candidates, load_for_task};
 use crate::value::{Map, Value};
 use crate::vars::View;
@@ -78,6 +78,10 @@ fn fail(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, e: Error, f:
 
 /// What was to be included cannot be loaded: the host fails, whatever `ignore_errors` says.
 fn missing(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, g: &Group, e: Error, f: Frame) -> Result<()> {
+    // what cannot be parsed ends the run, as with ansible-core; what is not there fails the task
+    if e.kind() == Kind::Parse {
+        return Err(e);
+    }
     if t.short == "include_role" {
         return fail(p, t, what, h, e, f);
     }

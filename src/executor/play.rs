@@ -82,18 +82,25 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let prompts = super::prompt::ask(r, play, &early_scope)?;
     let hosts = select_hosts(r, play, &early_scope)?;
     let name = match &play.name {
-        Some(n) => r.engine.render(n, &early_scope).map(|v| v.to_str()).unwrap_or_else(|_| n.to_str()),
+        Some(n) => keyword("name", n, r.engine.render(n, &early_scope))?.to_str(),
         None => pattern_text(&play.hosts, r, &early_scope)?,
     };
-    let free = match r.text(&play.strategy, &early_scope)?.unwrap_or_else(|| r.options.strategy.clone()).as_str() {
-        "linear" | "ansible.builtin.linear" | "debug" => false,
-        "free" | "ansible.builtin.free" | "host_pinned" | "ansible.builtin.host_pinned" => true,
-        other => {
-            return Err(Error::general(format!("Invalid play strategy specified: {other}"))
-                .at(play.strategy.as_ref().and_then(origin))
-                .help("there are linear, free and host_pinned"));
+    for (what, v) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
+        if let Some(v) = v {
+            keyword(what, v, r.engine.render(v, &early_scope))?;
         }
-    };
+    }
+    let free =
+        match text("strategy", &play.strategy, r, &early_scope)?.unwrap_or_else(|| r.options.strategy.clone()).as_str()
+        {
+            "linear" | "ansible.builtin.linear" | "debug" => false,
+            "free" | "ansible.builtin.free" | "host_pinned" | "ansible.builtin.host_pinned" => true,
+            other => {
+                return Err(Error::general(format!("Invalid play strategy specified: {other}"))
+                    .at(play.strategy.as_ref().and_then(origin))
+                    .help("there are linear, free and host_pinned"));
+            }
+        };
     r.emit(Event::PlayStart {
         name: name.clone(),
         hosts: hosts.clone(),
@@ -123,8 +130,10 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let view = View::new(&r.store, &hosts[0]).in_play(&vars);
     let scope = r.scope(&view);
     let batches = batches(r, play, &hosts, &scope)?;
-    let max_fail = r.decimal(&play.max_fail_percentage, &scope, "max_fail_percentage")?;
-    let force_handlers = r.flag(&play.force_handlers, &scope, r.options.force_handlers, "force_handlers")?;
+    let of_play = |e: Error| e.with_kind(Kind::Parse);
+    let max_fail = r.decimal(&play.max_fail_percentage, &scope, "max_fail_percentage").map_err(of_play)?;
+    let force_handlers =
+        r.flag(&play.force_handlers, &scope, r.options.force_handlers, "force_handlers").map_err(of_play)?;
     for (i, batch) in batches.into_iter().enumerate() {
         if i > 0 {
             r.emit(Event::PlayStart {
@@ -180,12 +189,21 @@ fn play_check(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) -> b
     r.flag(&play.kw.check_mode, scope, r.options.check, "check_mode").unwrap_or(r.options.check)
 }
 
+/// The error of a play's keyword, which ends the run as what cannot be parsed does.
+fn keyword<T>(name: &str, value: &Value, done: Result<T>) -> Result<T> {
+    done.map_err(|e| e.during(format!("Error processing keyword '{name}'"), origin(value)).with_kind(Kind::Parse))
+}
+
+/// A play's keyword as text.
+fn text(name: &str, v: &Option<Value>, r: &Arc<Runner>, scope: &crate::template::Scope) -> Result<Option<String>> {
+    match v {
+        Some(x) => keyword(name, x, r.text(v, scope)),
+        None => Ok(None),
+    }
+}
+
 fn pattern_text(hosts: &Value, r: &Arc<Runner>, scope: &crate::template::Scope) -> Result<String> {
-    let v = r.engine.render(hosts, scope).map_err(|e| match e.kind() {
-        Kind::Undefined => e.context("The field 'hosts' has an undefined variable").at(origin(hosts)),
-        _ => e.at(origin(hosts)),
-    })?;
-    Ok(match v {
+    Ok(match keyword("hosts", hosts, r.engine.render(hosts, scope))? {
         Value::List(l) => l.iter().map(Value::to_str).collect::<Vec<_>>().join(","),
         other => other.to_str(),
     })
@@ -200,7 +218,7 @@ fn select_hosts(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) ->
     if let Some(l) = &r.limit {
         hosts.retain(|h| l.contains(h));
     }
-    match r.text(&play.order, scope)?.as_deref() {
+    match text("order", &play.order, r, scope)?.as_deref() {
         None | Some("inventory") => {}
         Some("sorted") => hosts.sort(),
         Some("reverse_sorted") => {
@@ -213,7 +231,7 @@ fn select_hosts(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) ->
             hosts.shuffle(&mut rand::rng());
         }
         Some(other) => {
-            return Err(Error::parse(format!("Invalid 'order' specified for inventory hosts: {other}"))
+            return Err(Error::options(format!("Invalid 'order' specified for inventory hosts: {other}"))
                 .at(play.order.as_ref().and_then(origin))
                 .help("there are inventory, sorted, reverse_sorted, reverse_inventory and shuffle"));
         }
@@ -230,7 +248,7 @@ fn batches(
 ) -> Result<Vec<Vec<Arc<str>>>> {
     let mut sizes = vec![];
     for s in &play.serial {
-        let v = r.engine.render(s, scope)?;
+        let v = keyword("serial", s, r.engine.render(s, scope))?;
         let list: Vec<Value> = match v {
             Value::List(l) => l.to_vec(),
             other => vec![other],
@@ -348,9 +366,15 @@ fn first_file(r: &Arc<Runner>, p: &PlayRun, choice: &[Value], view: &View) -> Re
             _ => Err(node.error(format!("{path} must be stored as a dictionary/hash"))),
         };
     }
-    Err(Error::general(format!("vars file {} was not found", tried.join(", ")))
-        .at(choice.first().and_then(origin).or(Some(p.play.span)))
-        .help("the file is looked for in vars/ and beside the playbook"))
+    // a name that comes of facts may be found once they are gathered
+    let early = view.own.facts.read().unwrap_or_else(|e| e.into_inner()).is_empty();
+    if !(early && choice.iter().any(Value::needs_render)) {
+        let e = Error::general(format!("vars file {} was not found", tried.join(", ")))
+            .at(choice.first().and_then(origin).or(Some(p.play.span)))
+            .help("The file is looked for in vars/ and beside the playbook. The play goes on without it.");
+        r.warn(e.in_full());
+    }
+    Ok(None)
 }
 
 /// Gathers facts at the start of the play, if it wants them.
@@ -359,7 +383,7 @@ fn gather(p: &PlayRun, hosts: &[Host]) -> Result<()> {
     let Some(first) = hosts.first() else { return Ok(()) };
     let scope = r.scope(&p.view(&first.name, None));
     let wanted = match (&p.play.gather_facts, r.options.gathering.as_str()) {
-        (Some(v), _) => r.flag(&Some(v.clone()), &scope, true, "gather_facts")?,
+        (Some(v), _) => r.flag(&Some(v.clone()), &scope, true, "gather_facts").map_err(|e| e.with_kind(Kind::Parse))?,
         (None, "explicit") => false,
         (None, _) => true,
     };

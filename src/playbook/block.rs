@@ -1,11 +1,11 @@
 //! Task lists and blocks; static imports are expanded here.
 
-use super::keywords::{Inherit, Keywords, list_of, tags_of, vars_of};
+use super::keywords::{Inherit, Keywords, Want, check, list_of, tags_of, texts_of, vars_of};
 use super::loader::{Loader, Place};
 use super::{Block, Item, Task, role, task};
 use crate::diag::{Error, Result};
 use crate::value::{Key, Map, Value};
-use crate::yaml::Node;
+use crate::yaml::{Node, NodeKind};
 use std::sync::Arc;
 
 const BLOCK_ONLY: [&str; 3] = ["block", "rescue", "always"];
@@ -20,6 +20,9 @@ pub fn load_items(loader: &Loader, node: &Node, place: &Place) -> Result<Vec<Ite
     };
     let mut out = Vec::with_capacity(list.len());
     for entry in list {
+        if entry.is_null() {
+            continue;
+        }
         let Some(map) = entry.as_map() else {
             return Err(entry
                 .error(format!("task/handler entries must be dictionaries (got a {})", entry.type_name()))
@@ -57,21 +60,29 @@ fn load_block(loader: &Loader, node: &Node, place: &Place) -> Result<Block> {
     for (k, v) in node.as_map().unwrap_or_default() {
         let key = k.as_str().unwrap_or_default();
         match key {
-            "name" => name = Some(v.to_value()),
+            "name" => name = Some(check(key, v, Want::Str)?),
             "block" | "rescue" | "always" => {}
-            _ if own.take(key, v)? => {}
+            _ if own.take(key, v, "Block", &|n| loader.knows(n, &place.inherit.collections))? => {}
             _ => return Err(unknown(k, "Block", &own_names(&["block", "rescue", "always", "name"]))),
         }
     }
     loader.warn_reserved(node.get("vars"));
-    if node.get("block").is_none() {
-        let which = if node.get("rescue").is_some() { "rescue" } else { "always" };
+    let filled = |what: &str| node.get(what).filter(|n| n.as_seq().is_none_or(|s| !s.is_empty()));
+    if node.get("block").is_none()
+        && let Some(which) = ["rescue", "always"].into_iter().find(|w| filled(w).is_some())
+    {
         return Err(node.error(format!("'{which}' keyword cannot be used without 'block'")));
     }
     let inherit = Arc::new(own.child_of(&place.inherit));
     let inner = Place { inherit: inherit.clone(), ..place.clone() };
     let part = |what: &str| -> Result<Vec<Item>> {
         match node.get(what) {
+            Some(n) if n.as_seq().is_none() => Err(n
+                .error(format!(
+                    "A malformed block was encountered while loading {}: a list of tasks is wanted",
+                    if what == "block" { "a block" } else { what }
+                ))
+                .label(format!("this is a {}", n.type_name()))),
             Some(n) => load_items(loader, n, &inner),
             None => Ok(vec![]),
         }
@@ -101,9 +112,11 @@ fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut V
             };
             let name = loader.static_name(file, place, "import path", &t.vars)?;
             let Some(path) = loader.find_include(&name, place, true) else {
-                return Err(Error::parse(format!("Could not find or access '{name}' on the Ansible Controller."))
-                    .at(origin(file).unwrap_or(node.span))
-                    .help("looked beside this file, in the role's tasks and in the playbook's directory"));
+                return Err(Error::general(format!(
+                    "Unable to retrieve file contents.\nCould not find or access '{name}' on the Ansible Controller."
+                ))
+                .at(origin(file).unwrap_or(node.span))
+                .help("looked beside this file, in the role's tasks and in the playbook's directory"));
             };
             let path = role::clean(&path);
             if place.importing.contains(&path) {
@@ -175,16 +188,16 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    /// Takes a keyword that blocks, roles and tasks share; false if it is none.
-    pub fn take(&mut self, key: &str, v: &Node) -> Result<bool> {
+    /// Takes a keyword that blocks, roles and tasks share; false if it is none. `what` has it: Block, Role or Task.
+    pub fn take(&mut self, key: &str, v: &Node, what: &str, known_action: &dyn Fn(&str) -> bool) -> Result<bool> {
         match key {
-            "when" => self.when = conditions(v)?,
+            "when" => self.when = conditions(v, &mut self.bad),
             "tags" => self.tags = tags_of(v)?,
-            "environment" => self.environment = Some(environment(v)?),
-            "module_defaults" => self.module_defaults = Some(module_defaults(v)?),
-            "vars" => self.vars = vars_of(v)?,
-            "notify" => self.notify = list_of(v),
-            "collections" => self.collections = Some(list_of(v).iter().map(Value::to_str).collect()),
+            "environment" => self.environment = Some(v.to_value()),
+            "module_defaults" => self.module_defaults = Some(module_defaults(v, known_action, &mut self.bad)?),
+            "vars" => self.vars = vars_of(v, what)?,
+            "notify" => self.notify = texts_of(key, v)?,
+            "collections" => self.collections = Some(texts_of(key, v)?.iter().map(Value::to_str).collect()),
             "debugger" => {
                 return Err(v
                     .error("the 'debugger' keyword is not supported")
@@ -217,36 +230,61 @@ impl Own {
     }
 }
 
-/// `environment:` a mapping, a list of mappings, or a template.
-pub(crate) fn environment(v: &Node) -> Result<Value> {
-    let ok = v.is_null()
-        || v.as_map().is_some()
-        || v.as_seq().is_some_and(|s| s.iter().all(|n| n.as_map().is_some() || n.to_value().needs_render()))
-        || v.to_value().needs_render();
-    if ok {
-        return Ok(v.to_value());
+/// Groups of modules of collections, which need no collection to be named: their defaults apply to none of ours.
+const GROUPS: [&str; 10] = ["acme", "aws", "azure", "cpm", "docker", "gcp", "k8s", "os", "ovirt", "vmware"];
+
+/// `module_defaults:` a mapping of module names to arguments, or a list of them. What is no mapping of
+/// arguments is put in `bad`.
+pub(crate) fn module_defaults(v: &Node, known_action: &dyn Fn(&str) -> bool, bad: &mut Option<Error>) -> Result<Value> {
+    let wrong = |n: &Node| {
+        n.error("The field 'module_defaults' is supposed to be a dictionary or list of dictionaries, the keys of which must be static action, module, or group names. Only the values may contain templates.")
+            .label(format!("this is a {}", n.type_name()))
+            .help("write module_defaults: {ping: \"{{ ping_defaults }}\"}")
+    };
+    let maps = match &v.kind {
+        NodeKind::Null => return Ok(v.to_value()),
+        NodeKind::Seq(s) => s.iter().collect(),
+        _ => vec![v],
+    };
+    for m in maps {
+        for (k, args) in m.as_map().ok_or_else(|| wrong(m))? {
+            let name = k.as_str().ok_or_else(|| wrong(k))?;
+            let group = name.strip_prefix("group/").map(|g| g.strip_prefix("ansible.builtin.").unwrap_or(g));
+            if group.is_some_and(|g| !GROUPS.contains(&g)) {
+                return Err(k.error(format!(
+                    "Error loading module_defaults: could not resolve the module_defaults group {name}"
+                )));
+            }
+            if group.is_none() && !known_action(name) {
+                return Err(k
+                    .error(format!("Could not resolve action {name} in module_defaults"))
+                    .label("no module or action has this name"));
+            }
+            if args.as_map().is_none() && !args.is_null() && !args.to_value().needs_render() {
+                bad.get_or_insert_with(|| {
+                    args.error(format!(
+                        "the module_defaults of '{name}' must be a dictionary, got {}",
+                        args.type_name()
+                    ))
+                });
+            }
+        }
     }
-    Err(v.error("environment must be a dictionary, received ".to_string() + v.type_name()))
+    Ok(v.to_value())
 }
 
-pub(crate) fn module_defaults(v: &Node) -> Result<Value> {
-    if v.is_null() || v.as_map().is_some() || v.as_seq().is_some() || v.to_value().needs_render() {
-        return Ok(v.to_value());
+/// `when:` and its like: one condition or a list of them. One that is no expression is put in `bad`.
+pub(crate) fn conditions(v: &Node, bad: &mut Option<Error>) -> Vec<Value> {
+    let all: Vec<&Node> = v.as_seq().map_or_else(|| vec![v], |s| s.iter().collect());
+    if let Some(n) = all.iter().find(|n| n.as_map().is_some() || n.as_seq().is_some()) {
+        bad.get_or_insert_with(|| {
+            n.error("Conditional expressions must be strings.")
+                .label(format!("this is a {}", n.type_name()))
+                .help("quote an expression that has ': ' in it or begins with '{' or '['")
+        });
+        return vec![];
     }
-    Err(v.error(format!(
-        "the field 'module_defaults' should be a dictionary or list of dictionaries, but was a {}",
-        v.type_name()
-    )))
-}
-
-/// `when:` and its like: one condition or a list of them.
-pub(crate) fn conditions(v: &Node) -> Result<Vec<Value>> {
-    if v.as_map().is_some() {
-        return Err(v
-            .error("a conditional must be a boolean or an expression, not a dictionary")
-            .help("an expression with ': ' or '{{' at its start must be quoted"));
-    }
-    Ok(list_of(v))
+    list_of(v)
 }
 
 pub(crate) fn own_names(more: &[&'static str]) -> Vec<&'static str> {

@@ -2,7 +2,7 @@
 //!
 //! Names and inheritance after <https://docs.ansible.com/ansible/latest/reference_appendices/playbooks_keywords.html>.
 
-use crate::diag::{Error, Result, Span};
+use crate::diag::{Error, Kind, Result, Span};
 use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
 use camino::Utf8PathBuf;
@@ -111,6 +111,8 @@ pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
 /// As [`check`]; a value that cannot be converted is answered as it is, and the error put in `bad`.
 pub fn check_late(name: &str, node: &Node, want: Want, bad: &mut Option<Error>) -> Result<Value> {
     match check(name, node, want) {
+        // ansible-core reads it before the task is a host's
+        Err(e) if name == "throttle" => Err(e.with_kind(Kind::General)),
         Err(e) if want != Want::Str => {
             bad.get_or_insert(e);
             Ok(node.to_value())
@@ -169,14 +171,20 @@ pub fn list_of(node: &Node) -> Vec<Value> {
     }
 }
 
-/// Tags: a text with commas, a number, or a list of them.
+/// Tags: a text with commas, or a list of texts and numbers.
 pub fn tags_of(node: &Node) -> Result<Vec<Value>> {
-    let mut out = vec![];
+    let wrong = |n: &Node| {
+        n.error("tags must be specified as a list")
+            .with_kind(Kind::General)
+            .label(format!("this is a {}", n.type_name()))
+            .help("write tags: [one, two] or tags: one,two")
+    };
     let items: Vec<&Node> = match &node.kind {
         NodeKind::Seq(s) => s.iter().collect(),
-        NodeKind::Null => vec![],
-        _ => vec![node],
+        NodeKind::Str(_) | NodeKind::Unsafe(_) => vec![node],
+        _ => return Err(wrong(node)),
     };
+    let mut out = vec![];
     for n in items {
         match &n.kind {
             NodeKind::Str(s) if crate::value::has_delimiter(s) => out.push(n.to_value()),
@@ -184,18 +192,26 @@ pub fn tags_of(node: &Node) -> Result<Vec<Value>> {
                 out.extend(s.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Value::plain));
             }
             NodeKind::Int(_) | NodeKind::Bool(_) | NodeKind::Float(_) => out.push(Value::plain(n.to_value().to_str())),
-            _ => {
-                return Err(n
-                    .error("tags must be specified as a list")
-                    .help("write tags: [one, two] or tags: one,two"));
-            }
+            _ => return Err(wrong(n)),
         }
     }
     Ok(out)
 }
 
-/// `vars:` as a mapping (or, as old playbooks have it, a list of mappings).
-pub fn vars_of(node: &Node) -> Result<Map> {
+/// A keyword that is one text or a list of texts, such as `collections`.
+pub fn texts_of(name: &str, node: &Node) -> Result<Vec<Value>> {
+    let all = list_of(node);
+    match all.iter().find(|v| matches!(v, Value::Map(_) | Value::List(_))) {
+        Some(v) => {
+            let kind = if matches!(v, Value::Map(_)) { "dict" } else { "list" };
+            Err(node.error(format!("Keyword '{name}' items must be of type 'str', not '{kind}'.")))
+        }
+        None => Ok(all),
+    }
+}
+
+/// `vars:` of a `what` (Play, Block or Task).
+pub fn vars_of(node: &Node, what: &str) -> Result<Map> {
     match &node.kind {
         NodeKind::Null => Ok(Map::new()),
         NodeKind::Map(entries) => {
@@ -204,49 +220,32 @@ pub fn vars_of(node: &Node) -> Result<Map> {
             }
             Ok(node.to_value().as_map().cloned().unwrap_or_default())
         }
-        NodeKind::Seq(items) => {
-            let mut all = Map::new();
-            for n in items {
-                if n.as_map().is_none() {
-                    return Err(vars_error(n));
-                }
-                all.extend(vars_of(n)?);
-            }
-            Ok(all)
-        }
-        _ => Err(vars_error(node)),
+        _ => Err(node
+            .error(format!("Vars in a {what} must be specified as a dictionary."))
+            .label(format!("this is a {}", node.type_name()))
+            .help("write vars:\n  name: value")),
     }
 }
 
-fn vars_error(node: &Node) -> Error {
-    node.error("Vars in a Play, Block or Task must be specified as a dictionary.")
-        .label(format!("this is a {}", node.type_name()))
-}
-
 /// Refuses names that templates could never reach.
-pub fn check_var_name(k: &Node) -> Result<()> {
-    let name = match k.as_str() {
-        Some(s) => s.to_string(),
-        None => k.to_value().to_str(),
-    };
-    if is_identifier(&name) {
-        Ok(())
-    } else {
+fn check_var_name(k: &Node) -> Result<()> {
+    let wrong = |text: String| {
         Err(k
-            .error(format!("Invalid variable name in vars specified: '{name}' is not a valid variable name."))
+            .error(text)
+            .with_kind(Kind::General)
             .help("a name begins with a letter or underscore and holds letters, digits and underscores only"))
+    };
+    match k.as_str() {
+        Some(s) if is_identifier(s) => Ok(()),
+        Some(s) => wrong(format!("Invalid variable name '{s}'.")),
+        None => wrong(format!("Invalid variable name '{}' of type '{}'.", k.to_value().to_str(), k.type_name())),
     }
 }
 
 /// True for a name that a variable may have.
 pub fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 36] = [
-        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
-        "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
-        "not", "or", "pass", "raise", "return", "while", "yield", "false", "none", "true",
-    ];
     let mut c = name.chars();
     c.next().is_some_and(|f| f.is_ascii_alphabetic() || f == '_')
         && c.all(|x| x.is_ascii_alphanumeric() || x == '_')
-        && !RESERVED.contains(&name)
+        && !matches!(name, "None" | "True" | "False" | "none" | "true" | "false")
 }

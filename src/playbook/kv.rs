@@ -109,7 +109,8 @@ pub fn unquote(s: &str) -> &str {
     }
 }
 
-/// Reads `k=v k2="v 2" rest`. With `raw`, what is no option becomes `_raw_params`;
+/// Reads `k=v k2="v 2" rest`. What is no option becomes `_raw_params`, or, of an action that takes none
+/// (`raw` is false), [`VARIABLE_PARAMS`] if it holds a template;
 /// with `command`, only the options of command-like modules are taken out of the text.
 pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Result<Map> {
     let mut out = Map::new();
@@ -121,10 +122,7 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
                 let (k, v) = (trimmed[..i].trim(), unquote(trimmed[i + 1..].trim()));
                 out.insert(Key::from(k), Value::trusted(v, span));
             }
-            _ if raw || crate::value::has_delimiter(text) => rest.push((gap, word)),
-            _ => {
-                return Err(extra_params(span).help(format!("'{trimmed}' is no key=value pair")));
-            }
+            _ => rest.push((gap, word)),
         }
     }
     if !rest.is_empty() {
@@ -136,23 +134,12 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
             }
             joined.push_str(w);
         }
-        if !raw && !crate::value::has_delimiter(&joined) {
-            return Err(extra_params(span).help(format!("'{joined}' is no key=value pair")));
-        }
         // other text with a template is refused when the task runs
         let lone = joined.trim_start().starts_with("{{") && joined.trim_end().ends_with("}}");
         let key = if raw || !lone { "_raw_params" } else { VARIABLE_PARAMS };
         out.insert(key.into(), Value::trusted(joined, span));
     }
     Ok(out)
-}
-
-fn extra_params(span: Option<Span>) -> Error {
-    Error::parse(format!(
-        "this task has extra params, which is only allowed in the following modules: {}",
-        RAW_PARAM.join(", ")
-    ))
-    .at(span)
 }
 
 fn is_option(k: &str) -> bool {
@@ -196,6 +183,6 @@ mod tests {
     #[test]
     fn unbalanced_is_refused() {
         assert!(parse_kv("msg='abc", false, false, None).is_err());
-        assert!(parse_kv("just words", false, false, None).is_err());
+        assert_eq!(kv("a=1 just words", false, false), own(&[("a", "1"), ("_raw_params", "just words")]));
     }
 }

@@ -4,7 +4,7 @@
 use super::keywords::Inherit;
 use super::role::clean;
 use super::{Item, Library, Role, block};
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Kind, Result};
 use crate::value::{Map, Value};
 use crate::yaml::{self, Node, NodeKind};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -82,6 +82,11 @@ impl Loader {
         Loader { options, documents: Mutex::default(), warnings: Mutex::default(), next_id: AtomicUsize::new(1) }
     }
 
+    /// Whether an action or module of this name can be found.
+    pub(crate) fn knows(&self, name: &str, collections: &[String]) -> bool {
+        !matches!(self.options.library.resolve(name, collections), super::Resolved::Unknown)
+    }
+
     pub(crate) fn next_id(&self) -> usize {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
@@ -118,10 +123,10 @@ impl Loader {
     /// A file's text, decrypted if it is vaulted.
     pub fn read_text(&self, path: &Utf8Path) -> Result<String> {
         let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::parse(format!("Unable to retrieve file contents\nCould not find or access '{path}'"))
-                    .help("the file is looked for on the machine that runs this command")
-            }
+            std::io::ErrorKind::NotFound => Error::general(format!(
+                "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller."
+            ))
+            .help("the file is looked for on the machine that runs this command"),
             _ => Error::parse(format!("an error occurred while trying to read the file '{path}': {e}")),
         })?;
         let text = String::from_utf8(bytes).map_err(|e| {
@@ -168,9 +173,11 @@ impl Loader {
             layers.extend(place.inherit.include_vars.iter().map(|m| &**m));
             layers.extend([own, &place.scope.extra, &magic]);
             (self.options.render)(v, &layers).map_err(|e| {
+                // ansible-core's parser tells of a file's name, its loader of a role's
+                let kind = if what == "import path" { Kind::Parse } else { Kind::General };
                 e.context(format!("Error when evaluating variable in {what}"))
                     .help("when using static imports, ensure that all variables used in their names are defined in vars/vars_files or extra vars passed in from the command line; group or host vars are not known yet")
-                    .with_kind(crate::diag::Kind::Parse)
+                    .with_kind(kind)
             })?
         } else {
             v.clone()

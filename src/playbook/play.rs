@@ -1,11 +1,11 @@
 //! Playbook files and their plays.
 
-use super::block::{conditions, environment, load_items, module_defaults, own_names, unknown};
-use super::keywords::{Inherit, Keywords, Want, check, list_of, tags_of, vars_of};
+use super::block::{conditions, load_items, module_defaults, own_names, unknown};
+use super::keywords::{Inherit, Keywords, Want, check, list_of, tags_of, texts_of, vars_of};
 use super::loader::{Loader, Place, PlayScope, lock};
 use super::role::{clean, collect_handlers, load_list};
 use super::{Item, Play, Playbook, Prompt};
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Kind, Result};
 use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,6 +18,8 @@ struct Outer {
     tags: Vec<Value>,
     vars: Map,
     files: Vec<Utf8PathBuf>,
+    /// A condition that is none: every task fails with it.
+    bad: Option<Error>,
 }
 
 /// Loads a playbook with everything it imports. `extra` are the `-e` variables.
@@ -26,7 +28,9 @@ pub fn load_playbook(loader: &Loader, path: &Utf8Path, extra: &Map) -> Result<Pl
         return Err(Error::general(format!("the playbook: {path} could not be found"))
             .help("paths are taken from the current directory"));
     }
-    if !path.is_file() && path.is_dir() {
+    use std::os::unix::fs::FileTypeExt;
+    let pipe = std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo());
+    if !path.is_file() && !pipe {
         return Err(Error::general(format!("the playbook: {path} does not appear to be a file")));
     }
     let mut plays = vec![];
@@ -59,7 +63,8 @@ fn load_file(loader: &Loader, path: &Utf8Path, extra: &Map, outer: &Outer, plays
     let node = loader.read(&full)?;
     let Some(list) = node.as_seq() else {
         return Err(if node.is_null() {
-            Error::parse("A playbook must be a list of plays, got an empty file instead").at(node.span)
+            Error::parse(format!("Empty playbook, nothing to do: {full}"))
+                .help("a playbook is a list of plays: begin each with '- hosts: …'")
         } else {
             node.error(format!("A playbook must be a list of plays, got a {} instead", node.type_name()))
                 .help("begin each play with '- hosts: …'")
@@ -100,9 +105,9 @@ fn import(
     let mut inner = outer.clone();
     for (k, v) in entry.as_map().unwrap_or_default() {
         match k.as_str().unwrap_or_default() {
-            "when" => inner.when.extend(conditions(v)?),
+            "when" => inner.when.extend(conditions(v, &mut inner.bad)),
             "tags" => inner.tags.extend(tags_of(v)?),
-            "vars" => inner.vars.extend(vars_of(v)?),
+            "vars" => inner.vars.extend(vars_of(v, "PlaybookInclude")?),
             "name"
             | "import_playbook"
             | "include"
@@ -129,8 +134,9 @@ fn import(
     if !path.is_file() {
         return Err(target
             .error(format!(
-                "Unable to retrieve file contents\nCould not find or access '{path}' on the Ansible Controller."
+                "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller."
             ))
+            .with_kind(Kind::General)
             .help("the path is taken from the directory of the importing playbook"));
     }
     load_file(loader, &path, extra, &inner, plays)
@@ -213,30 +219,37 @@ fn load_play(
         role_list: vec![],
     };
     let mut hosts = None;
-    let mut bad = None;
+    let mut bad = outer.bad.clone();
+    let collections: Vec<String> =
+        node.get("collections").map(|n| list_of(n).iter().map(Value::to_str).collect()).unwrap_or_default();
     for (k, v) in node.as_map().unwrap_or_default() {
         match k.as_str().unwrap_or_default() {
             "name" => p.name = Some(check("name", v, Want::Str)?).filter(|v| !v.is_null()),
             "hosts" => hosts = Some(v),
             "vars" => {
                 loader.warn_reserved(Some(v));
-                p.vars = Arc::new(vars_of(v)?);
+                p.vars = Arc::new(vars_of(v, "Play")?);
             }
             "vars_files" => p.vars_files = vars_files(v)?,
             "vars_prompt" => p.vars_prompt = prompts(v)?,
             "gather_facts" => p.gather_facts = Some(check("gather_facts", v, Want::Bool)?),
-            "gather_subset" => p.gather_subset = Some(v.to_value()),
+            "gather_subset" => {
+                texts_of("gather_subset", v)?;
+                p.gather_subset = Some(v.to_value());
+            }
             "gather_timeout" => p.gather_timeout = Some(check("gather_timeout", v, Want::Int)?),
-            "fact_path" => p.fact_path = Some(v.to_value()),
+            "fact_path" => p.fact_path = Some(check("fact_path", v, Want::Str)?),
             "serial" => p.serial = serial(v)?,
             "strategy" => p.strategy = Some(check("strategy", v, Want::Str)?),
             "order" => p.order = Some(check("order", v, Want::Str)?),
             "max_fail_percentage" => p.max_fail_percentage = Some(check("max_fail_percentage", v, Want::Float)?),
             "force_handlers" => p.force_handlers = Some(check("force_handlers", v, Want::Bool)?),
             "tags" => p.tags.extend(tags_of(v)?),
-            "environment" => p.environment.push(environment(v)?),
-            "module_defaults" => p.module_defaults.push(module_defaults(v)?),
-            "collections" => p.collections = list_of(v).iter().map(Value::to_str).collect(),
+            "environment" => p.environment.push(v.to_value()),
+            "module_defaults" => {
+                p.module_defaults.push(module_defaults(v, &|n| loader.knows(n, &collections), &mut bad)?);
+            }
+            "collections" => p.collections = texts_of("collections", v)?.iter().map(Value::to_str).collect(),
             "user" => {
                 if node.get("remote_user").is_some() {
                     return Err(k.error("both 'user' and 'remote_user' are set for this play. The use of 'user' is deprecated, and should be removed"));
@@ -258,18 +271,15 @@ fn load_play(
             }
         }
     }
-    if let Some(e) = bad {
-        return Err(e);
-    }
     p.hosts = hosts_of(node, hosts)?;
-    load_sections(loader, node, file, dir, extra, &mut p)?;
+    load_sections(loader, node, file, dir, (extra, bad), &mut p)?;
     Ok(p)
 }
 
 fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
     let Some(h) = hosts else {
         return Err(node
-            .error("the field 'hosts' is required but was not set")
+            .error("The field 'hosts' is required but was not set.")
             .help("begin the play with hosts: PATTERN"));
     };
     match &h.kind {
@@ -302,7 +312,7 @@ fn load_sections(
     node: &Node,
     file: &Utf8Path,
     dir: &Utf8Path,
-    extra: &Map,
+    (extra, bad): (&Map, Option<Error>),
     p: &mut Play,
 ) -> Result<()> {
     let scope = PlayScope::new(dir.to_owned(), vec![(*p.import_vars).clone(), (*p.vars).clone()], extra.clone());
@@ -313,6 +323,7 @@ fn load_sections(
         module_defaults: p.module_defaults.clone(),
         collections: p.collections.clone(),
         when: p.when.clone(),
+        bad,
         ..Inherit::default()
     };
     let handlers_inherit = Arc::new(Inherit { handlers: true, ..inherit.clone() });
@@ -364,13 +375,19 @@ fn serial(v: &Node) -> Result<Vec<Value>> {
 
 /// Each entry is a file, or a list of which the first that exists is taken.
 fn vars_files(v: &Node) -> Result<Vec<Vec<Value>>> {
-    let list = match &v.kind {
+    let entries: Vec<&Node> = match &v.kind {
         NodeKind::Null => return Ok(vec![]),
-        NodeKind::Seq(s) => s.iter().map(list_of).collect(),
-        NodeKind::Str(_) => vec![vec![v.to_value()]],
-        _ => return Err(v.error(format!("vars_files must be a list of files, not a {}", v.type_name()))),
+        NodeKind::Seq(s) => s.iter().collect(),
+        _ => vec![v],
     };
-    Ok(list)
+    for n in entries.iter().flat_map(|e| e.as_seq().map_or_else(|| vec![*e], |s| s.iter().collect())) {
+        if n.as_str().is_none() {
+            return Err(n
+                .error(format!("Invalid `vars_files` value of type '{}'.", n.type_name()))
+                .help("each entry is a file name, or a list of file names of which the first that exists is taken"));
+        }
+    }
+    Ok(entries.into_iter().map(list_of).collect())
 }
 
 fn prompts(v: &Node) -> Result<Vec<Prompt>> {

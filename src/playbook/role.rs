@@ -3,10 +3,10 @@
 //! Layout after <https://docs.ansible.com/ansible/latest/playbook_guide/playbooks_reuse_roles.html>.
 
 use super::block::{Own, load_items};
-use super::keywords::{Inherit, Keywords, vars_of};
+use super::keywords::{Inherit, Keywords};
 use super::loader::{Loader, Place, lock};
 use super::{ArgumentSpec, Block, Item, Role, Task, argspec};
-use crate::diag::{Error, Result, Span};
+use crate::diag::{Error, Kind, Result, Span};
 use crate::value::{Key, Map, Value};
 use crate::yaml::{Node, NodeKind};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -63,7 +63,7 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
                             name = Some((v.to_value(), v.span));
                         }
                     }
-                    _ if own.take(key, v)? => {}
+                    _ if own.take(key, v, "RoleInclude", &|n| loader.knows(n, &place.inherit.collections))? => {}
                     _ => {
                         let key = Key::from_value(&k.to_plain_value()).unwrap_or(Key::Null);
                         params.insert(key, v.to_value());
@@ -78,7 +78,10 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
         }
     }
     let Some((name, span)) = name else {
-        return Err(entry.error("role definitions must contain a role name").help("- role: NAME"));
+        return Err(entry
+            .error("role definitions must contain a role name")
+            .with_kind(Kind::General)
+            .help("write - role: NAME"));
     };
     loader.warn_reserved(entry.get("vars"));
     for (k, _) in entry.as_map().unwrap_or_default() {
@@ -97,6 +100,20 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
     Ok((loaded.into_items(), role))
 }
 
+/// What `import_role` and `include_role` take; `apply` is for the include alone.
+pub(super) const ROLE_ARGS: [&str; 10] = [
+    "name",
+    "role",
+    "tasks_from",
+    "vars_from",
+    "defaults_from",
+    "handlers_from",
+    "allow_duplicates",
+    "public",
+    "rolespec_validate",
+    "apply",
+];
+
 /// Loads the role that an `import_role` or `include_role` names: its tasks and its handlers.
 pub fn load_for_task(
     loader: &Loader,
@@ -108,25 +125,9 @@ pub fn load_for_task(
     let text = |k: &str| args.get(k).filter(|v| !v.is_null()).map(Value::to_str);
     let flag = |k: &str| args.get(k).and_then(Value::to_bool_loose);
     let action = if is_import { "import_role" } else { "include_role" };
-    const KNOWN: [&str; 10] = [
-        "name",
-        "role",
-        "tasks_from",
-        "vars_from",
-        "defaults_from",
-        "handlers_from",
-        "allow_duplicates",
-        "public",
-        "apply",
-        "rolespec_validate",
-    ];
-    for k in args.keys() {
-        let k = k.to_string();
-        if !KNOWN.contains(&k.as_str()) || (is_import && k == "apply") {
-            return Err(Error::parse(format!("Invalid options for {action}: {k}"))
-                .at(span)
-                .help(format!("known are {}", KNOWN.join(", "))));
-        }
+    // names that a template brought; those in writing were checked with the task
+    if let Some(k) = args.keys().map(Key::to_string).find(|k| !ROLE_ARGS.contains(&k.as_str())) {
+        return Err(Error::parse(format!("Invalid options for {action}: {k}")).at(span));
     }
     let Some(name) = text("name").or_else(|| text("role")) else {
         return Err(Error::parse(format!("'name' is a required field for {action}.")).at(span));
@@ -244,7 +245,10 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         && place.importing.last().is_some_and(|l| l.file_name() == Some("meta"))
     {
         let chain: Vec<String> = p.chain().iter().rev().map(|r| r.name.clone()).collect();
-        return Err(Error::parse(format!("A recursion loop was detected with the roles specified. Make sure child roles do not have dependencies on parent roles: {} -> {name}", chain.join(" -> "))).at(span));
+        return Err(Error::general(format!("A recursion loop was detected with the roles specified. Make sure child roles do not have dependencies on parent roles: {} -> {name}", chain.join(" -> ")))
+            .at(span)
+            .label("this dependency closes the circle")
+            .help("take one of these dependencies out"));
     }
     let meta = match find_main(&path.join("meta"), "main") {
         Some(f) => loader.read(&f)?,
@@ -252,6 +256,12 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
     };
     if meta.as_map().is_none() && !meta.is_null() {
         return Err(meta.error(format!("the 'meta/main.yml' for role {name} is not a dictionary")));
+    }
+    const META: [&str; 5] = ["allow_duplicates", "argument_specs", "collections", "dependencies", "galaxy_info"];
+    if let Some((k, _)) =
+        meta.as_map().into_iter().flatten().find(|(k, _)| !k.as_str().is_some_and(|k| META.contains(&k)))
+    {
+        return Err(super::block::unknown(k, "RoleMetadata", &META));
     }
     let meta_flag = |k: &str| meta.get(k).and_then(|n| n.to_value().to_bool_loose());
     let vars_part = |sub: &str, from: &Option<String>| load_role_vars(loader, &path, sub, from.as_deref(), span);
@@ -369,10 +379,14 @@ fn load_handlers(
     span: Span,
 ) -> Result<Vec<Item>> {
     let file = match from {
-        Some(f) => Some(
-            find_named(&path.join("handlers"), f)
-                .ok_or_else(|| Error::parse(format!("Could not find specified file in role: handlers/{f}")).at(span))?,
-        ),
+        Some(f) => {
+            let found = find_named(&path.join("handlers"), f);
+            if found.is_none() {
+                let e = Error::parse(format!("Could not find specified file in role: handlers/{f}"));
+                loader.warn(e.at(span).help("The role goes without it."));
+            }
+            found
+        }
         None => find_main(&path.join("handlers"), "main"),
     };
     let Some(file) = file else { return Ok(vec![]) };
@@ -438,7 +452,7 @@ fn find(loader: &Loader, name: &str, span: Span, place: &Place) -> Result<Utf8Pa
             }
             v
         });
-    Err(Error::parse(format!("the role '{name}' was not found in {}", searched.join(":")))
+    Err(Error::general(format!("the role '{name}' was not found in {}", searched.join(":")))
         .at(span)
         .label("no directory of this name")
         .help("put the role in roles/ beside the playbook, or name its directory in ANSIBLE_ROLES_PATH or roles_path"))
@@ -481,7 +495,11 @@ fn load_role_vars(loader: &Loader, path: &Utf8Path, sub: &str, from: Option<&str
     match from {
         Some(f) => match find_named(&dir, f) {
             Some(p) => files.push(p),
-            None => return Err(Error::parse(format!("Could not find specified file in role: {sub}/{f}")).at(span)),
+            None => loader.warn(
+                Error::parse(format!("Could not find specified file in role: {sub}/{f}"))
+                    .at(span)
+                    .help("The role goes without it."),
+            ),
         },
         None if dir.join("main").is_dir() => collect_yaml(&dir.join("main"), &mut files),
         None => files.extend(find_main(&dir, "main")),
@@ -498,7 +516,7 @@ fn load_role_vars(loader: &Loader, path: &Utf8Path, sub: &str, from: Option<&str
                 path.file_name().unwrap_or_default()
             )));
         }
-        out.extend(vars_of(&node)?);
+        out.extend(node.to_value().as_map().cloned().unwrap_or_default());
         loader.warn_reserved(Some(&node));
     }
     Ok(out)

@@ -1,11 +1,11 @@
 //! One task: its keywords, its action and the action's arguments.
 
-use super::block::{Own, conditions, environment, own_names, unknown};
-use super::keywords::{Want, check, check_late, is_identifier, list_of};
+use super::block::{Own, conditions, nearest, own_names, unknown};
+use super::keywords::{Want, check, check_late, is_identifier, list_of, texts_of};
 use super::loader::{Loader, Place};
-use super::{Loop, LoopControl, Resolved, Task, kv};
-use crate::diag::{Error, Result};
-use crate::value::{Map, Value};
+use super::{Keywords, Loop, LoopControl, Resolved, Task, kv};
+use crate::diag::{Error, Kind, Result};
+use crate::value::{Key, Map, Value};
 use crate::yaml::{Node, NodeKind};
 use std::sync::Arc;
 
@@ -65,18 +65,18 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             "poll" => t.poll = Some(check_late(key, v, Want::Int, &mut own.bad)?),
             "retries" => t.retries = Some(check_late(key, v, Want::Int, &mut own.bad)?),
             "delay" => t.delay = Some(check_late(key, v, Want::Float, &mut own.bad)?),
-            "changed_when" => t.changed_when = conditions(v)?,
-            "failed_when" => t.failed_when = conditions(v)?,
-            "until" => t.until = conditions(v)?,
+            "changed_when" => t.changed_when = conditions(v, &mut own.bad),
+            "failed_when" => t.failed_when = conditions(v, &mut own.bad),
+            "until" => t.until = conditions(v, &mut own.bad),
             "register" => {
-                t.register = Some(register_name(v)?);
+                t.register = register_name(v)?;
                 if let Some(w) = t.register.as_deref().and_then(|n| super::reserved::reserved(n, v.span)) {
                     loader.warn(w);
                 }
             }
-            "loop_control" => t.loop_control = loop_control(v)?,
-            "listen" if place.inherit.handlers => t.listen = list_of(v),
-            "environment" => own.environment = Some(environment(v)?),
+            "loop_control" => t.loop_control = loop_control(v, &mut own.bad)?,
+            "listen" if place.inherit.handlers => t.listen = texts_of(key, v)?,
+            "loop" if v.is_null() => {}
             "loop" => set_loop(&mut loop_, Loop { lookup: None, over: v.to_value(), span: v.span }, k)?,
             "action" | "local_action" => {
                 let mut a = action_keyword(v, key)?;
@@ -85,11 +85,11 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                 }
                 set_action(&mut action, a, k)?;
             }
-            _ if key.starts_with("with_") && key != "with_" => {
+            _ if key.strip_prefix("with_").is_some_and(crate::template::is_lookup) => {
                 let l = Loop { lookup: Some(key[5..].to_string()), over: v.to_value(), span: v.span };
                 set_loop(&mut loop_, l, k)?;
             }
-            _ if own.take(key, v)? => {}
+            _ if own.take(key, v, "Task", &known)? => {}
             _ if known(key) => {
                 if short_name(key) == "set_fact" {
                     loader.warn_reserved(Some(v));
@@ -98,6 +98,17 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                 set_action(&mut action, a, k)?;
             }
             _ => {
+                let what = if place.inherit.handlers { "Handler" } else { "Task" };
+                if let Some(name) = key.strip_prefix("with_") {
+                    let e = unknown(k, what, &[]);
+                    return Err(match nearest(name, crate::template::LOOKUP_NAMES) {
+                        Some(n) => e.help(format!("did you mean 'with_{n}'?")),
+                        None => e.help(format!(
+                            "with_NAME wants one of the lookups {}",
+                            crate::template::LOOKUP_NAMES.join(", ")
+                        )),
+                    });
+                }
                 // a second key that is no keyword beside the action is a mistyped keyword; alone it is an unknown module
                 let has_action = map.iter().any(|(x, _)| {
                     x.as_str().is_some_and(|x| {
@@ -107,11 +118,7 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                     })
                 });
                 if has_action {
-                    return Err(unknown(
-                        k,
-                        if place.inherit.handlers { "Handler" } else { "Task" },
-                        &own_names(TASK_ONLY),
-                    ));
+                    return Err(unknown(k, what, &own_names(TASK_ONLY)));
                 }
                 return Err(unknown_action(k, key));
             }
@@ -142,7 +149,16 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             None
         }
         Resolved::File(f) => Some(f),
-        Resolved::Unknown => return Err(unknown_action(at, &a.name)),
+        Resolved::Unknown if a.name.is_empty() => {
+            return Err(at.error("no module/action detected in task.").help("write the module's name behind it"));
+        }
+        Resolved::Unknown => {
+            own.bad.get_or_insert_with(|| {
+                at.error(format!("Cannot resolve '{}' to an action or module.", a.name))
+                    .label("no module or action has this name")
+            });
+            None
+        }
         Resolved::Refused(why) => return Err(at.error(why)),
     };
     if let Some(n) = args_kw {
@@ -155,7 +171,18 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
         a.args_template = Some(v);
     }
     let short = alias.unwrap_or_else(|| short_name(&a.name));
-    refuse_odd(&short, &a, loop_.as_ref(), at)?;
+    if short == "meta" {
+        check_meta(&a, at)?;
+        if let Some(l) = loop_.take() {
+            loader.warn(Error::parse("A loop has no effect on a meta task.").at(l.span));
+        }
+    }
+    if !free_form(&short).0 && a.args.get("_raw_params").is_some_and(|v| !v.needs_render()) {
+        own.bad.get_or_insert_with(|| raw_params(&a, at));
+    }
+    if matches!(short.as_str(), "include_tasks" | "include_role" | "import_tasks" | "import_role") {
+        check_include(&short, map, &a, place.inherit.handlers, node)?;
+    }
     let mut task = t.finish(loader, node, place, own, a, short, loop_);
     task.module_file = module_file;
     Ok(task)
@@ -266,6 +293,7 @@ fn set_action<'a>(slot: &mut Option<(ActionOf, &'a Node)>, a: ActionOf, key: &'a
     if let Some((first, _)) = slot {
         return Err(key
             .error(format!("conflicting action statements: {}, {}", first.name, a.name))
+            .label("a second module")
             .help("a task runs one module; make two tasks of it, or indent the second one if it is an argument"));
     }
     *slot = Some((a, key));
@@ -274,23 +302,34 @@ fn set_action<'a>(slot: &mut Option<(ActionOf, &'a Node)>, a: ActionOf, key: &'a
 
 fn set_loop(slot: &mut Option<Loop>, l: Loop, key: &Node) -> Result<()> {
     if slot.is_some() {
-        return Err(key.error(format!("duplicate loop in task: {}", l.lookup.as_deref().unwrap_or("loop"))));
+        return Err(key
+            .error(format!("duplicate loop in task: {}", l.lookup.as_deref().unwrap_or("loop")))
+            .with_kind(Kind::General)
+            .label("a second loop")
+            .help("a task has one loop"));
     }
     if l.over.is_null() && l.lookup.is_some() {
-        return Err(key.error("you must specify a value when using a loop"));
+        let name = l.lookup.as_deref().unwrap_or_default();
+        return Err(key.error(format!("you must specify a value when using with_{name}")).with_kind(Kind::General));
     }
     *slot = Some(l);
     Ok(())
 }
 
-fn register_name(v: &Node) -> Result<String> {
+fn register_name(v: &Node) -> Result<Option<String>> {
+    let wrong = |name: String| {
+        v.error(format!("Invalid 'register' specified: Invalid variable name {name}."))
+            .help("a name begins with a letter or underscore and holds letters, digits and underscores only")
+    };
     match v.as_str() {
-        Some(s) if is_identifier(s) => Ok(s.to_string()),
-        _ => Err(v.error(format!("Invalid variable name in 'register' specified: '{}'", v.to_value().to_str()))),
+        Some(s) if is_identifier(s) => Ok(Some(s.to_string())),
+        Some(s) => Err(wrong(format!("'{s}'"))),
+        None if v.is_null() => Ok(None),
+        None => Err(wrong(format!("'{}' of type '{}'", v.to_value().to_str(), v.type_name()))),
     }
 }
 
-fn loop_control(v: &Node) -> Result<LoopControl> {
+fn loop_control(v: &Node, bad: &mut Option<Error>) -> Result<LoopControl> {
     let mut c = LoopControl::default();
     let Some(m) = v.as_map() else {
         return Err(v.error(format!("the field 'loop_control' must be a dictionary, received {}", v.type_name())));
@@ -301,10 +340,10 @@ fn loop_control(v: &Node) -> Result<LoopControl> {
             "loop_var" => c.loop_var = val,
             "index_var" => c.index_var = val,
             "label" => c.label = val,
-            "pause" => c.pause = Some(check("pause", v, Want::Float)?),
-            "extended" => c.extended = Some(check("extended", v, Want::Bool)?),
-            "extended_allitems" => c.extended_allitems = Some(check("extended_allitems", v, Want::Bool)?),
-            "break_when" => c.break_when = conditions(v)?,
+            "pause" => c.pause = Some(check_late("pause", v, Want::Float, bad)?),
+            "extended" => c.extended = Some(check_late("extended", v, Want::Bool, bad)?),
+            "extended_allitems" => c.extended_allitems = Some(check_late("extended_allitems", v, Want::Bool, bad)?),
+            "break_when" => c.break_when = conditions(v, bad),
             _ => {
                 return Err(unknown(
                     k,
@@ -391,11 +430,9 @@ fn args_of(name: &str, v: &Node) -> Result<Map> {
             let (raw, command) = free_form(&short_name(name));
             kv::parse_kv(s, raw, command, Some(v.span))
         }
-        NodeKind::Int(_) | NodeKind::Float(_) | NodeKind::Bool(_) if free_form(&short_name(name)).0 => {
-            let mut m = Map::new();
-            m.insert("_raw_params".into(), Value::trusted(v.to_value().to_str(), Some(v.span)));
-            Ok(m)
-        }
+        _ if free_form(&short_name(name)).0 => Err(v
+            .error(format!("unexpected parameter type in action: {}", v.type_name()))
+            .help("quote what is to be text, as in command: \"true\"")),
         _ => Err(v.error(format!("unexpected parameter type in action: {}", v.type_name()))),
     }
 }
@@ -425,38 +462,119 @@ fn merge_args(a: &mut ActionOf, n: &Node) -> Result<()> {
     }
 }
 
-fn refuse_odd(short: &str, a: &ActionOf, loop_: Option<&Loop>, at: &Node) -> Result<()> {
-    if short == "meta" {
-        const KNOWN: [&str; 12] = [
-            "clear_facts",
-            "clear_host_errors",
-            "end_batch",
-            "end_host",
-            "end_play",
-            "end_role",
-            "flush_handlers",
-            "noop",
-            "refresh_inventory",
-            "reset_connection",
-            "role_complete",
-            "flush_cache",
-        ];
-        let what = a.args.get("_raw_params").map(Value::to_str).unwrap_or_default();
-        if !KNOWN.contains(&what.as_str()) && !crate::value::has_delimiter(&what) {
-            return Err(at
-                .error(format!("invalid meta action requested: {what}"))
-                .help(format!("known are {}", KNOWN[..10].join(", "))));
-        }
-        if let Some(l) = loop_ {
-            return Err(Error::parse("Loops are not supported on meta tasks").at(l.span));
+fn check_meta(a: &ActionOf, at: &Node) -> Result<()> {
+    const KNOWN: [&str; 12] = [
+        "clear_facts",
+        "clear_host_errors",
+        "end_batch",
+        "end_host",
+        "end_play",
+        "end_role",
+        "flush_handlers",
+        "noop",
+        "refresh_inventory",
+        "reset_connection",
+        "role_complete",
+        "flush_cache",
+    ];
+    let what = a.args.get("_raw_params").map(Value::to_str).unwrap_or_else(|| "None".into());
+    if KNOWN.contains(&what.as_str()) || crate::value::has_delimiter(&what) {
+        return Ok(());
+    }
+    let place = a.args.get("_raw_params").and_then(super::block::origin).unwrap_or(at.span);
+    let e = Error::general(format!("invalid meta action requested: {what}")).at(place);
+    Err(match nearest(&what, &KNOWN) {
+        Some(n) => e.help(format!("did you mean '{n}'?")),
+        None => e.help(format!("known are {}", KNOWN[..10].join(", "))),
+    })
+}
+
+/// The error of text that is no argument, of a module that takes none.
+fn raw_params(a: &ActionOf, at: &Node) -> Error {
+    let text = a.args.get("_raw_params");
+    let name = if a.name.contains('.') { a.name.clone() } else { format!("ansible.builtin.{}", a.name) };
+    Error::parse(format!("Action '{name}' does not support raw params."))
+        .at(text.and_then(super::block::origin).unwrap_or(at.span))
+        .label("this is no key=value pair")
+}
+
+/// What may stand beside an include or import, and among its arguments.
+fn check_include(short: &str, map: &[(Node, Node)], a: &ActionOf, handlers: bool, node: &Node) -> Result<()> {
+    // a static import hands its keywords down; a dynamic include has few of its own
+    const BESIDE: [&str; 15] = [
+        "action",
+        "args",
+        "collections",
+        "debugger",
+        "ignore_errors",
+        "local_action",
+        "loop",
+        "loop_control",
+        "name",
+        "no_log",
+        "register",
+        "run_once",
+        "tags",
+        "timeout",
+        "vars",
+    ];
+    if short.starts_with("include_") {
+        let what = if short == "include_role" { "IncludeRole" } else { "TaskInclude" };
+        let wrong = map.iter().find(|(k, _)| {
+            k.as_str().is_some_and(|k| {
+                !BESIDE.contains(&k)
+                    && k != "when"
+                    && short_name(k) != short
+                    && !k.starts_with("with_")
+                    && !(handlers && k == "listen")
+            })
+        });
+        if let Some((k, v)) = wrong {
+            let e = unknown(k, what, &[]);
+            let name = k.as_str().unwrap_or_default();
+            let handed =
+                Keywords::NAMES.contains(&name) || matches!(name, "environment" | "module_defaults" | "notify");
+            return Err(match v.as_str().filter(|_| handed) {
+                Some(text) => e.help(format!("hand it to the included tasks with apply: {{{name}: {text}}}")),
+                None if handed => e.help(format!("hand it to the included tasks with apply: {{{name}: …}}")),
+                None => e,
+            });
         }
     }
-    let raw_ok = free_form(short).0;
-    if !raw_ok && a.args.get("_raw_params").is_some_and(|v| !v.needs_render()) {
-        return Err(at.error(format!(
-            "this task '{short}' has extra params, which is only allowed in the following modules: {}",
-            kv::RAW_PARAM.join(", ")
-        )));
+    const FILE: [&str; 3] = ["_raw_params", "file", "apply"];
+    if a.args_template.is_some() {
+        return Ok(());
     }
-    Ok(())
+    let known: &[&str] = if short.ends_with("_role") { &super::role::ROLE_ARGS } else { &FILE };
+    let text = |k: &str| a.args.get(k).filter(|v| !v.is_null());
+    if short.ends_with("_role") {
+        if text("name").or_else(|| text("role")).is_none() {
+            return Err(node
+                .error(format!("'name' is a required field for {short}."))
+                .help(format!("write {short}: {{name: ROLE}}")));
+        }
+        for from in ["tasks_from", "vars_from", "defaults_from", "handlers_from"] {
+            if let Some(v) = text(from).filter(|v| v.as_str().is_none()) {
+                return Err(node.error(format!("Expected a string for {from} but got {} instead", v.type_name())));
+            }
+        }
+    } else if text("_raw_params").or_else(|| text("file")).is_none() {
+        return Err(node.error(format!("No file specified for {short}")).help(format!("write {short}: FILE")));
+    }
+    for k in a.args.keys().map(Key::to_string) {
+        if !known.contains(&k.as_str()) || (k == "apply" && short.starts_with("import_")) {
+            let e = node.error(format!("Invalid options for {short}: {k}"));
+            return Err(match nearest(&k, known) {
+                Some(n) if k != "apply" => e.help(format!("did you mean '{n}'?")),
+                _ if k == "apply" => e.help("an import hands its own keywords down: write them beside it"),
+                _ => e.help("variables for what is included go under vars:"),
+            });
+        }
+    }
+    match a.args.get("apply") {
+        Some(v) if v.as_map().is_none() && !v.is_null() && !v.needs_render() => {
+            Err(node.error(format!("Expected a dict for apply but got {} instead", v.type_name())))
+        }
+        _ => Ok(()),
+    }
 }

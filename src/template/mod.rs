@@ -28,6 +28,7 @@ pub mod tests;
 
 pub use engine::{Engine, EngineOptions, FileOptions};
 pub use impure::count as impure_count;
+pub use lookups::{LOOKUP_NAMES, known as is_lookup};
 pub use scope::{FileScope, InventoryView, MapVars, Scope, VaultOpener, Warn, expand_user};
 
 use crate::diag::Result;

@@ -105,7 +105,7 @@ fn short(name: &str) -> &str {
 }
 
 /// True if there is a lookup of this name.
-pub(super) fn known(name: &str) -> bool {
+pub fn known(name: &str) -> bool {
     LOOKUP_NAMES.contains(&short(name))
 }
 
