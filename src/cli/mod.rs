@@ -17,6 +17,7 @@ pub use config::Config;
 
 use crate::diag::Result;
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 
 /// A drop-in replacement for Ansible's playbook engine.
 #[derive(Parser, Debug)]
@@ -54,11 +55,15 @@ pub fn main() -> i32 {
         .and_then(|a| std::path::Path::new(a).file_name())
         .map(|f| f.to_string_lossy().into_owned())
         .unwrap_or_default();
+    let mut command = "";
     let argv = match alias(&name) {
-        Alias::Command(c) => std::iter::once(argv.first().cloned().unwrap_or_default())
-            .chain(std::iter::once(c.into()))
-            .chain(argv.into_iter().skip(1))
-            .collect(),
+        Alias::Command(c) => {
+            command = c;
+            std::iter::once(argv.first().cloned().unwrap_or_default())
+                .chain(std::iter::once(c.into()))
+                .chain(argv.into_iter().skip(1))
+                .collect()
+        }
         Alias::Refused => {
             eprintln!("[ERROR]: {name} is not offered by dirigo; see dirigo --help for what is");
             return 2;
@@ -72,14 +77,26 @@ pub fn main() -> i32 {
     let cli = match Cli::try_parse_from(argv) {
         Ok(c) => c,
         Err(e) => {
-            let _ = e.print();
+            // called by Ansible's name, it does not tell of its own command
+            let text = if e.use_stderr() && std::io::stderr().is_terminal()
+                || !e.use_stderr() && std::io::stdout().is_terminal()
+            {
+                e.render().ansi().to_string()
+            } else {
+                e.render().to_string()
+            };
+            let text = text.replace(&format!("{name} {command}"), &name);
+            if e.use_stderr() {
+                eprint!("{text}")
+            } else {
+                print!("{text}")
+            }
             return e.exit_code();
         }
     };
     match run(cli.command) {
         Ok(code) => code,
         Err(e) => {
-            use std::io::IsTerminal;
             crate::output::show_error(&e, std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
             e.exit_code()
         }

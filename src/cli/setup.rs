@@ -276,6 +276,10 @@ impl Ready {
         }
         let secrets = Arc::new(secrets(w.vault, &config)?);
         let extra = extra_vars(&w.run.extra_vars, &secrets)?;
+        if let Some(words) = extra.get("_raw_params") {
+            let text = format!("the extra variables hold no key=value pair in '{}'", words.to_str());
+            crate::output::show_warning(&text, screen.color);
+        }
         let sources = sources(&config, w.inventory);
         let inventory = load_inventory(&sources, &secrets, &config, &screen)?;
         let engine = Engine::new(EngineOptions::default());

@@ -285,6 +285,10 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
     inherit.include_dirs.push(crate::playbook::include_dir(&name));
     let place = Place { inherit: Arc::new(inherit), ..searched };
     let path = crate::playbook::clean(shown);
+    let node = r.loader.read(&path)?;
+    if node.as_seq().is_none() && !node.is_null() {
+        return Err(node.error("included task files must contain a list of tasks").with_kind(Kind::General));
+    }
     let items = r.loader.load_task_file(&path, &place)?;
     let roles = std::mem::take(&mut *lock(&p.scope.role_handlers));
     super::handlers::collect(p, &roles);

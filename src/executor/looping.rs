@@ -106,9 +106,15 @@ struct Control {
 
 fn control(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Control> {
     let (scope, c) = (r.scope(view), &task.loop_control);
+    let name = |v: &Option<Value>| match r.text(v, &scope)? {
+        Some(n) if !crate::playbook::is_identifier(&n) => Err(Error::general(format!("Invalid variable name '{n}'."))
+            .at(v.as_ref().and_then(super::runner::origin))
+            .help("a name begins with a letter or underscore and holds letters, digits and underscores only")),
+        other => Ok(other),
+    };
     Ok(Control {
-        var: r.text(&c.loop_var, &scope)?.unwrap_or_else(|| "item".into()),
-        index: r.text(&c.index_var, &scope)?,
+        var: name(&c.loop_var)?.unwrap_or_else(|| "item".into()),
+        index: name(&c.index_var)?,
         extended: r.flag(&c.extended, &scope, false, "extended")?,
         all_items: r.flag(&c.extended_allitems, &scope, true, "extended_allitems")?,
         pause: r.decimal(&c.pause, &scope, "pause")?.unwrap_or(0.0),

@@ -110,6 +110,13 @@ impl Runner {
         if let Some(e) = failure {
             return Err(e);
         }
+        if let Some(name) = &self.options.start_at_task
+            && self.state.waiting_for_start.load(Ordering::SeqCst)
+        {
+            self.emit(Event::Error(crate::diag::Error::general(format!(
+                "No matching task \"{name}\" found. Note: --start-at-task can only follow static includes."
+            ))));
+        }
         self.stats();
         Ok(self.exit_code())
     }

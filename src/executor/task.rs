@@ -133,6 +133,12 @@ impl Work<'_> {
         if let Some(e) = &self.task.bad {
             return Err(e.clone().with_kind(Kind::General));
         }
+        // a name that cannot be rendered fails the task before it does anything
+        for n in self.task.notify.iter().filter(|n| n.needs_render()) {
+            r.engine
+                .render(n, scope)
+                .map_err(|e| e.during("Error processing keyword 'notify'", super::runner::origin(n)))?;
+        }
         let no_log = r.flag(&self.task.kw.no_log, scope, r.options.defaults.no_log, "no_log")?;
         let (host, remote_scope, delegated_to) = self.target(scope)?;
         let params = connection::params(r, &host, self.task, &remote_scope, delegated_to.is_some())?;

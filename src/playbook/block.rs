@@ -196,7 +196,7 @@ impl Own {
             "environment" => self.environment = Some(v.to_value()),
             "module_defaults" => self.module_defaults = Some(module_defaults(v, known_action, &mut self.bad)?),
             "vars" => self.vars = vars_of(v, what)?,
-            "notify" => self.notify = texts_of(key, v)?,
+            "notify" => self.notify = list_of(v),
             "collections" => self.collections = Some(texts_of(key, v)?.iter().map(Value::to_str).collect()),
             "debugger" => {
                 return Err(v

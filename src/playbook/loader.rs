@@ -154,7 +154,7 @@ impl Loader {
                 block::load_items(self, &node, &place)
             }
             _ => Err(node
-                .error(format!("included task files must contain a list of tasks: '{path}'"))
+                .error("included task files must contain a list of tasks")
                 .label(format!("this is a {}", node.type_name()))),
         }
     }
