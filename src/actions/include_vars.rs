@@ -39,6 +39,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         return Err(ActionError::Raised(Error::general(text)));
     }
     let mut all = Map::new();
+    let mut secret = false;
     let mut read: Vec<Value> = vec![];
     if let Some(dir) = a.opt_str("dir") {
         let root = match find_dir(ctx, dir) {
@@ -67,7 +68,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
                 }
                 return Err(Error::general(format!("{f} does not have a valid extension: {}", ext.join(", "))).into());
             }
-            match load(ctx, &f) {
+            match load(ctx, &f, &mut secret) {
                 Ok(vars) => add(&mut all, vars, a.opt_str("hash_behaviour")),
                 Err(e) => return Ok(not_read(&e)),
             }
@@ -85,7 +86,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             Ok(f) => f,
             Err(e) => return Ok(not_read(&e)),
         };
-        match load(ctx, &f) {
+        match load(ctx, &f, &mut secret) {
             Ok(vars) => add(&mut all, vars, a.opt_str("hash_behaviour")),
             Err(e) => return Ok(not_read(&e)),
         }
@@ -98,7 +99,10 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     }
     let shown =
         ctx.engine.render(&Value::map(all.clone()), ctx.scope).unwrap_or_else(|_| Value::map(all.clone()).untrusted());
-    Ok(Done::new(false)
+    let done = Done::new(false);
+    // what comes from a vaulted file is not shown
+    let done = if secret { done.set("_ansible_no_log", true) } else { done };
+    Ok(done
         .set("ansible_facts", shown)
         .set("ansible_included_var_files", Value::list(read))
         .effect(Effect::IncludeVars(all)))
@@ -143,7 +147,11 @@ fn walk(dir: &Utf8Path, level: i64, depth: i64, out: &mut Vec<Utf8PathBuf>) {
 }
 
 /// The mapping of a vars file. Its strings are templates: the file belongs to the playbook.
-fn load(ctx: &ActionCtx, path: &Utf8Path) -> Result<Map, Error> {
+fn load(ctx: &ActionCtx, path: &Utf8Path, secret: &mut bool) -> Result<Map, Error> {
+    let mut head = [0u8; 15];
+    *secret |= std::fs::File::open(path)
+        .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head))
+        .is_ok_and(|()| &head == b"$ANSIBLE_VAULT;");
     let bytes = (ctx.read_file)(path)?;
     let text = String::from_utf8(bytes).map_err(|_| Error::general(format!("{path} is not valid UTF-8")))?;
     let doc = yaml::parse_str(path.as_str(), &text)?;

@@ -4,11 +4,9 @@ use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
 use super::setup::{Ready, Wanted};
 use crate::diag::{Error, Result};
 use crate::modules;
-use crate::output::Minimal;
 use crate::playbook::{RAW_PARAM, load_text, parse_kv, short_name};
 use crate::value::{Map, Value};
 use camino::Utf8PathBuf;
-use std::sync::Arc;
 
 /// Run one module on hosts.
 #[derive(clap::Args, Debug)]
@@ -26,7 +24,7 @@ pub struct Args {
     #[arg(short = 'o', long = "one-line")]
     one_line: bool,
     /// Write each host's result to a file in this directory
-    #[arg(short = 't', long = "tree", value_name = "DIR", hide = true)]
+    #[arg(short = 't', long = "tree", value_name = "DIR")]
     tree: Option<String>,
     /// Run in the background, for at most this many seconds
     #[arg(short = 'B', long = "background", default_value_t = 0)]
@@ -66,9 +64,6 @@ fn arguments(module: &str, text: &str) -> Result<Map> {
 }
 
 pub fn run(a: Args) -> Result<i32> {
-    if a.tree.is_some() {
-        return Err(Error::options("--tree is not supported").help("use --output json"));
-    }
     let short = short_name(&a.module);
     if short == "import_playbook" {
         return Err(Error::options(format!("'{}' is not a valid action for ad-hoc commands", a.module)));
@@ -81,11 +76,11 @@ pub fn run(a: Args) -> Result<i32> {
         base_dir: a.playbook_dir.clone().unwrap_or_default(),
         tags: vec![],
         skip_tags: vec![],
+        adhoc: true,
+        one_line: a.one_line,
+        tree: a.tree.clone(),
     };
-    let mut ready = Ready::new(&wanted)?;
-    if a.run.output.is_none() {
-        ready.sink = Arc::new(Minimal::new(ready.screen.clone(), a.one_line));
-    }
+    let ready = Ready::new(&wanted)?;
     let hosts = ready.store.inventory().select(&a.pattern)?;
     for w in ready.store.inventory().take_warnings() {
         crate::output::show_warning(&w, ready.screen.color);

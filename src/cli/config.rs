@@ -56,6 +56,8 @@ settings! {
     "vault_encrypt_identity": ["ANSIBLE_VAULT_ENCRYPT_IDENTITY"], [("defaults", "vault_encrypt_identity")];
     "gathering": ["ANSIBLE_GATHERING"], [("defaults", "gathering")];
     "strategy": ["ANSIBLE_STRATEGY"], [("defaults", "strategy")];
+    "debugger": ["ANSIBLE_ENABLE_TASK_DEBUGGER"], [("defaults", "enable_task_debugger")];
+    "debugger_ignore_errors": ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"], [("defaults", "task_debugger_ignore_errors")];
     "force_handlers": ["ANSIBLE_FORCE_HANDLERS"], [("defaults", "force_handlers")];
     "any_errors_fatal": ["ANSIBLE_ANY_ERRORS_FATAL"], [("defaults", "any_errors_fatal")];
     "error_on_missing_handler": ["ANSIBLE_ERROR_ON_MISSING_HANDLER"], [("defaults", "error_on_missing_handler")];
@@ -73,6 +75,13 @@ settings! {
     "display_failed_stderr": ["ANSIBLE_DISPLAY_FAILED_STDERR"], [("defaults", "display_failed_stderr")];
     "display_args_to_stdout": ["ANSIBLE_DISPLAY_ARGS_TO_STDOUT"], [("defaults", "display_args_to_stdout")];
     "show_custom_stats": ["ANSIBLE_SHOW_CUSTOM_STATS"], [("defaults", "show_custom_stats")];
+    "show_per_host_start": ["ANSIBLE_SHOW_PER_HOST_START"], [("defaults", "show_per_host_start")];
+    "callbacks_enabled": ["ANSIBLE_CALLBACKS_ENABLED", "ANSIBLE_CALLBACK_WHITELIST"], [("defaults", "callbacks_enabled"), ("defaults", "callback_whitelist")];
+    "callback_plugins": ["ANSIBLE_CALLBACK_PLUGINS"], [("defaults", "callback_plugins")];
+    "bin_ansible_callbacks": ["ANSIBLE_LOAD_CALLBACK_PLUGINS"], [("defaults", "bin_ansible_callbacks")];
+    "log_path": ["ANSIBLE_LOG_PATH"], [("defaults", "log_path")];
+    "log_verbosity": ["ANSIBLE_LOG_VERBOSITY"], [("defaults", "log_verbosity")];
+    "deprecation_warnings": ["ANSIBLE_DEPRECATION_WARNINGS"], [("defaults", "deprecation_warnings")];
     "show_task_path_on_failure": ["ANSIBLE_SHOW_TASK_PATH_ON_FAILURE"], [("defaults", "show_task_path_on_failure")];
     "check_mode_markers": ["ANSIBLE_CHECK_MODE_MARKERS"], [("defaults", "check_mode_markers")];
     "callback_result_format": ["ANSIBLE_CALLBACK_RESULT_FORMAT"], [("defaults", "callback_result_format")];
@@ -83,6 +92,10 @@ settings! {
     "inventory_ignore_extensions": ["ANSIBLE_INVENTORY_IGNORE"], [("defaults", "inventory_ignore_extensions"), ("inventory", "ignore_extensions")];
     "inventory_unparsed_failed": ["ANSIBLE_INVENTORY_UNPARSED_FAILED"], [("inventory", "unparsed_is_failed")];
     "inventory_any_unparsed_failed": ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"], [("inventory", "any_unparsed_is_failed")];
+    "inventory_enabled": ["ANSIBLE_INVENTORY_ENABLED"], [("inventory", "enable_plugins")];
+    "inventory_ignore_patterns": ["ANSIBLE_INVENTORY_IGNORE_REGEX"], [("defaults", "inventory_ignore_patterns"), ("inventory", "ignore_patterns")];
+    "inventory_export": ["ANSIBLE_INVENTORY_EXPORT"], [("inventory", "export")];
+    "group_chars": ["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"], [("defaults", "force_valid_group_names")];
     "host_pattern_mismatch": ["ANSIBLE_HOST_PATTERN_MISMATCH"], [("inventory", "host_pattern_mismatch")];
     "localhost_warning": ["ANSIBLE_LOCALHOST_WARNING"], [("defaults", "localhost_warning")];
     "inventory_unparsed_warning": ["ANSIBLE_INVENTORY_UNPARSED_WARNING"], [("inventory", "inventory_unparsed_warning")];
@@ -104,7 +117,6 @@ const WITHOUT_MEANING: &[&str] = &[
     "ANSIBLE_SSH_PIPELINING",
     "ANSIBLE_CONFIG",
     "ANSIBLE_RETRY_FILES_ENABLED",
-    "ANSIBLE_DEPRECATION_WARNINGS",
     "ANSIBLE_SYSTEM_WARNINGS",
     "ANSIBLE_COMMAND_WARNINGS",
     "ANSIBLE_LOCAL_TEMP",
@@ -119,6 +131,7 @@ const WITHOUT_MEANING: &[&str] = &[
     "ANSIBLE_WORKER_SHUTDOWN_POLL_COUNT",
     "ANSIBLE_WORKER_SHUTDOWN_POLL_DELAY",
     "ANSIBLE_PYTHON_MODULE_RLIMIT_NOFILE",
+    "ANSIBLE_DISPLAY_TRACEBACK",
     "ANSIBLE_TEST_ENTRY",
     "ANSIBLE_SSH_CONTROL_PATH",
     "PAGER",
@@ -128,7 +141,6 @@ const WITHOUT_MEANING: &[&str] = &[
 const WITHOUT_MEANING_INI: &[&str] = &[
     "pipelining",
     "retry_files_enabled",
-    "deprecation_warnings",
     "system_warnings",
     "command_warnings",
     "local_tmp",
@@ -325,11 +337,13 @@ impl Config {
     }
 }
 
-/// True for the variables that Ansible documents; others are for somebody else.
+/// True for the variables that Ansible documents, apart from those that plug-ins here read themselves;
+/// others are for somebody else.
 fn documented(variable: &str) -> bool {
     let settings = crate::settings::settings().iter();
+    let plugins = crate::settings::plugins().iter();
     settings
-        .chain(crate::settings::plugins().iter().flat_map(|p| &p.options))
+        .chain(plugins.filter(|p| !matches!(&*p.kind, "callback" | "cache" | "inventory")).flat_map(|p| &p.options))
         .any(|s| s.env.iter().any(|e| e == variable))
 }
 

@@ -456,7 +456,7 @@ pub fn run(a: Args) -> Result<i32> {
     let secrets = Arc::new(secrets(&a.vault, &config)?);
     let extra = extra_vars(&a.extra_vars, &secrets)?;
     let from = InventoryArgs { inventory: a.inventory.clone(), ..InventoryArgs::default() };
-    let inv = load_inventory(&sources(&config, &from), &secrets, &config, &screen)?;
+    let inv = load_inventory(&sources(&config, &from), &secrets, &config, &screen, &extra)?;
     let shown = a.show(&inv, &secrets, extra);
     inv.take_warnings().iter().for_each(|w| warn(w));
     let (text, warnings) = shown?;

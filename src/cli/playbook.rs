@@ -66,6 +66,9 @@ pub fn run(a: Args) -> Result<i32> {
         base_dir: first,
         tags: a.tags.clone(),
         skip_tags: a.skip_tags.clone(),
+        adhoc: false,
+        one_line: false,
+        tree: None,
     };
     let mut ready = Ready::new(&wanted)?;
     ready.options.step = a.step;

@@ -5,7 +5,7 @@ use super::config::Config;
 use crate::diag::{Error, Kind, Result};
 use crate::executor::{Defaults, Options, Runner, Sink};
 use crate::inventory::{Inventory, LoadOptions};
-use crate::output::Screen;
+use crate::output::{Callbacks, Screen, Tee, Tree};
 use crate::playbook::{Loader, LoaderOptions, parse_kv};
 use crate::template::{Engine, EngineOptions, FileScope, MapVars, Scope};
 use crate::transport::{Pool, PoolOptions, Secret};
@@ -32,6 +32,11 @@ pub struct Wanted<'a> {
     pub base_dir: Utf8PathBuf,
     pub tags: Vec<String>,
     pub skip_tags: Vec<String>,
+    /// An ad-hoc command: its callbacks are its own unless the configuration says otherwise.
+    pub adhoc: bool,
+    pub one_line: bool,
+    /// Directory of `--tree`.
+    pub tree: Option<String>,
 }
 
 /// Everything made ready, before anything is run.
@@ -196,14 +201,20 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
     if forks == 0 {
         return Err(Error::new(Kind::Arguments, "The number of processes (--forks) must be >= 1"));
     }
+    let verbosity = w.run.verbose.max(c.number("verbosity")?.unwrap_or(0));
+    let logged = c.get("log_path").is_some_and(|p| !p.is_empty());
+    let log_verbosity = if logged { c.number("log_verbosity")?.unwrap_or(verbosity) } else { 0 };
     Ok(Options {
         check: w.run.check,
         diff: w.run.diff || c.flag("diff_always", false)?,
-        verbosity: w.run.verbose.max(c.number("verbosity")?.unwrap_or(0)),
+        verbosity,
+        told: verbosity.max(log_verbosity),
         forks,
         tags,
         skip_tags: skip,
         limit: w.inventory.limit.clone(),
+        debugger: c.flag("debugger", false)?,
+        debugger_honours_ignore_errors: c.flag("debugger_ignore_errors", true)?,
         force_handlers: c.flag("force_handlers", false)?,
         strategy: c.text("strategy").unwrap_or_else(|| "linear".into()),
         gathering: c.text("gathering").unwrap_or_else(|| "implicit".into()),
@@ -259,12 +270,9 @@ impl Ready {
         let options = options(&config, w)?;
         let mut screen = Screen::of_stdout(options.verbosity);
         adjust(&mut screen, &config)?;
-        let name = w.run.output.clone().or_else(|| config.text("stdout_callback")).unwrap_or_else(|| "default".into());
-        let name = name.strip_prefix("ansible.builtin.").unwrap_or(&name).to_string();
-        let sink = crate::output::renderer(&name, screen.clone()).ok_or_else(|| {
-            Error::general(format!("there is no output format '{name}'"))
-                .help("there are default, json, ndjson and yaml")
-        })?;
+        screen.check = options.check;
+        open_log(&config, options.verbosity)?;
+        let sink = callbacks(&config, w, &screen)?;
         for t in &config.warnings {
             crate::output::show_warning(t, screen.color);
         }
@@ -281,7 +289,7 @@ impl Ready {
             crate::output::show_warning(&text, screen.color);
         }
         let sources = sources(&config, w.inventory);
-        let inventory = load_inventory(&sources, &secrets, &config, &screen)?;
+        let inventory = load_inventory(&sources, &secrets, &config, &screen, &extra)?;
         let engine = Engine::new(EngineOptions::default());
         let limit = limit(&inventory, w.inventory.limit.as_deref(), &screen)?;
         let info = RunInfo {
@@ -313,10 +321,41 @@ impl Ready {
             Pool::new(PoolOptions::default())
                 .map_err(|e| Error::general(format!("cannot start the connections' runtime: {e}")))?,
         );
-        let (sources, secrets, config, screen) = (self.sources, self.secrets, self.config, self.screen);
-        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen));
+        let (sources, secrets, config, screen, extra) =
+            (self.sources, self.secrets, self.config, self.screen, self.extra);
+        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen, &extra));
         Runner::new(self.options, self.store, self.engine, self.loader, pool, self.sink, reload, self.limit)
     }
+}
+
+/// The log file of the configuration.
+fn open_log(c: &Config, verbosity: u8) -> Result<()> {
+    let Some(path) = c.get("log_path").filter(|p| !p.is_empty()) else { return Ok(()) };
+    let path = absolute(&Utf8PathBuf::from(crate::modules::expand_path(path)));
+    crate::output::print::open_log(&path, c.number("log_verbosity")?.unwrap_or(verbosity))
+}
+
+/// The callbacks of the run: that of the standard output and the enabled ones.
+fn callbacks(c: &Config, w: &Wanted, screen: &Screen) -> Result<Arc<dyn Sink>> {
+    let mut dirs = vec![absolute(&w.base_dir).join("callback_plugins")];
+    dirs.extend(c.paths("callback_plugins").unwrap_or_default());
+    let all = Callbacks { screen: screen.clone(), plugin_dirs: dirs };
+    let configured = !w.adhoc || c.flag("bin_ansible_callbacks", false)?;
+    let name = match (w.one_line, configured) {
+        (true, _) => "oneline".to_string(),
+        (false, false) => "minimal".to_string(),
+        (false, true) => c.text("stdout_callback").unwrap_or_else(|| "default".into()),
+    };
+    let mut sinks = if configured { all.besides(&c.list("callbacks_enabled"), &name)? } else { vec![] };
+    if let Some(dir) = &w.tree {
+        sinks.push(Arc::new(Tree::new(crate::modules::expand_path(dir).into(), screen.clone())));
+    }
+    // what runs besides speaks before: times and files, then the text
+    sinks.push(match &w.run.output {
+        Some(format) => all.format(format)?,
+        None => all.stdout(&name)?,
+    });
+    Ok(Arc::new(Tee(sinks)))
 }
 
 pub(super) fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
@@ -330,10 +369,15 @@ pub(super) fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
     s.display_failed_stderr = c.flag("display_failed_stderr", false)?;
     s.display_args_to_stdout = c.flag("display_args_to_stdout", false)?;
     s.show_custom_stats = c.flag("show_custom_stats", false)?;
+    s.show_per_host_start = c.flag("show_per_host_start", false)?;
     s.show_task_path_on_failure = c.flag("show_task_path_on_failure", false)?;
     s.check_mode_markers = c.flag("check_mode_markers", false)?;
+    s.deprecation_warnings = c.flag("deprecation_warnings", true)?;
     s.diff_context = c.number("diff_context")?.unwrap_or(3);
-    s.pretty_results = c.flag("callback_format_pretty", false)?;
+    s.pretty_results = match c.get("callback_format_pretty") {
+        Some(v) if !v.is_empty() => Some(c.flag("callback_format_pretty", false)?),
+        _ => None,
+    };
     if let Some(f) = c.get("callback_result_format") {
         if !matches!(f, "json" | "yaml") {
             return Err(Error::options(format!("callback_result_format: '{f}' is neither json nor yaml")));
@@ -348,6 +392,7 @@ pub(super) fn load_inventory(
     secrets: &Arc<Secrets>,
     c: &Config,
     screen: &Screen,
+    extra: &Map,
 ) -> Result<Inventory> {
     let mut options = LoadOptions {
         secrets: secrets.clone(),
@@ -356,6 +401,17 @@ pub(super) fn load_inventory(
         any_unparsed_is_failed: c.flag("inventory_any_unparsed_failed", false)?,
         ..LoadOptions::default()
     };
+    if c.get("inventory_enabled").is_some() {
+        options.enabled = c.list("inventory_enabled");
+    }
+    options.ignore_patterns = c.list("inventory_ignore_patterns");
+    if let Some(t) = c.get("group_chars") {
+        options.group_chars = t.parse().map_err(Error::options)?;
+    }
+    options.extra_vars = extra.clone();
+    if screen.verbosity > 2 {
+        options.note = Some(|text| crate::output::print::out(text, crate::output::Style::Verbose, false));
+    }
     if c.get("inventory_ignore_extensions").is_some() {
         options.ignore_extensions = c.list("inventory_ignore_extensions");
     }

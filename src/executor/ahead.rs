@@ -151,6 +151,7 @@ fn plain(t: &Task) -> bool {
         && t.async_.is_none()
         && t.kw.delegate_to.is_none()
         && t.kw.throttle.is_none()
+        && t.kw.debugger.is_none()
 }
 
 fn wanted(r: &Runner) -> bool {
@@ -192,6 +193,10 @@ fn idle(r: &Runner, host: &Arc<str>) -> bool {
 
 /// Sends the tasks at the head of `list` ahead, for a host that is alone in its step.
 pub fn tasks(p: &PlayRun, list: &[Item], host: &Host) {
+    // the debugger may do a task again: nothing behind it must have happened
+    if p.debug {
+        return;
+    }
     let r = &p.runner;
     let candidates = || {
         list.iter().map_while(|i| match i {

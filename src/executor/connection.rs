@@ -202,6 +202,10 @@ impl HostRemote<'_> {
             q.hints.entry(k.clone()).or_insert_with(|| v.clone());
         }
         q.no_log |= self.no_log;
+        self.runner.verbose(3, || {
+            let who = self.become_.as_ref().map(|b| format!(" as {}", b.user)).unwrap_or_default();
+            format!("<{}> EXEC {} by the agent{who}", self.params.host, q.module)
+        });
     }
 }
 
@@ -237,6 +241,10 @@ impl Remote for HostRemote<'_> {
         if let Some(note) = self.plan {
             return Err(note.refuse());
         }
+        self.runner.verbose(3, || {
+            let what = if self.no_log { "(hidden by no_log)" } else { command };
+            format!("<{}> EXEC {what}", self.params.host)
+        });
         self.runner.pool.raw(&self.params, self.become_.as_ref(), command, stdin)
     }
     fn reset(&self) {

@@ -20,6 +20,7 @@ pub struct TaskInfo {
     pub check: bool,
     pub no_log: bool,
     pub loops: bool,
+    pub tags: Vec<String>,
     /// Arguments as written, for `display_args_to_stdout`.
     pub args: Map,
 }
@@ -100,6 +101,8 @@ pub enum Event {
         hosts: Vec<Arc<str>>,
         check: bool,
         free: bool,
+        /// Tasks that the play lists.
+        tasks: usize,
     },
     /// No host matches the play's pattern.
     NoHostsMatched,
@@ -139,6 +142,7 @@ pub enum Event {
         failed: bool,
     },
     Included {
+        task: Arc<TaskInfo>,
         path: String,
         hosts: Vec<Arc<str>>,
         item: Option<String>,
@@ -149,6 +153,11 @@ pub enum Event {
     },
     /// A message from a prompt, `pause` and their like: printed as it is.
     Display(String),
+    /// A message for those who asked with `-v` for this much.
+    Verbose {
+        level: u8,
+        text: String,
+    },
     Warning(String),
     Deprecation(String),
     Error(Error),

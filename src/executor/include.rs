@@ -43,6 +43,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
         match load(p, t, &g) {
             Ok((shown, items)) => {
                 r.emit(Event::Included {
+                    task: what.clone(),
                     path: shown,
                     hosts: live.iter().map(|h| h.name.clone()).collect(),
                     item: g.label.clone(),
@@ -82,16 +83,22 @@ fn missing(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, g: &Group
     if e.kind() == Kind::Parse {
         return Err(e);
     }
-    if t.short == "include_role" {
-        return fail(p, t, what, h, e, f);
-    }
     let mut m = Map::new();
     m.insert("changed".into(), false.into());
     m.insert("failed".into(), true.into());
-    let name = g.args.get("_raw_params").or_else(|| g.args.get("file")).cloned().unwrap_or_default();
-    m.insert("include".into(), name);
+    let mut shown = Error::general(e.message()).at(e.span());
+    if t.short == "include_role" {
+        let name = t.args.get("name").or_else(|| t.args.get("role")).or_else(|| t.args.get("_raw_params"));
+        // an error within the role's own files has its place there
+        if e.span().is_none_or(|s| s.source == t.span.source) {
+            shown = Error::general(e.message()).at(name.and_then(super::runner::origin).or(e.span()));
+        }
+    } else {
+        let name = g.args.get("_raw_params").or_else(|| g.args.get("file")).cloned().unwrap_or_default();
+        m.insert("include".into(), name);
+    }
     m.insert("reason".into(), e.message().into());
-    p.runner.emit(Event::Error(e));
+    p.runner.emit(Event::Error(shown));
     settle(p, t, what, h, Attempt::of(m), None, f)
 }
 

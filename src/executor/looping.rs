@@ -34,6 +34,8 @@ fn flags(r: &Arc<Runner>, task: &Task, view: &View) -> (bool, bool) {
 }
 
 fn finish(a: Attempt, host: &Arc<str>, item: Option<String>, no_log: bool, diff: bool) -> TaskResult {
+    // an action may know that its result is secret
+    let no_log = no_log || a.data.get("_ansible_no_log").is_some_and(Value::truthy);
     TaskResult {
         host: host.clone(),
         delegated_to: a.delegated_to,

@@ -5,6 +5,7 @@
 mod ahead;
 mod conditions;
 mod connection;
+mod debugger;
 mod event;
 mod foreign;
 mod handlers;

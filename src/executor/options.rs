@@ -8,6 +8,8 @@ pub struct Options {
     pub check: bool,
     pub diff: bool,
     pub verbosity: u8,
+    /// The verbosity up to which messages go anywhere at all: to the screen or a log file.
+    pub told: u8,
     pub forks: usize,
     pub tags: Vec<String>,
     pub skip_tags: Vec<String>,
@@ -22,6 +24,10 @@ pub struct Options {
     pub error_on_missing_handler: bool,
     pub any_errors_fatal: bool,
     pub flush_cache: bool,
+    /// Every failure opens the debugger (`enable_task_debugger`).
+    pub debugger: bool,
+    /// A failure with `ignore_errors` does not open it (`task_debugger_ignore_errors`).
+    pub debugger_honours_ignore_errors: bool,
     pub send_ahead: SendAhead,
     pub defaults: Defaults,
     pub foreign: crate::actions::foreign::Settings,
@@ -121,6 +127,7 @@ impl Default for Options {
             check: false,
             diff: false,
             verbosity: 0,
+            told: 0,
             forks: 5,
             tags: vec!["all".into()],
             skip_tags: vec![],
@@ -133,6 +140,8 @@ impl Default for Options {
             error_on_missing_handler: true,
             any_errors_fatal: false,
             flush_cache: false,
+            debugger: false,
+            debugger_honours_ignore_errors: true,
             send_ahead: SendAhead::default(),
             defaults: Defaults::default(),
             foreign: Default::default(),

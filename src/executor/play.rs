@@ -25,6 +25,8 @@ pub struct PlayRun {
     pub handlers: Mutex<Vec<Arc<HandlerState>>>,
     pub tags: TagFilter,
     pub free: bool,
+    /// Failures open the debugger, whatever the tasks say.
+    pub debug: bool,
     pub force_handlers: bool,
     pub max_fail: Option<f64>,
     /// The play has ended for everybody (`end_play`, `any_errors_fatal`, `max_fail_percentage`).
@@ -90,22 +92,23 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             keyword(what, v, r.engine.render(v, &early_scope))?;
         }
     }
-    let free =
-        match text("strategy", &play.strategy, r, &early_scope)?.unwrap_or_else(|| r.options.strategy.clone()).as_str()
-        {
-            "linear" | "ansible.builtin.linear" | "debug" => false,
-            "free" | "ansible.builtin.free" | "host_pinned" | "ansible.builtin.host_pinned" => true,
-            other => {
-                return Err(Error::general(format!("Invalid play strategy specified: {other}"))
-                    .at(play.strategy.as_ref().and_then(origin))
-                    .help("there are linear, free and host_pinned"));
-            }
-        };
+    let strategy = text("strategy", &play.strategy, r, &early_scope)?.unwrap_or_else(|| r.options.strategy.clone());
+    let debug = r.options.debugger || matches!(strategy.as_str(), "debug" | "ansible.builtin.debug");
+    let free = match strategy.as_str() {
+        "linear" | "ansible.builtin.linear" | "debug" | "ansible.builtin.debug" => false,
+        "free" | "ansible.builtin.free" | "host_pinned" | "ansible.builtin.host_pinned" => true,
+        other => {
+            return Err(Error::general(format!("Invalid play strategy specified: {other}"))
+                .at(play.strategy.as_ref().and_then(origin))
+                .help("there are linear, free, host_pinned and debug"));
+        }
+    };
     r.emit(Event::PlayStart {
         name: name.clone(),
         hosts: hosts.clone(),
         check: play_check(r, play, &early_scope),
         free,
+        tasks: tasks_of(play),
     });
     if hosts.is_empty() {
         r.emit(Event::NoHostsMatched);
@@ -141,6 +144,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
                 hosts: batch.clone(),
                 check: play_check(r, play, &scope),
                 free,
+                tasks: tasks_of(play),
             });
         }
         let run = PlayRun {
@@ -156,6 +160,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             handlers: Mutex::new(vec![]),
             tags: TagFilter::new(&r.options.tags, &r.options.skip_tags),
             free,
+            debug,
             force_handlers,
             max_fail,
             broken: AtomicBool::new(false),
@@ -363,6 +368,11 @@ fn first_file(r: &Arc<Runner>, p: &PlayRun, choice: &[Value], view: &View) -> Re
         return match node.to_value() {
             Value::Map(m) => Ok(Some(m)),
             Value::Null => Ok(Some(Arc::default())),
+            // a list of dictionaries is one of them all
+            Value::List(l) if l.iter().all(|v| v.as_map().is_some()) => {
+                let all = l.iter().flat_map(|v| v.as_map().into_iter().flatten());
+                Ok(Some(Arc::new(all.map(|(k, v)| (k.clone(), v.clone())).collect())))
+            }
             _ => Err(node.error(format!("{path} must be stored as a dictionary/hash"))),
         };
     }
@@ -447,6 +457,22 @@ pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
         check: r.flag(&task.kw.check_mode, &scope, r.options.check, "check_mode").unwrap_or(r.options.check),
         no_log: r.flag(&task.kw.no_log, &scope, r.options.defaults.no_log, "no_log").unwrap_or(true),
         loops: task.loop_.is_some(),
+        tags: task.tags.iter().map(Value::to_str).collect(),
         args: task.args.clone(),
     })
+}
+
+/// The tasks that a play lists, without handlers.
+fn tasks_of(play: &Play) -> usize {
+    fn count(items: &[Item]) -> usize {
+        items
+            .iter()
+            .map(|i| match i {
+                Item::Task(_) => 1,
+                Item::Block(b) => count(&b.block) + count(&b.rescue) + count(&b.always),
+                Item::RoleEnd(_) => 0,
+            })
+            .sum()
+    }
+    [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks].into_iter().map(|l| count(l)).sum()
 }

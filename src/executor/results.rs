@@ -48,6 +48,19 @@ pub fn settle(
     o: HostOutcome,
     rescuable: bool,
 ) -> Result<bool> {
+    settle_told(p, task, info, host, o, rescuable, false)
+}
+
+/// The same for a result that may have been shown already.
+pub fn settle_told(
+    p: &PlayRun,
+    task: &Arc<Task>,
+    info: &Arc<TaskInfo>,
+    host: &Host,
+    o: HostOutcome,
+    rescuable: bool,
+    told: bool,
+) -> Result<bool> {
     let r = &p.runner;
     let view = p.view(&host.name, Some(task));
     let mut result = o.result;
@@ -100,7 +113,9 @@ pub fn settle(
             r.emit(Event::Deprecation(m.to_str()));
         }
     }
-    r.emit(Event::Result { task: info.clone(), result: Arc::new(result) });
+    if !told {
+        r.emit(Event::Result { task: info.clone(), result: Arc::new(result) });
+    }
     Ok(failed)
 }
 

@@ -38,6 +38,7 @@ pub mod exit {
     pub const OK: i32 = 0;
     pub const FAILED: i32 = 2;
     pub const UNREACHABLE: i32 = 4;
+    pub const INTERRUPTED: i32 = 99;
 }
 
 impl Runner {
@@ -85,6 +86,20 @@ impl Runner {
         let text = text.into();
         if lock(&self.warned).insert(text.clone()) {
             self.emit(Event::Warning(text));
+        }
+    }
+
+    /// A message for those who asked for this verbosity.
+    pub fn verbose(&self, level: u8, text: impl FnOnce() -> String) {
+        if self.options.told >= level {
+            self.emit(Event::Verbose { level, text: text() });
+        }
+    }
+
+    /// Tells of something deprecated, once for each text.
+    pub fn deprecate(&self, text: &str) {
+        if lock(&self.warned).insert(text.to_string()) {
+            self.emit(Event::Deprecation(text.into()));
         }
     }
 
@@ -161,6 +176,7 @@ impl Runner {
             view.play.as_ref().map(|p| p.play.playbook_dir.clone()).unwrap_or_else(|| self.store.base_dir.clone());
         search.push(playbook_dir.clone());
         let weak = Arc::downgrade(self);
+        let deprecated = weak.clone();
         Arc::new(FileScope {
             search,
             playbook_dir,
@@ -170,6 +186,11 @@ impl Runner {
             warn: Warn(Some(Arc::new(move |t: &str| {
                 if let Some(r) = weak.upgrade() {
                     r.warn(t);
+                }
+            }))),
+            deprecate: Warn(Some(Arc::new(move |t: &str| {
+                if let Some(r) = deprecated.upgrade() {
+                    r.deprecate(t);
                 }
             }))),
             inventory: Some(Arc::new(InventoryOf(self.store.clone()))),

@@ -66,6 +66,8 @@ pub struct RunState {
     pub waiting_for_start: AtomicBool,
     /// The operator chose to go on without asking (`--step`).
     pub step_all: AtomicBool,
+    /// Held while a debugger session asks.
+    pub debugging: Mutex<()>,
     /// What was sent before its turn, by host.
     pub ahead: super::ahead::Queues,
 }

@@ -236,7 +236,8 @@ fn on_hosts(
     }
     let settle = |h: &Host, o| {
         let (t, what) = named.get(&h.name).map_or((t, what), |(t, what)| (t, what));
-        super::results::settle(p, t, what, h, o, f.rescuable)
+        let (o, told) = super::debugger::inspect(p, t, what, h, o)?;
+        super::results::settle_told(p, t, what, h, o, f.rescuable, told)
     };
     let one = |h: &Host| {
         r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });

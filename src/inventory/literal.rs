@@ -73,6 +73,11 @@ impl<'a> Parser<'a> {
             '(' => self.tuple(),
             '{' => self.braces(),
             '+' | '-' => self.signed(),
+            // Python's Ellipsis and complex numbers are no values here: they stay the text that they are
+            '.' if self.rest.starts_with("...") => {
+                self.rest = self.rest.get(3..)?;
+                Some((self.string)("...".into()))
+            }
             '0'..='9' | '.' => self.number(),
             _ => self.word(),
         };
@@ -177,7 +182,10 @@ impl<'a> Parser<'a> {
             }
         }
         let text = self.rest.get(..end)?;
-        let v = number(text)?;
+        let v = match text.strip_suffix(['j', 'J']) {
+            Some(n) if number(n).is_some() => (self.string)(format!("{n}j")),
+            _ => number(text)?,
+        };
         self.rest = self.rest.get(end..)?;
         // `1 a` and `1'x'` are no literals.
         (!self.rest.starts_with(|c: char| c.is_alphanumeric() || c == '\'' || c == '"')).then_some(v)
@@ -354,7 +362,8 @@ mod tests {
             (".5", "0.5"),
             ("1e3", "1000.0"),
             ("1+2", "-"),
-            ("2j", "-"),
+            ("2j", "'2j'"),
+            ("[..., 1j]", "['...', '1j']"),
             ("true", "-"),
             ("True", "True"),
             ("None", "None"),

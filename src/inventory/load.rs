@@ -1,7 +1,8 @@
 //! Filling an inventory from its sources: files of every format, scripts, directories, host lists.
 
-use super::{Inventory, hostname, ini, script, yaml};
+use super::{GroupChars, Inventory, constructed, hostname, ini, script, toml, yaml};
 use crate::diag::{Error, Result};
+use crate::value::Map;
 use crate::vault::Secrets;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::io::Read;
@@ -27,6 +28,25 @@ pub struct LoadOptions {
     pub unparsed_is_failed: bool,
     /// Warn when no source was readable (`[inventory] inventory_unparsed_warning`).
     pub unparsed_warning: bool,
+    /// The plug-ins to try, in this order (`[inventory] enable_plugins`).
+    pub enabled: Vec<String>,
+    pub group_chars: GroupChars,
+    /// `-e`, for the plug-in `constructed`.
+    pub extra_vars: Map,
+    /// Where messages of interest to few go, if somebody wants them.
+    pub note: Option<fn(&str)>,
+}
+
+/// The plug-ins that are tried unless the configuration says otherwise.
+pub const ENABLED: [&str; 6] = ["host_list", "script", "auto", "yaml", "ini", "toml"];
+
+const PLUGINS: [&str; 9] =
+    ["advanced_host_list", "auto", "constructed", "generator", "host_list", "ini", "script", "toml", "yaml"];
+
+/// The plug-in of this name.
+fn known(name: &str) -> Option<&'static str> {
+    let short = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+    PLUGINS.into_iter().find(|p| *p == short)
 }
 
 impl Default for LoadOptions {
@@ -38,6 +58,10 @@ impl Default for LoadOptions {
             any_unparsed_is_failed: false,
             unparsed_is_failed: false,
             unparsed_warning: true,
+            enabled: ENABLED.iter().map(|s| s.to_string()).collect(),
+            group_chars: GroupChars::default(),
+            extra_vars: Map::new(),
+            note: None,
         }
     }
 }
@@ -62,6 +86,10 @@ impl Inventory {
             );
         }
         let mut l = Loader { inv: Inventory::new(), opts, warnings: Vec::new(), ignored };
+        l.inv.group_chars = opts.group_chars;
+        for name in opts.enabled.iter().filter(|n| known(n).is_none()) {
+            l.warnings.push(Error::general(format!("Failed to load inventory plugin, skipping {name}")));
+        }
         let mut parsed = false;
         for s in sources {
             let source = if s.contains(',') { s.clone() } else { absolute(s).into_string() };
@@ -92,7 +120,7 @@ impl Loader<'_> {
             return self.directory(path, depth);
         }
         self.inv.current = Some(path.to_owned());
-        let mut failures: Vec<(&str, Error)> = Vec::new();
+        let mut failures: Vec<(&'static str, Error)> = Vec::new();
         let parsed = self.formats(path, source, &mut failures);
         self.warnings.extend(self.inv.take_warnings().into_iter().map(Error::general));
         if parsed {
@@ -111,41 +139,93 @@ impl Loader<'_> {
         Ok(false)
     }
 
-    /// Tries the formats in Ansible's order.
-    fn formats(&mut self, path: &Utf8Path, source: &str, failures: &mut Vec<(&str, Error)>) -> bool {
-        if !path.exists() {
-            if source.contains(',') {
-                self.host_list(source);
-                return true;
+    /// Tries the plug-ins that are enabled, in their order.
+    fn formats(&mut self, path: &Utf8Path, source: &str, failures: &mut Vec<(&'static str, Error)>) -> bool {
+        let exists = path.exists();
+        let list = !exists && source.contains(',');
+        let mut text: Option<Result<String>> = None;
+        for name in &self.opts.enabled {
+            let Some(plugin) = known(name) else { continue };
+            let verified = match plugin {
+                "host_list" | "advanced_host_list" => list,
+                "script" => exists && is_script(path),
+                "yaml" => exists && matches!(path.extension(), None | Some("yml" | "yaml" | "json")),
+                "auto" => exists && matches!(path.extension(), Some("yml" | "yaml")),
+                "constructed" | "generator" => {
+                    exists && matches!(path.extension(), None | Some("yml" | "yaml" | "config"))
+                }
+                "toml" => exists && path.extension() == Some("toml"),
+                "ini" => exists && path.extension() != Some("toml"),
+                _ => exists,
+            };
+            if !verified {
+                self.note(&format!("{plugin} declined parsing {source} as it did not pass its verify_file() method"));
+                continue;
             }
-            return false;
-        }
-        if is_script(path) {
-            match script::read(path, &mut self.inv) {
-                Ok(()) => return true,
-                Err(e) => failures.push(("script", e)),
-            }
-        }
-        let text = crate::yaml::read_text(path).and_then(|t| self.opts.secrets.open_text(source, t));
-        let extension = path.extension();
-        if matches!(extension, None | Some("yml" | "yaml" | "json")) {
-            let read = text.clone().and_then(|t| yaml::read(source, &t, &mut self.inv));
-            match read {
-                Ok(more) => {
-                    self.warnings.extend(more);
+            let mut read = || {
+                text.get_or_insert_with(|| {
+                    crate::yaml::read_text(path).and_then(|t| self.opts.secrets.open_text(source, t))
+                })
+                .clone()
+            };
+            let done = match plugin {
+                "host_list" => {
+                    self.host_list(source);
+                    Ok(vec![])
+                }
+                "advanced_host_list" => self.advanced_host_list(source).map(|()| vec![]),
+                "script" => script::read(path, &mut self.inv).map(|()| vec![]),
+                "yaml" => read().and_then(|t| yaml::read(source, &t, &mut self.inv)),
+                "toml" => read().and_then(|t| toml::read(source, &t, &mut self.inv)).map(|()| vec![]),
+                "ini" => read()
+                    .and_then(|t| ini::read(source, &t, &mut self.inv))
+                    .map(|()| vec![])
+                    .map_err(|e| e.context("Failed to parse inventory")),
+                // files of the plug-ins that a `plugin` key names
+                _ => match read().and_then(|t| self.configured(plugin, source, &t)) {
+                    Ok(Some(warnings)) => Ok(warnings),
+                    Ok(None) => {
+                        self.note(&format!(
+                            "{plugin} declined parsing {source} as it did not pass its verify_file() method"
+                        ));
+                        continue;
+                    }
+                    Err(e) => Err(e),
+                },
+            };
+            match done {
+                Ok(warnings) => {
+                    self.warnings.extend(warnings);
+                    self.note(&format!("Parsed {source} inventory source with {plugin} plugin"));
                     return true;
                 }
-                Err(e) => failures.push(("yaml", e)),
+                Err(e) => failures.push((plugin, e)),
             }
         }
-        match text.and_then(|t| ini::read(source, &t, &mut self.inv)) {
-            Ok(()) => return true,
-            Err(e) => failures.push(("ini", e.context("Failed to parse inventory"))),
-        }
-        if extension == Some("toml") {
-            failures.push(("toml", Error::parse("TOML inventories are not supported; write it as INI or YAML")));
-        }
         false
+    }
+
+    fn note(&self, text: &str) {
+        if let Some(f) = self.opts.note {
+            f(text);
+        }
+    }
+
+    /// A YAML file with the key `plugin`: `auto` takes every plug-in, the others their own files. None if
+    /// the file is not one for it.
+    fn configured(&mut self, plugin: &str, source: &str, text: &str) -> Result<Option<Vec<Error>>> {
+        let doc = crate::yaml::parse_str(source, text)?;
+        let Some(node) = doc.root.get("plugin").filter(|p| !p.is_null()) else { return Ok(None) };
+        let name = node.to_plain_value().to_str();
+        let short = name.strip_prefix("ansible.builtin.").unwrap_or(&name);
+        match short {
+            _ if plugin != "auto" && plugin != short => Ok(None),
+            "constructed" => constructed::construct(source, &doc.root, &mut self.inv, self.opts).map(Some),
+            "generator" => constructed::generate(&doc.root, &mut self.inv).map(|()| Some(vec![])),
+            _ => Err(node.error(format!("inventory config '{source}' specifies unknown plugin '{name}'")).help(
+                "constructed and generator are built in; a script that answers --list can take the place of others",
+            )),
+        }
     }
 
     fn host_list(&mut self, source: &str) {
@@ -157,6 +237,34 @@ impl Loader<'_> {
                 self.inv.add_host(&name, Some("ungrouped"), port);
             }
         }
+    }
+
+    /// Like `host_list`, with ranges.
+    fn advanced_host_list(&mut self, source: &str) -> Result<()> {
+        for h in source.split(',').map(str::trim).filter(|h| !h.is_empty()) {
+            let (names, port) = match hostname::expand(h) {
+                Ok(found) => found,
+                // bounds that are no numbers are an error, every other text is a name
+                Err(e) if e.message().contains("must be numbers or letters") => {
+                    let bound = h.split(['[', ']', ':']).rev().find(|b| b.parse::<u64>().is_err() && !b.is_empty());
+                    return Err(Error::parse(format!(
+                        "Invalid data from string, could not parse: invalid literal for int() with base 10: '{}'",
+                        bound.unwrap_or(h)
+                    ))
+                    .help(e.message()));
+                }
+                Err(e) => {
+                    self.note(&format!("Unable to parse address from hostname, leaving unchanged: {}", e.message()));
+                    (vec![h.to_string()], None)
+                }
+            };
+            for n in names {
+                if !self.inv.hosts.contains_key(n.as_str()) {
+                    self.inv.add_host(&n, Some("ungrouped"), port);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn directory(&mut self, dir: &Utf8Path, depth: usize) -> Result<bool> {

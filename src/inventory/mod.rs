@@ -3,6 +3,7 @@
 //! [`Inventory`] is the model: hosts and groups by name, in the order they were first met. [`load`] fills
 //! it from sources, [`pattern`] chooses hosts from it, [`vars_files`] reads `group_vars/` and `host_vars/`.
 
+mod constructed;
 pub mod edit;
 mod hostname;
 mod ini;
@@ -12,6 +13,7 @@ pub mod pattern;
 mod runtime;
 mod script;
 mod shlex;
+mod toml;
 pub mod vars_files;
 mod yaml;
 
@@ -67,6 +69,7 @@ pub struct Inventory {
     warnings: Warnings,
     /// Whether a group name was complained about already.
     named_badly: bool,
+    group_chars: GroupChars,
     /// What `add_host` and `group_by` did, to be done again after the sources are read anew.
     runtime: Vec<Runtime>,
     /// The source being read, for the hosts it defines.
@@ -81,6 +84,47 @@ struct Warnings(Arc<Mutex<Vec<String>>>);
 impl Warnings {
     fn push(&self, w: String) {
         self.0.lock().unwrap_or_else(|e| e.into_inner()).push(w);
+    }
+}
+
+/// What happens to characters in group names that are none of an identifier (`force_valid_group_names`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupChars {
+    /// They stay, with a warning.
+    #[default]
+    Never,
+    /// They become `_`, with a warning.
+    Always,
+    /// They stay.
+    Ignore,
+    /// They become `_`.
+    Silently,
+}
+
+impl std::str::FromStr for GroupChars {
+    type Err = String;
+    fn from_str(s: &str) -> std::result::Result<Self, String> {
+        Ok(match s {
+            "never" => GroupChars::Never,
+            "always" => GroupChars::Always,
+            "ignore" => GroupChars::Ignore,
+            "silently" => GroupChars::Silently,
+            _ => return Err(format!("force_valid_group_names: '{s}' is none of always, never, ignore and silently")),
+        })
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit()) && !name.contains(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+/// The name with `_` for what an identifier cannot have.
+pub fn identifier(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    if safe.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{}", safe.get(1..).unwrap_or_default())
+    } else {
+        safe
     }
 }
 
@@ -106,6 +150,7 @@ impl Inventory {
             localhost: None,
             warnings: Warnings::default(),
             named_badly: false,
+            group_chars: GroupChars::default(),
             runtime: Vec::new(),
             current: None,
             sources: Vec::new(),
@@ -116,19 +161,33 @@ impl Inventory {
         inv
     }
 
+    /// The name under which a group goes.
+    pub(crate) fn safe_group<'n>(&self, name: &'n str) -> std::borrow::Cow<'n, str> {
+        match self.group_chars {
+            GroupChars::Always | GroupChars::Silently if !is_identifier(name) => identifier(name).into(),
+            _ => name.into(),
+        }
+    }
+
     /// The group of this name, made if it is not there. Answers true if it is new.
     pub fn add_group(&mut self, name: &str) -> bool {
-        if self.groups.contains_key(name) {
+        let safe = self.safe_group(name);
+        if self.groups.contains_key(&*safe) {
             return false;
         }
-        let bad =
-            name.starts_with(|c: char| c.is_ascii_digit()) || name.contains(|c: char| !c.is_alphanumeric() && c != '_');
-        if bad && !self.named_badly {
+        if !is_identifier(name) && !self.named_badly {
             self.named_badly = true;
-            self.warnings
-                .push("Invalid characters were found in group names but not replaced, use -vvvv to see details".into());
+            let done = match self.group_chars {
+                GroupChars::Never => "but not replaced",
+                GroupChars::Always => "and automatically replaced",
+                GroupChars::Ignore | GroupChars::Silently => "",
+            };
+            if !done.is_empty() {
+                self.warnings
+                    .push(format!("Invalid characters were found in group names {done}, use -vvvv to see details"));
+            }
         }
-        let name: Arc<str> = name.into();
+        let name: Arc<str> = safe.as_ref().into();
         let group = Group {
             name: name.clone(),
             vars: Map::new(),
@@ -170,7 +229,8 @@ impl Inventory {
     }
 
     fn put_host(&mut self, host: &str, group: &str) -> bool {
-        let (Some(h), Some(g)) = (self.hosts.get_mut(host), self.groups.get_mut(group)) else { return false };
+        let group = self.safe_group(group);
+        let (Some(h), Some(g)) = (self.hosts.get_mut(host), self.groups.get_mut(&*group)) else { return false };
         let added = g.hosts.insert(h.name.clone());
         if added {
             h.groups.push(g.name.clone());
@@ -189,6 +249,9 @@ impl Inventory {
 
     /// Puts a group (or, if there is no such group, a host) into `group`. Answers true if that is new.
     pub fn add_child(&mut self, group: &str, child: &str) -> Result<bool> {
+        let group = &*self.safe_group(group);
+        // a host keeps its name
+        let child = &*if self.hosts.contains_key(child) { child.into() } else { self.safe_group(child) };
         if !self.groups.contains_key(group) {
             return Err(Error::parse(format!("{group} is not a known group")));
         }
@@ -243,7 +306,8 @@ impl Inventory {
 
     /// Sets a variable of a group or, if no group has that name, of a host.
     pub fn set_variable(&mut self, entity: &str, key: &str, value: Value) -> Result<()> {
-        if let Some(g) = self.groups.get_mut(entity) {
+        let group = self.safe_group(entity);
+        if let Some(g) = self.groups.get_mut(&*group) {
             if key == "ansible_group_priority" {
                 g.priority = match &value {
                     Value::Int(i) => *i,

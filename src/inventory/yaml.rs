@@ -18,10 +18,9 @@ pub(super) fn read(name: &str, text: &str, inv: &mut Inventory) -> Result<Vec<Er
         )));
     };
     if doc.root.get("plugin").is_some_and(|p| !p.is_null()) {
-        return Err(doc
-            .root
-            .error("Plugin configuration YAML file, not YAML inventory")
-            .help("Inventory plugins are not supported; a script that answers --list can take their place."));
+        return Err(doc.root.error("Plugin configuration YAML file, not YAML inventory").help(
+            "constructed and generator are built in; a script that answers --list can take the place of others.",
+        ));
     }
     for (key, data) in groups {
         group(&key_text(key)?, data, inv, &mut warnings)?;
@@ -82,7 +81,7 @@ fn group(name: &str, data: &Node, inv: &mut Inventory, warnings: &mut Vec<Error>
                     let child = key_text(k)?;
                     let empty = Node { kind: NodeKind::Null, span: k.span };
                     group(&child, v.unwrap_or(&empty), inv, warnings)?;
-                    if inv.groups.contains_key(child.as_str()) {
+                    if inv.groups.contains_key(&*inv.safe_group(&child)) {
                         inv.add_child(name, &child).map_err(|e| e.at(k.span))?;
                     }
                 }

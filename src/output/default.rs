@@ -1,13 +1,13 @@
 //! Ansible's default text, after the `default` callback's documented output.
 
-use super::report::{show_error, show_warning, task_error_text};
+use super::dump::dump;
+use super::report::failure_text;
 use super::style::Style;
-use super::{Screen, diff};
+use super::{Screen, diff, messages, print};
 use crate::executor::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
-use crate::pyjson::{py_json, py_json_indent};
+use crate::pyjson::py_json;
 use crate::value::{Map, Value};
 use std::collections::HashSet;
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 /// The default renderer.
@@ -31,14 +31,11 @@ impl DefaultText {
     }
 
     fn line(&self, text: &str, style: Style) {
-        let text = style.paint(text, self.screen.color);
-        let mut out = std::io::stdout().lock();
-        // a closed pipe ends the output, not the run
-        let _ = writeln!(out, "{text}");
+        print::out(text, style, self.screen.color);
     }
     fn failed_line(&self, text: &str, style: Style) {
         if self.screen.display_failed_stderr {
-            eprintln!("{}", style.paint(text, self.screen.color));
+            print::err(text, style, self.screen.color);
         } else {
             self.line(text, style);
         }
@@ -48,6 +45,12 @@ impl DefaultText {
         let text = text.trim();
         let stars = self.screen.columns.saturating_sub(text.chars().count()).max(3);
         self.line(&format!("\n{text} {}", "*".repeat(stars)), Style::Plain);
+    }
+
+    fn dry_run(&self) {
+        if self.screen.check && self.screen.check_mode_markers {
+            self.banner("DRY RUN");
+        }
     }
 
     fn task_banner(&self, t: &TaskInfo) {
@@ -60,6 +63,13 @@ impl DefaultText {
         let check = if self.screen.check_mode_markers && t.check { " [CHECK MODE]" } else { "" };
         self.banner(&format!("{prefix} [{}{args}]{check}", t.label));
         if self.screen.verbosity >= 2 {
+            let (line, _) = t.span.line_col();
+            self.line(&format!("task path: {}:{line}", t.span.file()), Style::Debug);
+        }
+    }
+
+    fn failure_path(&self, t: &TaskInfo) {
+        if self.screen.show_task_path_on_failure && self.screen.verbosity < 2 {
             let (line, _) = t.span.line_col();
             self.line(&format!("task path: {}:{line}", t.span.file()), Style::Debug);
         }
@@ -80,37 +90,36 @@ impl DefaultText {
         (self.screen.verbosity > 0 || r.verbose_always) && !hidden
     }
 
-    fn host(r: &TaskResult) -> String {
-        match &r.delegated_to {
-            Some(d) if d.host != *r.host => match &d.address {
-                Some(a) => format!("{} -> {}({a})", r.host, d.host),
-                None => format!("{} -> {}", r.host, d.host),
-            },
-            _ => r.host.to_string(),
-        }
+    fn dump(&self, r: &TaskResult, action: &str) -> String {
+        self.written(shown(r, action, self.screen.verbosity), r)
     }
 
-    fn dump(&self, r: &TaskResult, action: &str) -> String {
-        let m = shown(r, action, self.screen.verbosity);
-        if self.screen.result_format == "yaml" {
-            return format!("\n{}", indent(&crate::yaml::emit(&Value::map(m), &Default::default()), 4));
-        }
-        let v = Value::map(m);
-        if (r.verbose_always && !r.no_log) || self.screen.pretty_results { py_json_indent(&v, 4) } else { py_json(&v) }
+    /// A result's keys in the format of the options.
+    fn written(&self, m: Map, r: &TaskResult) -> String {
+        dump(m, r.verbose_always && !r.no_log, &self.screen)
+    }
+
+    /// True if the options hide the result.
+    fn hidden(&self, s: Status) -> bool {
+        (s == Status::Ok && !self.screen.display_ok_hosts)
+            || (s == Status::Skipped && !self.screen.display_skipped_hosts)
     }
 
     fn result(&self, t: &TaskInfo, r: &TaskResult) {
-        self.late_banner(t);
         let item_results = t.loops && r.data.contains_key("results");
         if r.diff && !item_results {
-            self.diff(r);
+            self.diff(t, r);
         }
-        let host = DefaultText::host(r);
+        if self.hidden(r.status) {
+            return;
+        }
+        self.late_banner(t);
+        let host = host_of(r);
         match r.status {
             Status::Ok | Status::Changed => {
                 let (word, style) =
                     if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
-                if item_results || (r.status == Status::Ok && !self.screen.display_ok_hosts) {
+                if item_results {
                     return;
                 }
                 let mut text = format!("{word}: [{host}]");
@@ -120,22 +129,23 @@ impl DefaultText {
                 self.line(&text, style);
             }
             Status::Skipped => {
-                if self.screen.display_skipped_hosts {
-                    let mut text = format!("skipping: [{}]", r.host);
-                    if self.verbose(r) {
-                        text.push_str(&format!(" => {}", self.dump(r, &t.action)));
-                    }
-                    self.line(&text, Style::Skip);
+                let mut text = format!("skipping: [{}]", r.host);
+                if self.verbose(r) {
+                    text.push_str(&format!(" => {}", self.dump(r, &t.action)));
                 }
+                self.line(&text, Style::Skip);
             }
             Status::Failed => {
                 if !item_results {
                     self.error(t, r);
-                    if self.screen.show_task_path_on_failure && self.screen.verbosity < 2 {
-                        let (line, _) = t.span.line_col();
-                        self.line(&format!("task path: {}:{line}", t.span.file()), Style::Debug);
-                    }
+                    self.failure_path(t);
                     self.failed_line(&format!("fatal: [{host}]: FAILED! => {}", self.dump(r, &t.action)), Style::Error);
+                }
+                // debug alone sums its loop up
+                if item_results && is_debug(&t.action) {
+                    self.failure_path(t);
+                    let sum = Map::from_iter([("msg".into(), r.get("msg").cloned().unwrap_or_default())]);
+                    self.failed_line(&format!("fatal: [{host}]: FAILED! => {}", self.written(sum, r)), Style::Error);
                 }
                 if r.ignored {
                     self.line("...ignoring", Style::Skip);
@@ -156,73 +166,47 @@ impl DefaultText {
 
     /// The failure with its place, once for all hosts and items that fail the same way.
     fn error(&self, t: &TaskInfo, r: &TaskResult) {
-        let not_included = t.action.contains("include") && r.data.contains_key("reason");
-        if r.no_log || not_included {
-            return;
-        }
-        let text = match &r.error {
-            Some(e) => task_error_text(e, t.span),
-            None => {
-                let judged = r.get("failed_when_result").is_some_and(Value::truthy);
-                let who = if r.by_module && !judged { "Module failed" } else { "Action failed" };
-                let e = match r.get("msg").map(Value::to_str) {
-                    Some(m) if m.is_empty() => crate::diag::Error::general(format!("{who}.")),
-                    Some(m) if r.status == Status::Unreachable => crate::diag::Error::general(m),
-                    // what has no message of its own brings its context
-                    Some(m) if m.starts_with("Task failed: ") => {
-                        crate::diag::Error::general(m.trim_start_matches("Task failed: "))
-                    }
-                    Some(m) if r.data.contains_key("_ansible_cause") => {
-                        let cause = r.get("_ansible_cause").map(Value::to_str).unwrap_or_default();
-                        crate::diag::Error::general(format!("{}: {cause}", m.trim_end_matches('.'))).context(who)
-                    }
-                    Some(m) => crate::diag::Error::general(m).context(who),
-                    None => crate::diag::Error::general("Unknown error.").context(who),
-                };
-                task_error_text(&e, t.span)
-            }
-        };
+        let Some(text) = failure_text(t, r) else { return };
         if !self.state.lock().unwrap_or_else(|e| e.into_inner()).told.insert(text.clone()) {
             return;
         }
         self.failed_line(text.strip_suffix('\n').unwrap_or(&text), Style::Error);
     }
 
-    fn diff(&self, r: &TaskResult) {
+    fn diff(&self, t: &TaskInfo, r: &TaskResult) {
         if r.no_log || !r.get("changed").is_some_and(Value::truthy) {
             return;
         }
         if let Some(d) = r.get("diff").filter(|d| d.truthy()) {
             let text = diff::show(d, self.screen.diff_context, self.screen.color);
             if !text.is_empty() {
+                self.late_banner(t);
                 self.line(text.strip_suffix('\n').unwrap_or(&text), Style::Plain);
             }
         }
     }
 
     fn item(&self, t: &TaskInfo, r: &TaskResult) {
-        self.late_banner(t);
-        let host = DefaultText::host(r);
         if r.diff {
-            self.diff(r);
+            self.diff(t, r);
         }
+        if self.hidden(r.status) {
+            return;
+        }
+        self.late_banner(t);
+        let host = host_of(r);
         let label = if r.no_log { "(censored due to no_log)".into() } else { r.item.clone().unwrap_or_default() };
         let dump = || self.dump(r, &t.action);
         match r.status {
             Status::Ok | Status::Changed => {
-                if r.status == Status::Ok && !self.screen.display_ok_hosts {
-                    return;
-                }
                 let (word, style) =
                     if r.status == Status::Changed { ("changed", Style::Changed) } else { ("ok", Style::Ok) };
                 let more = if self.verbose(r) { format!(" => {}", dump()) } else { String::new() };
                 self.line(&format!("{word}: [{host}] => (item={label}){more}"), style);
             }
             Status::Skipped => {
-                if self.screen.display_skipped_hosts {
-                    let more = if self.verbose(r) { format!(" => {}", dump()) } else { String::new() };
-                    self.line(&format!("skipping: [{}] => (item={label}) {more}", r.host), Style::Skip);
-                }
+                let more = if self.verbose(r) { format!(" => {}", dump()) } else { String::new() };
+                self.line(&format!("skipping: [{}] => (item={label}) {more}", r.host), Style::Skip);
             }
             Status::Failed => {
                 self.error(t, r);
@@ -291,13 +275,24 @@ impl DefaultText {
     }
 }
 
-fn indent(text: &str, n: usize) -> String {
-    text.lines().map(|l| format!("{}{l}", " ".repeat(n))).collect::<Vec<_>>().join("\n")
+/// The host, and the one that did the work for it.
+pub(super) fn host_of(r: &TaskResult) -> String {
+    match &r.delegated_to {
+        Some(d) if d.host != *r.host => match &d.address {
+            Some(a) => format!("{} -> {}({a})", r.host, d.host),
+            None => format!("{} -> {}", r.host, d.host),
+        },
+        _ => r.host.to_string(),
+    }
+}
+
+fn is_debug(action: &str) -> bool {
+    action.rsplit('.').next() == Some("debug")
 }
 
 /// The keys of a result that the text shows.
 pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
-    let debug = matches!(action.rsplit('.').next(), Some("debug"));
+    let debug = is_debug(action);
     if r.no_log {
         let mut m = Map::new();
         m.insert(
@@ -335,6 +330,7 @@ impl Sink for DefaultText {
     fn event(&self, e: Event) {
         match e {
             Event::PlaybookStart { path, plays } => {
+                self.dry_run();
                 if self.screen.verbosity > 1 {
                     let name = camino::Utf8Path::new(&path).file_name().unwrap_or(&path).to_string();
                     self.banner(&format!("PLAYBOOK: {name}"));
@@ -355,22 +351,25 @@ impl Sink for DefaultText {
             Event::NoHostsRemaining => self.banner("NO MORE HOSTS LEFT"),
             Event::TaskStart(t) => {
                 let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
-                if !s.free {
+                // what may be hidden gets its heading with the first result that is shown
+                if !s.free && self.screen.display_ok_hosts && self.screen.display_skipped_hosts {
                     s.banner = Some(t.id);
                     drop(s);
                     self.task_banner(&t);
                 }
             }
-            Event::HostStart { .. } => {}
+            Event::HostStart { task, host } => {
+                if self.screen.show_per_host_start {
+                    let kind = if task.is_handler { "RUNNING HANDLER" } else { "TASK" };
+                    self.line(&format!(" [started {kind}: {} on {host}]", task.label), Style::Plain);
+                }
+            }
             Event::Item { task, result } => self.item(&task, &result),
             Event::Result { task, result } => self.result(&task, &result),
             Event::Retry { task, result, left, .. } => {
                 self.late_banner(&task);
-                let mut text = format!(
-                    "FAILED - RETRYING: [{}]: {} ({left} retries left).",
-                    DefaultText::host(&result),
-                    task.label
-                );
+                let mut text =
+                    format!("FAILED - RETRYING: [{}]: {} ({left} retries left).", host_of(&result), task.label);
                 if self.screen.verbosity > 2 {
                     text.push_str(&format!("Result was: {}", self.dump(&result, &task.action)));
                 }
@@ -385,7 +384,8 @@ impl Sink for DefaultText {
                 let word = if failed { "FAILED" } else { "OK" };
                 self.line(&format!("ASYNC {word} on {host}: jid={jid}"), Style::Debug);
             }
-            Event::Included { path, hosts, item } => {
+            Event::Included { task, path, hosts, item } => {
+                self.late_banner(&task);
                 let names: Vec<&str> = hosts.iter().map(|h| &**h).collect();
                 let item = item.map(|i| format!(" => (item={i})")).unwrap_or_default();
                 self.line(&format!("included: {path} for {}{item}", names.join(", ")), Style::Skip);
@@ -395,13 +395,11 @@ impl Sink for DefaultText {
                     self.line(&format!("NOTIFIED HANDLER {handler} for {host}"), Style::Verbose);
                 }
             }
-            Event::Display(t) => self.line(&t, Style::Plain),
-            Event::Warning(t) => show_warning(&t, self.screen.color),
-            Event::Deprecation(t) => {
-                eprintln!("{}", Style::Deprecate.paint(&format!("[DEPRECATION WARNING]: {t}"), self.screen.color));
+            Event::Stats { hosts, custom } => {
+                self.stats(&hosts, &custom);
+                self.dry_run();
             }
-            Event::Error(e) => show_error(&e, self.screen.color),
-            Event::Stats { hosts, custom } => self.stats(&hosts, &custom),
+            e => messages(e, &self.screen),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use super::Screen;
 use super::default::shown;
-use super::report::{show_error, show_warning};
 use crate::executor::{Event, Sink, Status, TaskInfo, TaskResult};
 use crate::value::Value;
 use crate::yaml;
@@ -98,7 +97,7 @@ impl Document {
             Event::AsyncEnd { host, jid, failed } => {
                 json!({"event": "async_end", "time": now(), "host": host, "jid": jid, "failed": failed})
             }
-            Event::Included { path, hosts, item } => {
+            Event::Included { path, hosts, item, .. } => {
                 json!({"event": "included", "time": now(), "path": path, "hosts": hosts, "item": item})
             }
             Event::Notified { handler, host } => {
@@ -107,6 +106,12 @@ impl Document {
             Event::Display(t) => json!({"event": "display", "time": now(), "text": t}),
             Event::Warning(t) => json!({"event": "warning", "time": now(), "text": t}),
             Event::Deprecation(t) => json!({"event": "deprecation", "time": now(), "text": t}),
+            Event::Verbose { level, text } => {
+                if *level > self.screen.verbosity {
+                    return None;
+                }
+                json!({"event": "verbose", "time": now(), "level": level, "text": text})
+            }
             Event::Error(e) => {
                 json!({"event": "error", "time": now(), "text": e.message(), "place": e.span().map(|s| s.show()), "help": e.help_text()})
             }
@@ -134,8 +139,8 @@ impl Document {
                     t["task"]["duration"]["end"] = now().into();
                 }
             }
-            Event::Warning(t) => show_warning(&t, self.screen.color),
-            Event::Error(e) => show_error(&e, self.screen.color),
+            // standard output holds the document alone
+            Event::Display(_) | Event::Verbose { .. } => {}
             Event::Stats { hosts, custom } => {
                 let doc = json!({"plays": std::mem::take(&mut *plays), "stats": stats(&hosts), "custom_stats": custom_stats(&custom), "global_custom_stats": {}});
                 if self.format == Format::Json {
@@ -146,7 +151,7 @@ impl Document {
                         write!(std::io::stdout().lock(), "{}", yaml::emit(&Value::from_json(doc), &Default::default()));
                 }
             }
-            _ => {}
+            e => super::messages(e, &self.screen),
         }
     }
 }

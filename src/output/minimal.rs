@@ -3,26 +3,31 @@
 use super::Screen;
 use super::default::shown;
 use super::diff;
-use super::report::{show_error, show_warning};
+use super::dump::dump;
+use super::print;
+use super::report::failure_text;
 use super::style::Style;
 use crate::executor::{Event, Sink, Status, TaskInfo, TaskResult};
-use crate::pyjson::{py_json, py_json_indent};
+use crate::pyjson::py_json;
 use crate::value::Value;
-use std::io::Write;
+use std::collections::HashSet;
+use std::sync::Mutex;
 
 /// One block (or line) a result.
 pub struct Minimal {
     screen: Screen,
     one_line: bool,
+    /// The errors that were told: the same one is told once.
+    told: Mutex<HashSet<String>>,
 }
 
 impl Minimal {
     pub fn new(screen: Screen, one_line: bool) -> Minimal {
-        Minimal { screen, one_line }
+        Minimal { screen, one_line, told: Mutex::default() }
     }
 
     fn line(&self, text: &str, style: Style) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", style.paint(text, self.screen.color));
+        print::out(text, style, self.screen.color);
     }
 
     fn result(&self, t: &TaskInfo, r: &TaskResult) {
@@ -33,6 +38,13 @@ impl Minimal {
             Status::Skipped => ("SKIPPED", Style::Skip),
             Status::Unreachable => ("UNREACHABLE!", Style::Unreachable),
         };
+        if matches!(r.status, Status::Failed | Status::Unreachable)
+            && !self.one_line
+            && let Some(text) = failure_text(t, r)
+            && self.told.lock().unwrap_or_else(|e| e.into_inner()).insert(text.clone())
+        {
+            print::err(text.strip_suffix('\n').unwrap_or(&text), Style::Error, self.screen.color);
+        }
         if r.diff
             && !r.no_log
             && let Some(d) = r.get("diff")
@@ -62,12 +74,12 @@ impl Minimal {
             }
             return self.line(&format!("{} | {word} | rc={rc} >>\n{body}\n", r.host), style);
         }
-        let m = Value::map(shown(r, &t.action, self.screen.verbosity));
+        let m = shown(r, &t.action, self.screen.verbosity);
         let mark = if r.status == Status::Failed { "!" } else { "" };
         if self.one_line {
-            self.line(&format!("{} | {word}{mark} => {}", r.host, py_json(&m).replace('\n', "")), style);
+            self.line(&format!("{} | {word}{mark} => {}", r.host, py_json(&Value::map(m)).replace('\n', "")), style);
         } else {
-            self.line(&format!("{} | {word}{mark} => {}", r.host, py_json_indent(&m, 4)), style);
+            self.line(&format!("{} | {word}{mark} => {}", r.host, dump(m, true, &self.screen)), style);
         }
     }
 }
@@ -76,16 +88,13 @@ impl Sink for Minimal {
     fn event(&self, e: Event) {
         match e {
             Event::Result { task, result } => self.result(&task, &result),
-            Event::Warning(t) => show_warning(&t, self.screen.color),
-            Event::Error(e) => show_error(&e, self.screen.color),
-            Event::Display(t) => self.line(&t, Style::Plain),
             Event::AsyncPoll { host, jid, started, .. } => {
                 self.line(
                     &format!("ASYNC POLL on {host}: jid={jid} started=1 finished={}", u8::from(!started)),
                     Style::Debug,
                 );
             }
-            _ => {}
+            e => super::messages(e, &self.screen),
         }
     }
 }

@@ -1,20 +1,31 @@
 //! Renderers of events: Ansible's default text, json, ndjson, yaml.
 
+mod choose;
 mod default;
 mod diff;
 mod document;
+mod dump;
+mod files;
+mod junit;
 mod minimal;
+pub mod print;
+mod profile;
 mod report;
+mod selective;
 mod style;
+mod tee;
+mod unixy;
 
+pub use choose::{CALLBACKS, Callbacks, PYTHON_ONLY, tree_dir};
 pub use default::DefaultText;
 pub use document::{Document, Format};
+pub use files::Tree;
 pub use minimal::Minimal;
-pub use report::{show_error, show_warning};
+pub use report::{show_deprecation, show_error, show_warning};
 pub use style::Style;
+pub use tee::Tee;
 
-use crate::executor::Sink;
-use std::sync::Arc;
+use crate::executor::Event;
 
 /// What the renderers need to know of the terminal and the options.
 #[derive(Clone, Debug)]
@@ -27,13 +38,19 @@ pub struct Screen {
     pub display_ok_hosts: bool,
     pub display_failed_stderr: bool,
     pub show_custom_stats: bool,
+    pub show_per_host_start: bool,
     pub show_task_path_on_failure: bool,
     pub check_mode_markers: bool,
     pub display_args_to_stdout: bool,
     pub diff_context: usize,
     /// `json` or `yaml`: how results are written in the text.
     pub result_format: String,
-    pub pretty_results: bool,
+    pub pretty_results: Option<bool>,
+    /// Texts of a result below it, as they are (the callback `debug`).
+    pub texts_apart: bool,
+    pub deprecation_warnings: bool,
+    /// The run is one of `--check`.
+    pub check: bool,
 }
 
 impl Screen {
@@ -55,24 +72,32 @@ impl Screen {
             display_skipped_hosts: flag("ANSIBLE_DISPLAY_SKIPPED_HOSTS").unwrap_or(true),
             display_ok_hosts: flag("ANSIBLE_DISPLAY_OK_HOSTS").unwrap_or(true),
             display_failed_stderr: flag("ANSIBLE_DISPLAY_FAILED_STDERR").unwrap_or(false),
+            show_per_host_start: flag("ANSIBLE_SHOW_PER_HOST_START").unwrap_or(false),
             show_custom_stats: flag("ANSIBLE_SHOW_CUSTOM_STATS").unwrap_or(false),
             show_task_path_on_failure: flag("ANSIBLE_SHOW_TASK_PATH_ON_FAILURE").unwrap_or(false),
             check_mode_markers: flag("ANSIBLE_CHECK_MODE_MARKERS").unwrap_or(false),
             display_args_to_stdout: flag("ANSIBLE_DISPLAY_ARGS_TO_STDOUT").unwrap_or(false),
             diff_context: env("ANSIBLE_DIFF_CONTEXT").and_then(|v| v.parse().ok()).unwrap_or(3),
             result_format: env("ANSIBLE_CALLBACK_RESULT_FORMAT").unwrap_or_else(|| "json".into()),
-            pretty_results: flag("ANSIBLE_CALLBACK_FORMAT_PRETTY").unwrap_or(false),
+            pretty_results: flag("ANSIBLE_CALLBACK_FORMAT_PRETTY"),
+            texts_apart: false,
+            deprecation_warnings: flag("ANSIBLE_DEPRECATION_WARNINGS").unwrap_or(true),
+            check: false,
         }
     }
 }
 
-/// The renderer of this name, as `--output` takes it; `None` for an unknown one.
-pub fn renderer(name: &str, screen: Screen) -> Option<Arc<dyn Sink>> {
-    Some(match name {
-        "default" | "text" => Arc::new(DefaultText::new(screen)),
-        "json" => Arc::new(Document::new(Format::Json, screen)),
-        "ndjson" => Arc::new(Document::new(Format::Ndjson, screen)),
-        "yaml" => Arc::new(Document::new(Format::Yaml, screen)),
-        _ => return None,
-    })
+/// Messages that every renderer of the standard output shows alike.
+fn messages(e: Event, screen: &Screen) {
+    match e {
+        Event::Display(t) => print::out(&t, Style::Plain, screen.color),
+        Event::Warning(t) => show_warning(&t, screen.color),
+        Event::Deprecation(t) if screen.deprecation_warnings => show_deprecation(&t, screen.color),
+        Event::Error(e) => {
+            let text = report::run_error_text(&e);
+            print::err(text.strip_suffix('\n').unwrap_or(&text), Style::Error, screen.color);
+        }
+        Event::Verbose { level, text } => print::verbose(&text, level, screen.verbosity, screen.color),
+        _ => {}
+    }
 }

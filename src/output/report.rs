@@ -1,7 +1,10 @@
 //! Errors and warnings on standard error.
 
+use super::print;
 use super::style::Style;
 use crate::diag::{Error, Span};
+use crate::executor::{Status, TaskInfo, TaskResult};
+use crate::value::Value;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 /// The text of a failed task as Ansible prints it: the whole message, then each step to the error
@@ -43,6 +46,43 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
         }
     }
     if let Some(h) = advice {
+        out.push_str(&format!("{h}\n\n"));
+    }
+    out
+}
+
+/// What is said of a failed result besides the result; nothing if it is to be hidden or was said already.
+pub fn failure_text(t: &TaskInfo, r: &TaskResult) -> Option<String> {
+    if r.no_log || (t.action.contains("include") && r.data.contains_key("reason")) {
+        return None;
+    }
+    if let Some(e) = &r.error {
+        return Some(task_error_text(e, t.span));
+    }
+    let judged = r.get("failed_when_result").is_some_and(Value::truthy);
+    let who = if r.by_module && !judged { "Module failed" } else { "Action failed" };
+    let e = match r.get("msg").map(Value::to_str) {
+        Some(m) if m.is_empty() => Error::general(format!("{who}.")),
+        Some(m) if r.status == Status::Unreachable => Error::general(m),
+        // what has no message of its own brings its context
+        Some(m) if m.starts_with("Task failed: ") => Error::general(m.trim_start_matches("Task failed: ")),
+        Some(m) if r.data.contains_key("_ansible_cause") => {
+            let cause = r.get("_ansible_cause").map(Value::to_str).unwrap_or_default();
+            Error::general(format!("{}: {cause}", m.trim_end_matches('.'))).context(who)
+        }
+        Some(m) => Error::general(m).context(who),
+        None => Error::general("Unknown error.").context(who),
+    };
+    Some(task_error_text(&e, t.span))
+}
+
+/// The text of an error that ends a host, not the run: as ansible-core lays it out.
+pub fn run_error_text(e: &Error) -> String {
+    let mut out = format!("[ERROR]: {}\n", e.message());
+    if let Some(s) = e.span() {
+        out.push_str(&format!("Origin: {}\n\n{}\n", s.show(), s.excerpt()));
+    }
+    if let Some(h) = e.help_text() {
         out.push_str(&format!("{h}\n\n"));
     }
     out
@@ -100,10 +140,16 @@ impl miette::Diagnostic for Snippet<'_> {
 
 /// Prints an error to standard error.
 pub fn show_error(e: &Error, color: bool) {
-    eprint!("{}", error_text(e, color));
+    let text = error_text(e, color);
+    print::err(text.strip_suffix('\n').unwrap_or(&text), Style::Error, false);
 }
 
-/// Prints a warning to standard error.
+/// Prints a warning to standard error, on one line however long it is, as ansible-core does.
 pub fn show_warning(text: &str, color: bool) {
-    eprintln!("{}", Style::Warn.paint(&format!("[WARNING]: {text}"), color));
+    print::err(&format!("[WARNING]: {text}"), Style::Warn, color);
+}
+
+/// Prints a deprecation warning to standard error.
+pub fn show_deprecation(text: &str, color: bool) {
+    print::err(&format!("[DEPRECATION WARNING]: {text}"), Style::Deprecate, color);
 }

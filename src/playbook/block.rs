@@ -198,11 +198,6 @@ impl Own {
             "vars" => self.vars = vars_of(v, what)?,
             "notify" => self.notify = list_of(v),
             "collections" => self.collections = Some(texts_of(key, v)?.iter().map(Value::to_str).collect()),
-            "debugger" => {
-                return Err(v
-                    .error("the 'debugger' keyword is not supported")
-                    .help("remove it; to see what a task did, run with -vv, or step through with --step"));
-            }
             _ => return self.kw.set(key, v, &mut self.bad),
         }
         Ok(true)

@@ -256,11 +256,6 @@ fn load_play(
                 }
                 p.kw.set("remote_user", v, &mut bad)?;
             }
-            "debugger" => {
-                return Err(v
-                    .error("the 'debugger' keyword is not supported")
-                    .help("remove it; to see what a task did, run with -vv"));
-            }
             "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" => {}
             "delegate_to" | "delegate_facts" | "when" | "notify" => return Err(unknown(k, "Play", PLAY_ONLY)),
             key if p.kw.set(key, v, &mut bad)? => {}

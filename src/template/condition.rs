@@ -44,7 +44,7 @@ impl Inner {
             }
             return self.judge(made.text.trim(), made.origin.or(origin), &r).map_err(while_judging);
         }
-        self.warn_once(
+        self.deprecate_once(
             scope,
             "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.".into(),
         );

@@ -251,6 +251,14 @@ impl Inner {
         }
     }
 
+    pub(super) fn deprecate_once(&self, scope: &Scope, message: String) {
+        let mut warned = self.warned.lock().unwrap_or_else(|e| e.into_inner());
+        if !warned.contains(&message) {
+            scope.files.deprecate.say(&message);
+            warned.insert(message);
+        }
+    }
+
     pub(super) fn render(self: &Arc<Self>, v: &Value, r: &Renderer) -> Result<Value> {
         match v {
             Value::Str(s) if s.is_template() => self.render_str(s, r),

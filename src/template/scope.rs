@@ -30,6 +30,8 @@ pub struct FileScope {
     pub template_dir: Option<Utf8PathBuf>,
     /// Where template errors and warnings of lookups (`errors='warn'`) go.
     pub warn: Warn,
+    /// Where deprecations go.
+    pub deprecate: Warn,
     /// What `group_names`-like lookups need of the inventory.
     pub inventory: Option<Arc<dyn InventoryView>>,
     /// Opens vaulted files (lookups `file`, `unvault`, `template`).

@@ -28,6 +28,8 @@ pub struct EmitOptions {
     pub allow_unicode: bool,
     /// The style of every scalar: `'`, `"`, `|` or `>`.
     pub default_style: Option<char>,
+    /// Text of several lines as a literal block where the text allows it.
+    pub literal_lines: bool,
     /// A list or mapping that is the same object (not just equal) as one before is written as an alias.
     pub aliases: bool,
 }
@@ -44,6 +46,7 @@ impl Default for EmitOptions {
             explicit_end: false,
             allow_unicode: true,
             default_style: None,
+            literal_lines: false,
             aliases: false,
         }
     }
@@ -219,6 +222,8 @@ fn write_scalar(w: &mut Writer, v: &Value, o: &EmitOptions) {
             } else {
                 &*s.text
             };
+            let lines = |c: char| matches!(c, '\n' | '\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+            let style = if o.literal_lines && text.contains(lines) { Style::Literal } else { style };
             w.e.scalar(text, Some(c"tag:yaml.org,2002:str"), is_text(text), true, style);
         }
         Value::Vault(v) => w.e.scalar(&v.envelope, Some(c"!vault"), false, false, Style::Literal),

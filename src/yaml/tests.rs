@@ -11,6 +11,7 @@ fn opts(j: &serde_json::Value) -> EmitOptions {
         explicit_start: flag("explicit_start", false),
         explicit_end: flag("explicit_end", false),
         allow_unicode: flag("allow_unicode", true),
+        literal_lines: flag("literal_lines", false),
         default_style: j.get("default_style").and_then(|v| v.as_str()).and_then(|s| s.chars().next()),
         aliases: false,
     }

@@ -1,0 +1,255 @@
+//! Inventory plug-ins configured by a YAML file: `constructed` (variables and groups from what is known of
+//! hosts) and `generator` (hosts from all combinations of layers).
+
+use super::{Inventory, LoadOptions, identifier, load_vars_dir};
+use crate::diag::{Error, Result};
+use crate::template::{Engine, EngineOptions, FileScope, MapVars, Scope};
+use crate::value::{Map, Value};
+use crate::yaml::Node;
+use camino::Utf8Path;
+use std::sync::Arc;
+
+/// Checks a configuration against the options that the plug-in has.
+fn options<'a>(root: &'a Node, known: &[&str]) -> Result<&'a [(Node, Node)]> {
+    let pairs = root.as_map().ok_or_else(|| root.error("the plugin's configuration must be a dictionary"))?;
+    for (k, _) in pairs {
+        let name = k.to_plain_value().to_str();
+        if !known.contains(&name.as_str()) {
+            return Err(k.error(format!("this inventory plugin has no option '{name}'")).help(known.join(", ")));
+        }
+    }
+    Ok(pairs)
+}
+
+fn option(pairs: &[(Node, Node)], name: &str) -> Value {
+    let found = pairs.iter().find(|(k, _)| k.as_str() == Some(name));
+    found.map(|(_, v)| v.to_value()).unwrap_or_default()
+}
+
+fn flag(pairs: &[(Node, Node)], name: &str, default: bool) -> bool {
+    option(pairs, name).to_bool_loose().unwrap_or(default)
+}
+
+fn scope(vars: Map) -> Scope {
+    Scope::new(Arc::new(MapVars(vars)), Arc::new(FileScope::default()))
+}
+
+/// One of the `keyed_groups`.
+struct Keyed {
+    key: Value,
+    prefix: Value,
+    separator: String,
+    parent: Option<Value>,
+    default: Option<String>,
+    trailing: bool,
+}
+
+fn keyed(v: &Value) -> Result<Keyed> {
+    let m =
+        v.as_map().ok_or_else(|| Error::parse(format!("keyed_groups must hold dictionaries, not {}", v.to_str())))?;
+    let known = ["key", "prefix", "separator", "parent_group", "default_value", "trailing_separator"];
+    if let Some(k) = m.keys().find(|k| !k.as_str().is_some_and(|k| known.contains(&k))) {
+        return Err(Error::parse(format!("keyed_groups have no option '{k}'")).help(known.join(", ")));
+    }
+    let get = |k: &str| m.get(k).filter(|v| !v.is_null()).cloned();
+    let key = get("key").ok_or_else(|| Error::parse("keyed_groups: the option 'key' is missing"))?;
+    let default = get("default_value").map(|d| d.to_str());
+    let trailing = get("trailing_separator").and_then(|t| t.to_bool_loose());
+    if default.is_some() && trailing.is_some() {
+        return Err(Error::parse(
+            "parameters are mutually exclusive for keyed groups: default_value|trailing_separator",
+        ));
+    }
+    Ok(Keyed {
+        key,
+        prefix: get("prefix").unwrap_or_else(|| "".into()),
+        separator: get("separator").map(|s| s.to_str()).unwrap_or_else(|| "_".into()),
+        parent: get("parent_group"),
+        default,
+        trailing: trailing.unwrap_or(true),
+    })
+}
+
+impl Keyed {
+    /// The names that a key's value stands for, without prefix.
+    fn names(&self, value: &Value) -> Vec<String> {
+        let filled = |s: String| if s.is_empty() { self.default.clone().unwrap_or_default() } else { s };
+        match value {
+            Value::List(l) | Value::Tuple(l) => l.iter().map(|v| filled(v.to_str())).collect(),
+            Value::Map(m) => m
+                .iter()
+                .map(|(k, v)| {
+                    let v = filled(v.to_str());
+                    if v.is_empty() && !self.trailing { k.to_string() } else { format!("{k}{}{v}", self.separator) }
+                })
+                .collect(),
+            v => vec![filled(v.to_str())],
+        }
+        .into_iter()
+        .filter(|n| !n.is_empty())
+        .collect()
+    }
+}
+
+/// The plug-in `constructed`: works on the hosts that earlier sources brought.
+pub(super) fn construct(source: &str, root: &Node, inv: &mut Inventory, opts: &LoadOptions) -> Result<Vec<Error>> {
+    const KNOWN: [&str; 8] = [
+        "plugin",
+        "strict",
+        "compose",
+        "groups",
+        "keyed_groups",
+        "leading_separator",
+        "use_extra_vars",
+        "use_vars_plugins",
+    ];
+    let pairs = options(root, &KNOWN)?;
+    let strict = flag(pairs, "strict", false);
+    let leading = flag(pairs, "leading_separator", true);
+    let compose = option(pairs, "compose");
+    let groups = option(pairs, "groups");
+    let keys = option(pairs, "keyed_groups");
+    let keys = keys.as_list().unwrap_or_default().iter().map(keyed).collect::<Result<Vec<_>>>()?;
+    let engine = Engine::new(EngineOptions::default());
+    let mut warnings = vec![];
+    let all: Vec<Arc<str>> = inv.hosts.keys().cloned().collect();
+    for host in all {
+        let told =
+            |what: String, e: Error| Error::parse(format!("{what} for host {host}: {}", e.message())).at(e.span());
+        let mut vars = known_of(source, &host, inv, opts, flag(pairs, "use_vars_plugins", false), &mut warnings)?;
+        if flag(pairs, "use_extra_vars", false) {
+            vars.extend(opts.extra_vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        for (name, expression) in compose.as_map().into_iter().flatten() {
+            match engine.eval(&expression.to_str(), &scope(vars.clone())) {
+                Ok(v) => {
+                    let v = v.untrusted();
+                    inv.set_variable(&host, &name.to_string(), v.clone())?;
+                    vars.insert(name.clone(), v);
+                }
+                Err(e) if strict => return Err(told(format!("Could not set {name}"), e)),
+                Err(_) => {}
+            }
+        }
+        let scope = scope(vars);
+        for (name, condition) in groups.as_map().into_iter().flatten() {
+            match engine.condition(condition, &scope) {
+                Ok(true) => {
+                    let name = identifier(&name.to_string());
+                    inv.add_group(&name);
+                    inv.add_host(&host, Some(&name), None);
+                }
+                Ok(false) => {}
+                Err(e) if strict => return Err(told(format!("Could not add host to group {name}"), e)),
+                Err(_) => {}
+            }
+        }
+        for k in &keys {
+            let value = match engine.eval(&k.key.to_str(), &scope) {
+                Ok(v) => v,
+                Err(e) if strict => return Err(told("Could not generate group".into(), e)),
+                Err(_) => continue,
+            };
+            let prefix = engine.render(&k.prefix, &scope)?.to_str();
+            for name in k.names(&value) {
+                let bare = prefix.is_empty() && !leading;
+                let full = if bare { name } else { format!("{prefix}{}{name}", k.separator) };
+                let full = identifier(&full);
+                inv.add_group(&full);
+                inv.add_host(&host, Some(&full), None);
+                if let Some(p) = &k.parent {
+                    let parent = identifier(&engine.render(p, &scope)?.to_str());
+                    inv.add_group(&parent);
+                    inv.add_child(&parent, &full)?;
+                }
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+/// What the inventory knows of a host by now: its groups' variables, its own, its names.
+fn known_of(
+    source: &str,
+    host: &Arc<str>,
+    inv: &Inventory,
+    opts: &LoadOptions,
+    files: bool,
+    warnings: &mut Vec<Error>,
+) -> Result<Map> {
+    let mut vars = Map::new();
+    let base = Utf8Path::new(source).parent().unwrap_or(Utf8Path::new("."));
+    for g in inv.groups_of(host) {
+        vars.extend(g.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+        if files {
+            vars.extend(load_vars_dir(base, "group_vars", &g.name, &opts.secrets, warnings)?);
+        }
+    }
+    if let Some(h) = inv.hosts.get(host) {
+        vars.extend(h.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+    if files {
+        vars.extend(load_vars_dir(base, "host_vars", host, &opts.secrets, warnings)?);
+    }
+    vars.insert("inventory_hostname".into(), Value::plain(host.clone()));
+    vars.insert("inventory_hostname_short".into(), Value::plain(host.split('.').next().unwrap_or(host)));
+    let groups = inv.group_names(host).into_iter().map(Value::plain).collect();
+    vars.insert("group_names".into(), Value::list(groups));
+    Ok(vars)
+}
+
+/// Hosts beyond this number from one file are a typing error.
+const MAX_HOSTS: usize = 1_000_000;
+
+/// The plug-in `generator`.
+pub(super) fn generate(root: &Node, inv: &mut Inventory) -> Result<()> {
+    let pairs = options(root, &["plugin", "hosts", "layers"])?;
+    let hosts = option(pairs, "hosts");
+    let Some(name) = hosts.get("name") else {
+        return Err(root.error("Element 'hosts' of the generator plugin requires a name"));
+    };
+    let mut combinations: Vec<Map> = vec![Map::new()];
+    for (layer, values) in option(pairs, "layers").as_map().into_iter().flatten() {
+        let values = values.as_list().ok_or_else(|| root.error(format!("layer '{layer}' must be a list")))?;
+        if combinations.len().saturating_mul(values.len()) > MAX_HOSTS {
+            return Err(root.error(format!("the layers make more than {MAX_HOSTS} hosts")));
+        }
+        combinations = combinations
+            .iter()
+            .flat_map(|c| {
+                values.iter().map(|v| {
+                    let mut c = c.clone();
+                    c.insert(layer.clone(), v.clone());
+                    c
+                })
+            })
+            .collect();
+    }
+    let engine = Engine::new(EngineOptions::default());
+    for layers in combinations {
+        let scope = scope(layers);
+        let host = engine.render(name, &scope)?.to_str();
+        inv.add_host(&host, None, None);
+        if inv.hosts.get(host.as_str()).is_some_and(|h| h.groups.is_empty()) && hosts.get("parents").is_none() {
+            inv.add_host(&host, Some("ungrouped"), None);
+        }
+        parents(&host, hosts.get("parents"), &engine, &scope, inv)?;
+    }
+    Ok(())
+}
+
+fn parents(child: &str, list: Option<&Value>, engine: &Engine, scope: &Scope, inv: &mut Inventory) -> Result<()> {
+    for p in list.and_then(Value::as_list).unwrap_or_default() {
+        let Some(name) = p.get("name") else {
+            return Err(Error::parse("Element 'parents' of the generator plugin requires a name"));
+        };
+        let group = engine.render(name, scope)?.to_str();
+        inv.add_group(&group);
+        for (k, v) in p.get("vars").and_then(Value::as_map).into_iter().flatten() {
+            inv.set_variable(&group, &k.to_string(), engine.render(v, scope)?)?;
+        }
+        inv.add_child(&group, child)?;
+        parents(&group, p.get("parents"), engine, scope, inv)?;
+    }
+    Ok(())
+}
