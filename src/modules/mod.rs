@@ -11,6 +11,7 @@ mod convert;
 mod copy;
 mod cron;
 mod dnf;
+mod dpkg_selections;
 mod etcdctl;
 mod expect;
 mod facts;
@@ -23,8 +24,10 @@ mod group;
 mod haproxy_backend;
 mod hostname;
 mod ini_file;
+mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod mount;
 mod package;
 mod package_facts;
 mod ping;
@@ -39,6 +42,7 @@ mod slurp;
 pub mod spec;
 mod stat;
 pub mod support;
+mod sysctl;
 mod systemd;
 mod tempfile;
 mod unarchive;
@@ -46,6 +50,7 @@ mod uri;
 mod user;
 mod validate;
 mod wait_for;
+mod yum_repository;
 
 pub use convert::{convert, expand_path, expand_path_with};
 pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
@@ -263,6 +268,11 @@ pub fn registry() -> &'static [Module] {
             cron::module(),
             hostname::module(),
             known_hosts::module(),
+            iptables::module(),
+            dpkg_selections::module(),
+            yum_repository::module(),
+            sysctl::module(),
+            mount::module(),
             async_status::module(),
             etcdctl::module(),
             fetch_content::module(),
@@ -364,5 +374,11 @@ fn finish(r: ModResult, checked: &Checked) -> Map<String, Json> {
         support::fileargs::add_path_info(&mut m);
     }
     checked.censor(&mut m);
+    support::fileargs::add_path_info(&mut m);
+    // what only the module knows to be a secret
+    match m.remove("_censor") {
+        Some(Json::String(secret)) => checked.with_secret(secret).censor(&mut m),
+        _ => checked.censor(&mut m),
+    }
     m
 }

@@ -30,6 +30,12 @@ impl Checked {
         }
         m
     }
+    /// The same with one more secret.
+    pub fn with_secret(&self, secret: String) -> Checked {
+        let mut c = self.clone();
+        c.secrets.push(secret);
+        c
+    }
     /// Masks the values of secret arguments wherever they stand in a result.
     pub fn censor(&self, m: &mut Map<String, Json>) {
         if self.secrets.is_empty() {
