@@ -41,12 +41,10 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         return Err(failed(&o, &asks));
     }
     let out = o.out();
-    // a package that was never here has no line
-    let before = out
-        .split_whitespace()
-        .nth(1)
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::new(format!("Failed to find package '{name}' to perform selection '{want}'.")))?;
+    if o.err().contains("no packages found matching") {
+        return Err(Failure::new(format!("Failed to find package '{name}' to perform selection '{want}'.")));
+    }
+    let before = out.split_whitespace().nth(1).unwrap_or("not present").to_owned();
     let changed = before != want;
     if changed && !ctx.check {
         let sets = Cmd::new([dpkg.as_str(), "--set-selections"]).stdin(format!("{name} {want}"));
@@ -66,7 +64,7 @@ mod tests {
     const FAKE: &str = r#"#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 case $1 in
-  --get-selections) [ "$2" = bad ] && { echo "dpkg: bad" >&2; exit 2; }; grep "^$2 " state || true ;;
+  --get-selections) [ "$2" = bad ] && { echo "dpkg: bad" >&2; exit 2; }; grep "^$2 " state || echo "dpkg: no packages found matching $2" >&2; true ;;
   --set-selections) cat > state; echo >> state ;;
 esac
 "#;

@@ -5,11 +5,13 @@ mod apt;
 mod archive;
 pub mod assemble;
 mod async_status;
+mod authorized_key;
 mod blockinfile;
 mod command;
 mod convert;
 mod copy;
 mod cron;
+mod debconf;
 mod dnf;
 mod dpkg_selections;
 mod etcdctl;
@@ -269,6 +271,8 @@ pub fn registry() -> &'static [Module] {
             hostname::module(),
             known_hosts::module(),
             iptables::module(),
+            debconf::module(),
+            authorized_key::module(),
             dpkg_selections::module(),
             yum_repository::module(),
             sysctl::module(),

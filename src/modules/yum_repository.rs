@@ -213,8 +213,10 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         changed |= FileArgs::from_args(args).apply(&path, ctx.check, &mut AttrDiff::default())?;
     }
     o.changed = changed;
-    let gone = OPTIONS.iter().map(|(n, _, d)| (*n, *d)).chain(OTHERS.iter().copied());
+    let mut gone: Vec<_> = OPTIONS.iter().map(|(n, _, d)| (*n, *d)).chain(OTHERS.iter().copied()).collect();
+    gone.sort_unstable();
     let notes: Vec<Json> = gone
+        .into_iter()
         .filter_map(|(n, d)| d.filter(|_| args.is_set(n)).map(|(why, version)| (n, why, version)))
         .map(|(n, why, version)| {
             let msg = format!(
