@@ -40,8 +40,7 @@ pub fn module() -> Module {
 }
 
 fn failed(o: &exec::Output) -> Failure {
-    let words = if o.stderr.is_empty() { o.out() } else { o.err() };
-    Failure::new(words.trim_end().to_owned()).set("rc", o.rc).set("stdout", o.out()).set("stderr", o.err())
+    Failure::new(if o.stderr.is_empty() { o.out() } else { o.err() })
 }
 
 /// The answers that debconf has for a package.
@@ -84,16 +83,17 @@ fn answer(vtype: &str, v: &Json) -> Result<String, Failure> {
     }
 }
 
-fn same(vtype: &str, a: &str, b: &str) -> bool {
+/// Whether the answer that is there is the one wanted. The order of a list does not count; that of a text does.
+fn same(vtype: &str, have: &str, want: &str, given: &Json) -> bool {
     let set = |t: &str| {
         let mut l: Vec<String> = t.split(',').map(|x| x.trim().to_owned()).collect();
         l.sort();
         l
     };
     match vtype {
-        "multiselect" => set(a) == set(b),
-        "boolean" => a.eq_ignore_ascii_case(b),
-        _ => a == b,
+        "multiselect" if given.is_array() => set(have) == set(want),
+        "boolean" => have.eq_ignore_ascii_case(want),
+        _ => have == want,
     }
 }
 
@@ -112,7 +112,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     }
     if let Some(old) = before.get(question).and_then(Json::as_str) {
         let old = if vtype == "password" { password(ctx, name, question)? } else { old.to_owned() };
-        if same(vtype, &old, &want) {
+        if same(vtype, &old, &want, args.get("value")) {
             return unchanged(before);
         }
     }
@@ -179,9 +179,9 @@ mod tests {
         assert_eq!((&r["previous"]["demo/new"], &r["current"]), (&json!(""), &json!({"demo/new": "true"})));
         assert_eq!(call(ask("demo/new", "boolean", json!("True")), false)["changed"], false);
         assert_eq!(call(ask("demo/m", "multiselect", json!(["x", "y"])), false)["changed"], true);
-        assert_eq!(call(ask("demo/m", "multiselect", json!("y, x")), false)["changed"], false);
+        assert_eq!(call(ask("demo/m", "multiselect", json!(["y", "x"])), false)["changed"], false);
         assert_eq!(call(ask("demo/pw", "password", json!("geheim")), false)["changed"], false);
-        assert_eq!(call(ask("demo/a", "string", json!("bad")), false)["msg"], "no");
+        assert_eq!(call(ask("demo/a", "string", json!("bad")), false)["msg"], "no\n");
         let r = call(json!({"name": "demo", "question": "q"}), false);
         assert_eq!(r["msg"], "parameters are required together: question, vtype, value");
         assert_eq!(call(ask("demo/a", "string", json!(["x"])), false)["failed"], true);

@@ -119,7 +119,7 @@ impl Tool<'_, '_> {
         self.args.str("chain")
     }
     fn list(&self) -> Result<Output, Failure> {
-        let numeric: Vec<String> = if self.args.bool("numeric") { vec!["-n".into()] } else { vec![] };
+        let numeric: Vec<String> = if self.args.bool("numeric") { vec!["--numeric".into()] } else { vec![] };
         Ok(self.run(&["-L", self.chain()], &numeric)?.1)
     }
     fn has_chain(&self) -> Result<bool, Failure> {
@@ -448,7 +448,7 @@ esac
         assert_eq!(k.call(json!({"flush": true, "table": "nat", "ip_version": "both"}), false)["changed"], true);
         assert_eq!(
             k.log(),
-            ["-t filter -L INPUT", "-t filter -L INPUT -n", "-t filter -P INPUT DROP", "-t nat -F", "-t nat -F"]
+            ["-t filter -L INPUT", "-t filter -L INPUT --numeric", "-t filter -P INPUT DROP", "-t nat -F", "-t nat -F"]
         );
     }
 
