@@ -121,6 +121,8 @@ struct Inner {
     label: Option<String>,
     help: Option<String>,
     source: Option<Arc<Source>>,
+    /// Told by itself, not in one line with the task that failed.
+    apart: bool,
     /// What was being done when it happened, the innermost first; behind them the error itself.
     frames: Vec<Frame>,
 }
@@ -139,6 +141,7 @@ impl Error {
             label: None,
             help: None,
             source: None,
+            apart: false,
             frames: vec![],
         }))
     }
@@ -201,6 +204,14 @@ impl Error {
             return vec![(self.0.message.clone(), self.0.span)];
         }
         self.0.frames.iter().rev().cloned().collect()
+    }
+    /// An error that is shown in its own paragraph, below the place of the task.
+    pub fn apart(mut self) -> Error {
+        self.0.apart = true;
+        self
+    }
+    pub fn is_apart(&self) -> bool {
+        self.0.apart
     }
     pub fn with_kind(mut self, kind: Kind) -> Error {
         self.0.kind = kind;

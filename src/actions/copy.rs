@@ -81,7 +81,9 @@ fn send(ctx: &ActionCtx, args: Map, payload: Payload) -> ActionResult {
 
 fn from_file(ctx: &ActionCtx, src: &str, dest: &str) -> ActionResult {
     let trailing = src.ends_with('/');
-    let path = ctx.find_file("files", src)?;
+    let path = ctx
+        .find_file("files", src)
+        .map_err(|e| Error::general(format!("Unexpected AnsibleActionFail error: {}", e.message())))?;
     if path.is_dir() {
         return tree(ctx, &path, trailing, dest);
     }

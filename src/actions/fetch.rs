@@ -102,6 +102,11 @@ fn not_a_file(seen: &JsonMap<String, Json>, args: &Args, src: &str) -> Option<Do
         _ if strict => (words, true),
         _ => (format!("{words}, not transferring, ignored"), false),
     };
+    if fatal && is("missing") {
+        // ansible-core tells the error of the module it asks
+        let why = format!("Module failed: File not found: {src}: [Errno 2] No such file or directory: '{src}'");
+        return Some(Done::failed(msg).set("_ansible_error", why));
+    }
     if fatal {
         return Some(Done::failed(msg));
     }

@@ -312,6 +312,7 @@ impl ActionCtx<'_> {
                 "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option",
                 tried.join("\n")
             ))
+            .apart()
         })
     }
 }

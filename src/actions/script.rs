@@ -4,6 +4,7 @@ use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
 use crate::modules::support::shlex;
 use crate::transport::Payload;
+use crate::value::Value;
 use std::sync::Arc;
 
 pub fn action() -> Action {
@@ -25,7 +26,13 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let decrypt = ctx.arg_bool("decrypt", true);
     args.shift_remove("decrypt");
     let payload = content(ctx, &path, decrypt)?;
-    Ok(Done::of(ctx.module("script", args, Some(payload))?))
+    let mut done = Done::of(ctx.module("script", args, Some(payload))?);
+    if done.data.get("rc").and_then(Value::as_int).is_some_and(|rc| rc != 0) {
+        // the script is the action's, there is no module in ansible-core
+        let msg = done.data.get("msg").map(Value::to_str).unwrap_or_default();
+        done.data.insert("_ansible_error".into(), format!("Action failed: {msg}").into());
+    }
+    Ok(done)
 }
 
 /// The script's text, decrypted if it is vaulted.

@@ -1,6 +1,6 @@
 //! `unarchive`: an archive of the controller (or of the host) unpacked on the host.
 
-use super::{Action, ActionCtx, ActionResult, Done};
+use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
 use crate::transport::Payload;
 use crate::value::Value;
@@ -22,7 +22,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         args.insert("remote_src".into(), true.into());
         return Ok(Done::of(ctx.module("unarchive", args, None)?));
     }
-    let path = ctx.find_file("files", &src)?;
+    let path = ctx.find_file("files", &src).map_err(|e| ActionError::Raised(Error::general(e.message())))?;
     if path.is_dir() {
         return Err(Error::general(format!("the source '{path}' is a directory, not an archive")).into());
     }

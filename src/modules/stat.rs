@@ -104,14 +104,14 @@ fn describe(path: &Path, st: &Metadata) -> Map<String, Json> {
     put("ctime", times::ctime(st).into());
     let bit = |b: u32| Json::from(bits & b != 0);
     let bit_names = [
-        ("rusr", 0o400),
         ("wusr", 0o200),
+        ("rusr", 0o400),
         ("xusr", 0o100),
-        ("rgrp", 0o40),
         ("wgrp", 0o20),
+        ("rgrp", 0o40),
         ("xgrp", 0o10),
-        ("roth", 4),
         ("woth", 2),
+        ("roth", 4),
         ("xoth", 1),
     ];
     for (name, b) in bit_names {

@@ -17,8 +17,8 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
     let mut groups: Vec<(String, Option<Span>)> = vec![];
     let (last, helped) = (steps.len() - 1, e.help_text().is_some());
     for (i, (words, span)) in steps.into_iter().enumerate() {
-        // an error with advice stands for itself
-        let alone = i == last && i > 1 && helped;
+        // an error with advice, or of several lines, stands for itself
+        let alone = i == last && (e.is_apart() || i > 1 && helped);
         match groups.last_mut() {
             Some((before, at)) if !alone && (span.is_none() || at.is_none() || *at == span) => {
                 *before = format!("{before}: {words}");
@@ -64,6 +64,9 @@ pub fn failure_text(t: &TaskInfo, r: &TaskResult) -> Option<String> {
     let e = match r.get("msg").map(Value::to_str) {
         Some(m) if m.is_empty() => Error::general(format!("{who}.")),
         Some(m) if r.status == Status::Unreachable => Error::general(m),
+        _ if r.data.contains_key("_ansible_error") => {
+            Error::general(r.get("_ansible_error").map(Value::to_str).unwrap_or_default())
+        }
         // what has no message of its own brings its context
         Some(m) if m.starts_with("Task failed: ") => Error::general(m.trim_start_matches("Task failed: ")),
         Some(m) if r.data.contains_key("_ansible_cause") => {

@@ -100,10 +100,13 @@ const FAR_V6: &str = "2404:6800:400a:800::1012";
 fn default_v4(all: &[Interface]) -> Facts {
     let Some(address) = source_for(&FAR_V4.to_string(), "0.0.0.0") else { return Facts::new() };
     let Some(route) = route_v4(&read("/proc/net/route").unwrap_or_default(), FAR_V4) else { return Facts::new() };
-    let mut f = obj([("address", address.to_string().into()), ("interface", route.0.as_str().into())]);
+    // in the order in which `ip route get` tells them
+    let mut f = Facts::new();
     if let Some(g) = route.1 {
         f.insert("gateway".into(), g.to_string().into());
     }
+    f.insert("interface".into(), route.0.as_str().into());
+    f.insert("address".into(), address.to_string().into());
     let text = address.to_string();
     // The address may stand on an alias or among the secondaries of its interface.
     for i in all {
@@ -137,10 +140,13 @@ fn default_v6(all: &[Interface]) -> Facts {
     let Some(address) = source_for(FAR_V6, "::") else { return Facts::new() };
     let Ok(far) = FAR_V6.parse::<Ipv6Addr>() else { return Facts::new() };
     let Some(route) = route_v6(&read("/proc/net/ipv6_route").unwrap_or_default(), far) else { return Facts::new() };
-    let mut f = obj([("address", address.to_string().into()), ("interface", route.0.as_str().into())]);
+    // in the order in which `ip route get` tells them
+    let mut f = Facts::new();
     if let Some(g) = route.1 {
         f.insert("gateway".into(), g.to_string().into());
     }
+    f.insert("interface".into(), route.0.as_str().into());
+    f.insert("address".into(), address.to_string().into());
     let text = address.to_string();
     if let Some(i) = all.iter().find(|i| i.name == route.0) {
         let list = i.facts.get("ipv6").and_then(Json::as_array).into_iter().flatten();

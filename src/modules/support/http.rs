@@ -112,6 +112,9 @@ const SAME: usize = 4;
 
 /// Sends the request, follows redirects, answers a challenge.
 pub fn send(mut ask: Ask) -> Result<Answer, Trouble> {
+    if let Some((scheme, _)) = ask.url.split_once("://").filter(|(s, _)| !matches!(*s, "http" | "https")) {
+        return Err(format!("Request failed: <urlopen error unknown url type: {scheme}>"));
+    }
     split_credentials(&mut ask);
     if ask.user.is_none() && ask.use_netrc {
         netrc(&mut ask);
@@ -417,7 +420,11 @@ pub fn check_url(url: &str) -> Result<(), Failure> {
         None => fail(format!("unknown url type: '{url}'")),
         Some(("http" | "https", _)) if url.parse::<Uri>().is_ok_and(|u| u.host().is_some()) => Ok(()),
         Some(("http" | "https", _)) => fail(format!("invalid url: '{url}'")),
-        Some((scheme, _)) => fail(format!("urls of type {scheme} are not supported, only http and https: '{url}'")),
+        // known to Python, but not here
+        Some((scheme @ ("ftp" | "file" | "data"), _)) => {
+            fail(format!("urls of type {scheme} are not supported, only http and https: '{url}'"))
+        }
+        Some(_) => Ok(()),
     }
 }
 
