@@ -40,6 +40,12 @@ impl Span {
     pub fn new(source: u32, start: usize, end: usize) -> Span {
         Span { source, start: start as u32, end: end.max(start) as u32 }
     }
+    /// Where a word first stands behind this place.
+    pub fn find(&self, word: &str) -> Option<Span> {
+        let from = self.start as usize;
+        let at = source(self.source)?.text.get(from..)?.find(word)? + from;
+        Some(Span::new(self.source, at, at + word.len()))
+    }
     /// Line and column, both from 1; the column counts characters.
     pub fn line_col(&self) -> (usize, usize) {
         let Some(src) = source(self.source) else { return (1, 1) };

@@ -1,9 +1,12 @@
 //! `debug`: shows a message or a variable.
 
 use super::{Action, ActionCtx, ActionResult, Done};
-use crate::diag::{Error, Kind};
+use crate::diag::Error;
 use crate::modules::{Arg, Spec};
 use crate::value::{Key, Value};
+
+/// What is shown where there is no message.
+const NO_MESSAGE: &str = "Hello world!";
 
 pub fn action() -> Action {
     Action { name: "debug", spec: Some(spec), raw: true, local: true, run }
@@ -28,7 +31,8 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     }
     let mut done = Done::new(false);
     if let Some(m) = ctx.raw_args.get("msg") {
-        done.data.insert("msg".into(), ctx.engine.render(m, ctx.scope)?);
+        let text = ctx.engine.render(m, ctx.scope)?;
+        done.data.insert("msg".into(), if crate::template::is_omit(&text) { NO_MESSAGE.into() } else { text });
     } else if let Some(var) = ctx.raw_args.get("var") {
         let expr = ctx.engine.render(var, ctx.scope)?;
         let Value::Str(name) = &expr else {
@@ -39,15 +43,11 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             ))
             .into());
         };
-        let value = match ctx.engine.eval_value(&expr, ctx.scope) {
-            Ok(v) => v,
-            Err(e) if e.kind() == Kind::Undefined => format!("<< error 1 - {} >>", e.message()).into(),
-            Err(e) => return Err(e.at(name.origin).into()),
-        };
+        let value = ctx.engine.eval_for_show(&expr, ctx.scope).map_err(|e| e.at(name.origin))?;
         let key = name.text.to_string();
         done.data.insert(key.into(), value);
     } else {
-        done.data.insert("msg".into(), "Hello world!".into());
+        done.data.insert("msg".into(), NO_MESSAGE.into());
     }
     done.verbose_always = true;
     Ok(done)

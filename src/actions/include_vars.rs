@@ -97,8 +97,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         outer.insert(n.into(), Value::map(all));
         all = outer;
     }
-    let shown =
-        ctx.engine.render(&Value::map(all.clone()), ctx.scope).unwrap_or_else(|_| Value::map(all.clone()).untrusted());
+    let shown = Value::map(all.clone()).untrusted();
     let done = Done::new(false);
     // what comes from a vaulted file is not shown
     let done = if secret { done.set("_ansible_no_log", true) } else { done };

@@ -22,7 +22,7 @@ mod uri;
 mod validate_argument_spec;
 mod wait_for_connection;
 
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Result, Span};
 use crate::modules::{Spec, validate};
 use crate::proto::{Request, Response};
 use crate::template::{Engine, Scope};
@@ -77,6 +77,8 @@ pub struct ActionCtx<'a> {
     /// Seconds of the task's `timeout`, 0 for none.
     pub timeout: u64,
     pub task_name: String,
+    /// Where the task stands.
+    pub task_span: Span,
 }
 
 /// What an action wants done beyond its result.

@@ -46,7 +46,7 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
     }
     for k in vars.keys() {
         if !k.as_str().is_some_and(is_identifier) {
-            return Err(bad_name(&k.to_string()));
+            return Err(bad_name(ctx, &k.to_string()));
         }
     }
     let cacheable = ctx.arg_bool("cacheable", false);
@@ -55,8 +55,9 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
     Ok(done.effect(Effect::SetFacts { vars, cacheable }))
 }
 
-fn bad_name(name: &str) -> ActionError {
-    ActionError::Raised(Error::general(format!("Invalid variable name '{name}'.")).help(
+fn bad_name(ctx: &ActionCtx, name: &str) -> ActionError {
+    let e = Error::general(format!("Invalid variable name '{name}'.")).at(ctx.task_span.find(name));
+    ActionError::Raised(e.help(
         "Variable names must be strings starting with a letter or underscore character, and contain only letters, \
          numbers and underscores.",
     ))
@@ -69,7 +70,7 @@ fn run_set_stats(ctx: &mut ActionCtx) -> ActionResult {
         _ => return Ok(Done::failed("The 'data' option needs to be a dictionary/hash")),
     };
     if let Some(k) = data.keys().find(|k| !k.as_str().is_some_and(is_identifier)) {
-        return Err(bad_name(&k.to_string()));
+        return Err(bad_name(ctx, &k.to_string()));
     }
     let per_host = ctx.arg_bool("per_host", false);
     let aggregate = ctx.arg_bool("aggregate", true);

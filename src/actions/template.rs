@@ -22,7 +22,7 @@ fn spec() -> Spec {
         Arg::bool("force").default(true).doc("Replace a file that differs."),
         Arg::bool("follow").default(false).doc("Follow a link at dest."),
         Arg::str("validate").doc("A command that must accept the new file, with %s for its name."),
-        Arg::str("newline_sequence").choices(&["\\n", "\\r", "\\r\\n"]).default("\\n"),
+        Arg::str("newline_sequence").choices(&["\\n", "\\r", "\\r\\n", "\n", "\r", "\r\n"]).default("\\n"),
         Arg::str("block_start_string").default("{%"),
         Arg::str("block_end_string").default("%}"),
         Arg::str("variable_start_string").default("{{"),
@@ -88,6 +88,8 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     // includes are looked for beside the template first
     let mut files = (*ctx.scope.files).clone();
     files.template_dir = path.parent().map(Utf8Path::to_owned);
+    // and so are the files that its lookups name
+    files.search = files.folders("templates");
     let scope = crate::template::Scope::new(ctx.scope.vars.clone(), Arc::new(files));
     let out = ctx.engine.render_file(&text, &options, &scope)?;
     let base = path.file_name().unwrap_or_default().to_string();

@@ -60,6 +60,7 @@ settings! {
     "debugger_ignore_errors": ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"], [("defaults", "task_debugger_ignore_errors")];
     "force_handlers": ["ANSIBLE_FORCE_HANDLERS"], [("defaults", "force_handlers")];
     "any_errors_fatal": ["ANSIBLE_ANY_ERRORS_FATAL"], [("defaults", "any_errors_fatal")];
+    "hash_behaviour": ["ANSIBLE_HASH_BEHAVIOUR"], [("defaults", "hash_behaviour")];
     "error_on_missing_handler": ["ANSIBLE_ERROR_ON_MISSING_HANDLER"], [("defaults", "error_on_missing_handler")];
     "no_log": ["ANSIBLE_NO_LOG"], [("defaults", "no_log")];
     "diff_always": ["ANSIBLE_DIFF_ALWAYS"], [("diff", "always")];

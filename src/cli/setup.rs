@@ -310,8 +310,8 @@ impl Ready {
         let loader =
             Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone(), &options.foreign, &w.run.module_path));
         let dirs = source_dirs(&sources);
-        let store =
-            Arc::new(Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), globals, secrets.clone()));
+        let store = Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), globals, secrets.clone());
+        let store = Arc::new(store.merging_hashes(merge_hashes(&config)?));
         Ok(Ready { config, secrets, extra, loader, engine, store, sink, options, limit, screen, sources })
     }
 
@@ -470,4 +470,15 @@ fn make_loader(
         }),
         library: Arc::new(library),
     })
+}
+
+/// Whether dicts of one name are merged (`hash_behaviour`).
+fn merge_hashes(c: &Config) -> Result<bool> {
+    match c.get("hash_behaviour").unwrap_or("replace") {
+        "replace" => Ok(false),
+        "merge" => Ok(true),
+        other => Err(Error::options(format!(
+            "Invalid value \"{other}\" for configuration option \"setting: DEFAULT_HASH_BEHAVIOUR \", valid values are: replace, merge"
+        ))),
+    }
 }

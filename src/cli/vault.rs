@@ -303,7 +303,7 @@ fn rekey(r: &Rekey, config: &Config) -> Result<()> {
         let meta = std::fs::metadata(absolute(name))?;
         write(name, encrypt(&opened.plain, (&id, &secret)).as_bytes(), Some(&meta))?;
     }
-    println!("Rekey successful");
+    eprintln!("Rekey successful");
     Ok(())
 }
 

@@ -95,6 +95,7 @@ pub enum Event {
     PlaybookStart {
         path: String,
         plays: usize,
+        check: bool,
     },
     PlayStart {
         name: String,
@@ -147,6 +148,11 @@ pub enum Event {
         hosts: Vec<Arc<str>>,
         item: Option<String>,
     },
+    /// A task notified a handler, which hears of it at the next flush.
+    NotificationSaved {
+        handler: String,
+        host: Arc<str>,
+    },
     Notified {
         handler: String,
         host: Arc<str>,
@@ -161,8 +167,10 @@ pub enum Event {
     Warning(String),
     Deprecation(String),
     Error(Error),
-    /// The end of the run.
+    /// The end of a playbook file, with the counts of the run so far.
     Stats {
+        /// The run ends here.
+        last: bool,
         hosts: IndexMap<Arc<str>, Counts>,
         custom: IndexMap<String, Map>,
     },

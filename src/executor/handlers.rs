@@ -75,25 +75,9 @@ pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Re
             v => wanted.push(v.to_str()),
         }
     }
-    let all = lock(&p.handlers).clone();
     for name in wanted {
-        let mut found = false;
-        // the first of this name in the last section (a role's handlers, the play's) that has one; every one
-        // that listens counts
-        let role = |h: &Arc<HandlerState>| h.task.role.as_ref().map(|r| r.id);
-        let sections: Vec<&[Arc<HandlerState>]> = all.chunk_by(|a, b| role(a) == role(b)).collect();
-        let named = sections.iter().rev().find_map(|s| s.iter().find(|h| names(p, &h.task, host).contains(&name)));
-        if let Some(h) = named {
-            found = true;
-            tell(p, h, host, &name);
-        }
-        for h in &all {
-            if topics(&h.task).contains(&name) {
-                found = true;
-                tell(p, h, host, &name);
-            }
-        }
-        if !found {
+        let meant = search(p, host, &name);
+        if meant.is_empty() {
             let msg = format!(
                 "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
             );
@@ -105,14 +89,50 @@ pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Re
                     .or(Some(task.span))));
             }
             r.warn(msg);
+        } else if task.is_handler {
+            for h in meant {
+                tell(p, &h, host);
+            }
+        } else {
+            lock(&p.notifications).entry(host.clone()).or_default().insert(name.clone());
+            r.emit(Event::NotificationSaved { handler: name, host: host.clone() });
         }
     }
     Ok(())
 }
 
-fn tell(p: &PlayRun, h: &HandlerState, host: &Arc<str>, name: &str) {
+/// The handlers that a notification means: the first of this name in the last section (a role's handlers,
+/// the play's) that has one, and every one that listens.
+fn search(p: &PlayRun, host: &Arc<str>, name: &String) -> Vec<Arc<HandlerState>> {
+    let all = lock(&p.handlers).clone();
+    let role = |h: &Arc<HandlerState>| h.task.role.as_ref().map(|r| r.id);
+    let sections: Vec<&[Arc<HandlerState>]> = all.chunk_by(|a, b| role(a) == role(b)).collect();
+    let named = sections.iter().rev().find_map(|s| s.iter().find(|h| names(p, &h.task, host).contains(name)));
+    let mut out: Vec<Arc<HandlerState>> = named.into_iter().cloned().collect();
+    for h in &all {
+        if topics(&h.task).contains(name) && !out.iter().any(|o| Arc::ptr_eq(o, h)) {
+            out.push(h.clone());
+        }
+    }
+    out
+}
+
+fn tell(p: &PlayRun, h: &HandlerState, host: &Arc<str>) {
     if lock(&h.notified).insert(host.clone()) {
-        p.runner.emit(Event::Notified { handler: name.to_string(), host: host.clone() });
+        p.runner.emit(Event::Notified { handler: h.task.raw_label(), host: host.clone() });
+    }
+}
+
+/// Tells the handlers what was notified since the last flush. What a name means is settled only now, so that
+/// of handlers that roles brought in meanwhile the last ones count.
+fn deliver(p: &PlayRun, hosts: &[Host]) {
+    for h in hosts.iter().filter(|h| h.is_active()) {
+        let names = lock(&p.notifications).shift_remove(&h.name).unwrap_or_default();
+        for name in names {
+            for handler in search(p, &h.name, &name) {
+                tell(p, &handler, &h.name);
+            }
+        }
     }
 }
 
@@ -138,6 +158,7 @@ pub fn flush(p: &PlayRun, hosts: &[Host]) -> Result<()> {
 }
 
 fn run_notified(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+    deliver(p, hosts);
     loop {
         let mut any = false;
         let mut i = 0;

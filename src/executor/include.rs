@@ -174,6 +174,7 @@ fn evaluate(
             Some(c) => {
                 let mut a = skipped(c);
                 a.complete();
+                a.data.extend(turn.locals.iter().map(|(k, v)| (k.clone(), v.untrusted())));
                 results.push(Value::map(a.data.clone()));
                 let result = super::TaskResult {
                     host: h.name.clone(),

@@ -6,6 +6,7 @@ use super::task::{Attempt, Work, skipped, status};
 use crate::actions::Effect;
 use crate::diag::{Error, Result};
 use crate::playbook::Task;
+use crate::template::Scope;
 use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
@@ -94,7 +95,19 @@ pub fn items(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Vec<Value>> {
         (_, Value::List(l)) => l.to_vec(),
         (_, v) => vec![v],
     };
+    let scope = if lookup == "first_found" { beside_action(&task.short, scope) } else { scope };
     r.engine.lookup(lookup, terms, Map::new(), &scope).map_err(|e| e.at(l.span))
+}
+
+/// The scope in which a loop's files are looked for first in the folder of the action's own kind.
+fn beside_action(action: &str, scope: Scope) -> Scope {
+    let mut files = (*scope.files).clone();
+    files.kind = match action {
+        a if a.contains("template") => "templates",
+        a if a.contains("var") => "vars",
+        _ => "files",
+    };
+    Scope::new(scope.vars, Arc::new(files))
 }
 
 /// Names and settings of `loop_control`, rendered.

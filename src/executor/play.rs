@@ -11,6 +11,7 @@ use crate::diag::{Error, Kind, Result};
 use crate::playbook::{Item, Play, PlayScope, Task};
 use crate::value::{Map, Value};
 use crate::vars::{PlayVars, View};
+use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -23,6 +24,8 @@ pub struct PlayRun {
     pub hosts: Vec<Host>,
     pub scope: PlayScope,
     pub handlers: Mutex<Vec<Arc<HandlerState>>>,
+    /// What each host's tasks notified since the last flush.
+    pub notifications: Mutex<IndexMap<Arc<str>, IndexSet<String>>>,
     pub tags: TagFilter,
     pub free: bool,
     /// Failures open the debugger, whatever the tasks say.
@@ -103,6 +106,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
                 .help("there are linear, free, host_pinned and debug"));
         }
     };
+    check_vars_files(r, play, &early_scope)?;
     r.emit(Event::PlayStart {
         name: name.clone(),
         hosts: hosts.clone(),
@@ -152,12 +156,16 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             play: play.clone(),
             vars: vars.clone(),
             hosts: batch.iter().map(|h| Arc::new(HostState::new(h.clone()))).collect(),
-            scope: PlayScope::new(
-                play.playbook_dir.clone(),
-                vec![(*play.import_vars).clone(), (*play.vars).clone()],
-                (*r.store.extra).clone(),
-            ),
+            scope: PlayScope {
+                completed: play.completed.clone(),
+                ..PlayScope::new(
+                    play.playbook_dir.clone(),
+                    vec![(*play.import_vars).clone(), (*play.vars).clone()],
+                    (*r.store.extra).clone(),
+                )
+            },
             handlers: Mutex::new(vec![]),
+            notifications: Mutex::default(),
             tags: TagFilter::new(&r.options.tags, &r.options.skip_tags),
             free,
             debug,
@@ -387,6 +395,16 @@ fn first_file(r: &Arc<Runner>, p: &PlayRun, choice: &[Value], view: &View) -> Re
     Ok(None)
 }
 
+/// Reads the `vars_files` whose names are plain, so that one that cannot be read ends the run before the play begins.
+fn check_vars_files(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) -> Result<()> {
+    for name in play.vars_files.iter().filter_map(|choice| choice.iter().find(|c| !c.needs_render())) {
+        if let Some(path) = scope.files.find("vars", &name.to_str()) {
+            r.loader.read(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Gathers facts at the start of the play, if it wants them.
 fn gather(p: &PlayRun, hosts: &[Host]) -> Result<()> {
     let r = &p.runner;
@@ -431,7 +449,7 @@ pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
     let view = p.view(host, Some(task));
     let scope = r.scope(&view);
     let name = match &task.name {
-        Some(n) if n.needs_render() => r.engine.render(n, &scope).map(|v| v.to_str()).unwrap_or_else(|_| n.to_str()),
+        Some(n) if n.needs_render() => r.engine.render_for_show(n, &scope),
         Some(n) => n.to_str(),
         None => String::new(),
     };

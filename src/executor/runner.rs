@@ -106,20 +106,36 @@ impl Runner {
     /// Runs the playbooks and answers the exit code.
     pub fn run(self: &Arc<Self>, playbooks: &[Playbook]) -> Result<i32> {
         let mut failure = None;
-        'all: for book in playbooks {
-            self.emit(Event::PlaybookStart { path: book.path.to_string(), plays: book.plays.len() });
+        'all: for (i, book) in playbooks.iter().enumerate() {
+            let mut lost_some = false;
+            self.emit(Event::PlaybookStart {
+                path: book.path.to_string(),
+                plays: book.plays.len(),
+                check: self.options.check,
+            });
             for w in self.loader.take_warnings() {
                 self.warn(w.in_full());
             }
             for play in &book.plays {
-                match super::play::run(self, play) {
-                    Ok(true) => {}
-                    Ok(false) => break 'all,
+                let failed_before = lock(&self.state.failed).len();
+                let goes_on = match super::play::run(self, play) {
+                    Ok(goes_on) => goes_on,
                     Err(e) => {
                         failure = Some(e);
                         break 'all;
                     }
+                };
+                lost_some = lock(&self.state.failed).len() > failed_before || !lock(&self.state.unreachable).is_empty();
+                if !goes_on {
+                    lost_some = true;
+                    break;
                 }
+            }
+            // each file has its recap; one whose last play lost a host is the last
+            let last = lost_some || i + 1 == playbooks.len();
+            self.stats(last);
+            if last {
+                break;
             }
         }
         if let Some(e) = failure {
@@ -132,15 +148,14 @@ impl Runner {
                 "No matching task \"{name}\" found. Note: --start-at-task can only follow static includes."
             ))));
         }
-        self.stats();
         Ok(self.exit_code())
     }
 
-    /// Emits the recap.
-    pub fn stats(&self) {
+    /// Emits the recap; `last` if nothing comes behind it.
+    pub fn stats(&self, last: bool) {
         let hosts = lock(&self.state.counts).clone();
         let custom = lock(&self.state.custom).clone();
-        self.emit(Event::Stats { hosts, custom });
+        self.emit(Event::Stats { hosts, custom, last });
     }
 
     pub fn exit_code(&self) -> i32 {

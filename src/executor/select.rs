@@ -86,7 +86,13 @@ fn add(t: &Task, filter: &TagFilter, render: &dyn Fn(&Task) -> Vec<String>, l: &
     if !filter.selects(&tags) {
         return;
     }
-    l.tasks.push((t.raw_label(), tags));
+    // the role of a nameless include is told when it comes
+    let label = match (&t.name, &t.role) {
+        (None, Some(r)) => format!("{} : {}", r.name, t.action),
+        (None, None) => t.action.clone(),
+        _ => t.raw_label(),
+    };
+    l.tasks.push((label, tags));
 }
 
 #[cfg(test)]

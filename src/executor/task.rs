@@ -26,8 +26,6 @@ pub struct Attempt {
     pub error: Option<Error>,
     /// The result is a module's, not an action's of the controller.
     pub by_module: bool,
-    /// False if the task could not begin.
-    pub begun: bool,
     pub delegated_to: Option<Delegate>,
 }
 
@@ -39,7 +37,6 @@ impl Attempt {
             unreachable: false,
             verbose_always: false,
             by_module: false,
-            begun: true,
             error: None,
             delegated_to: None,
         }
@@ -58,13 +55,11 @@ impl Attempt {
         let mut data = Map::new();
         data.insert("failed".into(), true.into());
         data.insert("msg".into(), format!("Task failed: {}", e.message()).into());
-        Attempt { error: Some(e), begun: false, ..Attempt::of(data) }
+        Attempt { error: Some(e), ..Attempt::of(data) }
     }
-    /// Adds what every result has, unless the task could not begin.
+    /// Adds what every result has.
     pub fn complete(&mut self) {
-        if self.begun {
-            complete(&mut self.data, self.by_module);
-        }
+        complete(&mut self.data, self.by_module);
     }
     /// A failure without a message gets ansible-core's words for it.
     fn word_failure(&mut self) {
@@ -188,9 +183,7 @@ impl Work<'_> {
     fn arguments(&self, scope: &Scope) -> Result<(Map, Map)> {
         let r = self.runner;
         let mut raw = Map::new();
-        for layer in &self.task.module_defaults {
-            raw.extend(default_args(r, layer, self.task, scope)?);
-        }
+        raw.extend(default_args(r, self.task, scope)?);
         if let Some(t) = &self.task.args_template {
             r.warn("Using a template for task args is unsafe in some situations (see https://docs.ansible.com/ansible/devel/reference_appendices/faq.html#argsplat-unsafe).");
             match r.engine.render(t, scope)? {
@@ -244,14 +237,18 @@ fn full_name(task: &Task) -> String {
     if task.short == task.action { format!("ansible.builtin.{}", task.short) } else { task.action.clone() }
 }
 
-/// Defaults for this task's module from one `module_defaults` layer (by module, or by `group/NAME`).
-fn default_args(r: &Runner, layer: &Value, task: &Task, scope: &Scope) -> Result<Map> {
+/// Defaults for this task's module from `module_defaults`. What the innermost of them says of a module replaces
+/// what the others say of it.
+fn default_args(r: &Runner, task: &Task, scope: &Scope) -> Result<Map> {
     let mut out = Map::new();
-    let layers: Vec<Value> = match layer {
-        Value::List(l) => l.to_vec(),
-        v if v.as_str().is_some() => vec![r.engine.render(v, scope)?],
-        v => vec![v.clone()],
-    };
+    let mut layers: Vec<Value> = vec![];
+    for layer in &task.module_defaults {
+        match layer {
+            Value::List(l) => layers.extend(l.iter().cloned()),
+            v if v.as_str().is_some() => layers.push(r.engine.render(v, scope)?),
+            v => layers.push(v.clone()),
+        }
+    }
     for l in &layers {
         for (k, v) in l.as_map().into_iter().flatten() {
             let name = k.to_string();
@@ -260,7 +257,7 @@ fn default_args(r: &Runner, layer: &Value, task: &Task, scope: &Scope) -> Result
                 || modules::find(&name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t)))
             {
                 let v = if v.as_str().is_some() { r.engine.render(v, scope)? } else { v.clone() };
-                out.extend(v.as_map().cloned().unwrap_or_default());
+                out = v.as_map().cloned().unwrap_or_default();
             }
         }
     }
@@ -445,7 +442,6 @@ impl Call<'_> {
                 unreachable: false,
                 verbose_always: d.verbose_always,
                 by_module: d.by_module,
-                begun: true,
                 error: d.error,
                 delegated_to: None,
             }),
@@ -500,6 +496,7 @@ impl Call<'_> {
             display: &show,
             timeout: self.setting.timeout,
             task_name: self.work.info.label.clone(),
+            task_span: self.work.task.span,
         };
         (a.run)(&mut ctx).map_err(|e| match e {
             // debug renders its own arguments
@@ -596,7 +593,8 @@ fn complete(data: &mut Map, by_module: bool) {
         data.insert("changed".into(), false.into());
     }
     let rc_failed = data.get("rc").and_then(Value::as_int).is_some_and(|r| r != 0);
-    if !data.contains_key("failed") {
+    // what a condition kept from running has no verdict
+    if !data.contains_key("failed") && !data.contains_key("skip_reason") {
         data.insert("failed".into(), rc_failed.into());
     }
 }

@@ -43,7 +43,8 @@ impl DefaultText {
 
     fn banner(&self, text: &str) {
         let text = text.trim();
-        let stars = self.screen.columns.saturating_sub(text.chars().count()).max(3);
+        let width: usize = text.chars().filter_map(unicode_width::UnicodeWidthChar::width).sum();
+        let stars = self.screen.columns.saturating_sub(width).max(3);
         self.line(&format!("\n{text} {}", "*".repeat(stars)), Style::Plain);
     }
 
@@ -329,7 +330,7 @@ pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
 impl Sink for DefaultText {
     fn event(&self, e: Event) {
         match e {
-            Event::PlaybookStart { path, plays } => {
+            Event::PlaybookStart { path, plays, .. } => {
                 self.dry_run();
                 if self.screen.verbosity > 1 {
                     let name = camino::Utf8Path::new(&path).file_name().unwrap_or(&path).to_string();
@@ -390,12 +391,17 @@ impl Sink for DefaultText {
                 let item = item.map(|i| format!(" => (item={i})")).unwrap_or_default();
                 self.line(&format!("included: {path} for {}{item}", names.join(", ")), Style::Skip);
             }
+            Event::NotificationSaved { handler, .. } => {
+                if self.screen.verbosity > 1 {
+                    self.line(&format!("Notification for handler {handler} has been saved."), Style::Verbose);
+                }
+            }
             Event::Notified { handler, host } => {
                 if self.screen.verbosity > 1 {
                     self.line(&format!("NOTIFIED HANDLER {handler} for {host}"), Style::Verbose);
                 }
             }
-            Event::Stats { hosts, custom } => {
+            Event::Stats { hosts, custom, .. } => {
                 self.stats(&hosts, &custom);
                 self.dry_run();
             }

@@ -74,7 +74,7 @@ impl Document {
                    "ignored": r.ignored, "item": if r.no_log { None } else { r.item.clone() }, "result": Document::result(t, r)})
         };
         Some(match e {
-            Event::PlaybookStart { path, plays } => {
+            Event::PlaybookStart { path, plays, .. } => {
                 json!({"event": "playbook_start", "time": now(), "path": path, "plays": plays})
             }
             Event::PlayStart { name, hosts, check, .. } => {
@@ -100,6 +100,9 @@ impl Document {
             Event::Included { path, hosts, item, .. } => {
                 json!({"event": "included", "time": now(), "path": path, "hosts": hosts, "item": item})
             }
+            Event::NotificationSaved { handler, host } => {
+                json!({"event": "notification", "time": now(), "handler": handler, "host": host})
+            }
             Event::Notified { handler, host } => {
                 json!({"event": "notified", "time": now(), "handler": handler, "host": host})
             }
@@ -115,7 +118,7 @@ impl Document {
             Event::Error(e) => {
                 json!({"event": "error", "time": now(), "text": e.message(), "place": e.span().map(|s| s.show()), "help": e.help_text()})
             }
-            Event::Stats { hosts, custom } => {
+            Event::Stats { hosts, custom, .. } => {
                 json!({"event": "stats", "time": now(), "stats": stats(hosts), "custom_stats": custom_stats(custom)})
             }
         })
@@ -141,7 +144,7 @@ impl Document {
             }
             // standard output holds the document alone
             Event::Display(_) | Event::Verbose { .. } => {}
-            Event::Stats { hosts, custom } => {
+            Event::Stats { hosts, custom, last: true } => {
                 let doc = json!({"plays": std::mem::take(&mut *plays), "stats": stats(&hosts), "custom_stats": custom_stats(&custom), "global_custom_stats": {}});
                 if self.format == Format::Json {
                     let text = serde_json::to_string_pretty(&doc).unwrap_or_default();

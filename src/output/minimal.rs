@@ -8,7 +8,7 @@ use super::print;
 use super::report::failure_text;
 use super::style::Style;
 use crate::executor::{Event, Sink, Status, TaskInfo, TaskResult};
-use crate::pyjson::py_json;
+use crate::pyjson::py_json_indent;
 use crate::value::Value;
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -51,36 +51,51 @@ impl Minimal {
         {
             let text = diff::show(d, self.screen.diff_context, self.screen.color);
             if !text.is_empty() {
-                self.line(&text, Style::Plain);
+                self.line(text.strip_suffix('\n').unwrap_or(&text), Style::Plain);
             }
         }
         if r.status == Status::Skipped {
             return self.line(&format!("{} | SKIPPED", r.host), style);
         }
         let command = matches!(t.action.rsplit('.').next(), Some("command" | "shell" | "raw" | "script"));
-        if command && r.status != Status::Unreachable && r.data.contains_key("rc") && !r.no_log {
+        let failed = r.status == Status::Failed;
+        let plain = if failed { !r.data.contains_key("module_stderr") } else { !r.data.contains_key("ansible_job_id") };
+        if command && r.status != Status::Unreachable && plain && !r.no_log {
             let text = |k: &str| r.get(k).map(Value::to_str).unwrap_or_default();
-            let rc = text("rc");
+            let rc = r.get("rc").map_or_else(|| "-1".to_string(), Value::to_str);
             if self.one_line {
                 let out = text("stdout").replace('\n', "\\n").replace('\r', "\\r");
                 let err = text("stderr").replace('\n', "\\n");
                 let err = if err.is_empty() { String::new() } else { format!(" (stderr) {err}") };
-                return self.line(&format!("{} | {word} | rc={rc} | (stdout) {out}{err}", r.host), style);
+                self.line(&format!("{} | {word} | rc={rc} | (stdout) {out}{err}", r.host), style);
+                // a failure is told in full, too
+                if failed {
+                    self.json(t, r, word, style);
+                }
+                return;
             }
-            let msg = if r.status == Status::Failed { text("msg") } else { String::new() };
+            let msg = if failed { text("msg") } else { String::new() };
             let mut body = text("stdout");
             for more in [text("stderr"), msg] {
                 body.push_str(&more);
             }
-            return self.line(&format!("{} | {word} | rc={rc} >>\n{body}\n", r.host), style);
+            return self.line(&format!("{} | {word} | rc={rc} >>\n{body}", r.host), style);
         }
-        let m = shown(r, &t.action, self.screen.verbosity);
+        self.json(t, r, word, style);
+    }
+
+    fn json(&self, t: &TaskInfo, r: &TaskResult, word: &str, style: Style) {
         let mark = if r.status == Status::Failed { "!" } else { "" };
-        if self.one_line {
-            self.line(&format!("{} | {word}{mark} => {}", r.host, py_json(&Value::map(m)).replace('\n', "")), style);
+        // one line tells all of a debug's result
+        let action = if self.one_line && !r.no_log { "" } else { &t.action };
+        let m = shown(r, action, self.screen.verbosity);
+        let text = if self.one_line {
+            let indent = if r.verbose_always { 4 } else { 0 };
+            py_json_indent(&Value::map(m), indent).replace('\n', "")
         } else {
-            self.line(&format!("{} | {word}{mark} => {}", r.host, dump(m, true, &self.screen)), style);
-        }
+            dump(m, true, &self.screen)
+        };
+        self.line(&format!("{} | {word}{mark} => {text}", r.host), style);
     }
 }
 
@@ -88,12 +103,6 @@ impl Sink for Minimal {
     fn event(&self, e: Event) {
         match e {
             Event::Result { task, result } => self.result(&task, &result),
-            Event::AsyncPoll { host, jid, started, .. } => {
-                self.line(
-                    &format!("ASYNC POLL on {host}: jid={jid} started=1 finished={}", u8::from(!started)),
-                    Style::Debug,
-                );
-            }
             e => super::messages(e, &self.screen),
         }
     }

@@ -109,6 +109,53 @@ pub fn unquote(s: &str) -> &str {
     }
 }
 
+/// Replaces the escapes of Python's string literals, as the words of a `k=v` text have them; others stay.
+fn decode_escapes(word: &str) -> String {
+    let mut out = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        match escape(after) {
+            Some((c, used)) => {
+                out.push(c);
+                rest = &after[used..];
+            }
+            None => {
+                out.push('\\');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The character that the escape behind a backslash stands for, and the bytes it takes.
+fn escape(after: &str) -> Option<(char, usize)> {
+    let number = |radix: u32, skip: usize, min: usize, max: usize| {
+        let digits: String = after.get(skip..)?.chars().take(max).take_while(|c| c.is_digit(radix)).collect();
+        (digits.len() >= min)
+            .then(|| u32::from_str_radix(&digits, radix).ok().and_then(char::from_u32))
+            .flatten()
+            .map(|c| (c, skip + digits.len()))
+    };
+    match after.chars().next()? {
+        c @ ('\\' | '\'' | '"') => Some((c, 1)),
+        'a' => Some(('\u{7}', 1)),
+        'b' => Some(('\u{8}', 1)),
+        'f' => Some(('\u{c}', 1)),
+        'n' => Some(('\n', 1)),
+        'r' => Some(('\r', 1)),
+        't' => Some(('\t', 1)),
+        'v' => Some(('\u{b}', 1)),
+        'x' => number(16, 1, 2, 2),
+        'u' => number(16, 1, 4, 4),
+        'U' => number(16, 1, 8, 8),
+        _ => None,
+    }
+}
+
 /// Reads `k=v k2="v 2" rest`. What is no option becomes `_raw_params`, or, of an action that takes none
 /// (`raw` is false), [`VARIABLE_PARAMS`] if it holds a template;
 /// with `command`, only the options of command-like modules are taken out of the text.
@@ -116,7 +163,8 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
     let mut out = Map::new();
     let mut rest: Vec<(String, String)> = vec![];
     for (gap, word) in words(text).map_err(|e| e.at(span))? {
-        let trimmed = word.trim_end_matches('\n');
+        let decoded = decode_escapes(&word);
+        let trimmed = decoded.trim_end_matches('\n');
         match find_equals(trimmed) {
             Some(i) if is_option(&trimmed[..i]) && (!command || COMMAND_OPTIONS.contains(&&trimmed[..i])) => {
                 let (k, v) = (trimmed[..i].trim(), unquote(trimmed[i + 1..].trim()));
@@ -177,6 +225,11 @@ mod tests {
             own(&[("a", "1"), ("b", "x y"), ("c", "{{ d | default('e f') }}")])
         );
         assert_eq!(kv("echo a=b chdir=/tmp", true, true), own(&[("chdir", "/tmp"), ("_raw_params", "echo a=b")]));
+        assert_eq!(
+            kv(r#"a="x\ny" b='\\d \x41\u00e9\101' c="say \"hi\"" d=\q"#, false, false),
+            own(&[("a", "x\ny"), ("b", "\\d Aé\\101"), ("c", "say \"hi\""), ("d", "\\q")])
+        );
+        assert_eq!(kv(r"echo a\nb \= c", true, true), own(&[("_raw_params", r"echo a\nb \= c")]));
         assert_eq!(kv("echo 'it is' \"so  far\"", true, true), own(&[("_raw_params", "echo 'it is' \"so  far\"")]));
     }
 

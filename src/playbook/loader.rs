@@ -3,6 +3,7 @@
 
 use super::keywords::Inherit;
 use super::role::clean;
+use super::types::Completed;
 use super::{Item, Library, Role, block};
 use crate::diag::{Error, Kind, Result};
 use crate::value::{Map, Value};
@@ -44,6 +45,8 @@ pub struct PlayScope {
     pub extra: Map,
     /// Uses of roles with equal parameters share one.
     pub roles: Mutex<HashMap<String, Arc<Role>>>,
+    /// Who has completed which use: uses that are equal, however they came, share an entry.
+    pub completed: Arc<Mutex<HashMap<String, Completed>>>,
     /// Roles in order of loading whose variables the whole play sees.
     pub exposed: Mutex<Vec<Arc<Role>>>,
     /// Handlers that imported roles bring.
@@ -57,6 +60,7 @@ impl PlayScope {
             vars,
             extra,
             roles: Mutex::default(),
+            completed: Arc::default(),
             exposed: Mutex::default(),
             role_handlers: Mutex::default(),
         }

@@ -217,6 +217,7 @@ fn load_play(
         post_tasks: vec![],
         handlers: vec![],
         role_list: vec![],
+        completed: Arc::default(),
     };
     let mut hosts = None;
     let mut bad = outer.bad.clone();
@@ -347,6 +348,7 @@ fn load_sections(
     }
     p.handlers = handlers;
     p.role_list = std::mem::take(&mut *lock(&scope.exposed));
+    p.completed = scope.completed.clone();
     Ok(())
 }
 

@@ -91,12 +91,17 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
         }
     }
     let use_vars = std::mem::take(&mut own.vars);
+    let identity = format!("{:?}|{:?}", own.when, own.tags);
     let name = loader.static_name(&name, place, "role name", &use_vars)?;
     let inherit = own.child_of(&place.inherit);
     let from = RoleFrom { public: Some(true), ..RoleFrom::default() };
-    let loaded = load(loader, &name, span, Use { params, vars: use_vars, from, inherit }, place)?;
+    let loaded =
+        load(loader, &name, span, Use { params, vars: use_vars, from, inherit, identity, by_task: false }, place)?;
     let role = loaded.role.clone();
-    lock(&place.scope.exposed).push(role.clone());
+    // a dependency belongs to the role that names it
+    if !for_dependencies(place) {
+        lock(&place.scope.exposed).push(role.clone());
+    }
     Ok((loaded.into_items(), role))
 }
 
@@ -142,11 +147,20 @@ pub fn load_for_task(
         validate: flag("rolespec_validate"),
     };
     let mut inherit = (*place.inherit).clone();
+    // the uses of `roles:` without anything of their own look the same
+    let vars = inherit.vars.last().filter(|m| !m.is_empty());
+    let identity = format!("[]|[]{}", vars.map(|v| format!("|{v:?}")).unwrap_or_default());
     if let Some(Value::Map(apply)) = args.get("apply") {
         apply_to(&mut inherit, apply);
     }
     let public = from.public.unwrap_or(is_import);
-    let loaded = load(loader, &name, span, Use { params: Map::new(), vars: Map::new(), from, inherit }, place)?;
+    let loaded = load(
+        loader,
+        &name,
+        span,
+        Use { params: Map::new(), vars: Map::new(), from, inherit, identity, by_task: true },
+        place,
+    )?;
     if public {
         lock(&place.scope.exposed).push(loaded.role.clone());
     }
@@ -207,6 +221,14 @@ struct Use {
     vars: Map,
     from: RoleFrom,
     inherit: Inherit,
+    /// What tells this use from others of the role, besides its parameters, variables and files.
+    identity: String,
+    by_task: bool,
+}
+
+/// The place is a role's list of dependencies.
+fn for_dependencies(place: &Place) -> bool {
+    place.importing.last().is_some_and(|l| l.file_name() == Some("meta"))
 }
 
 struct Loaded {
@@ -242,7 +264,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
     if let Some(p) = &parent
         && p.chain().iter().any(|r| r.path == path)
         && !u.inherit.handlers
-        && place.importing.last().is_some_and(|l| l.file_name() == Some("meta"))
+        && for_dependencies(place)
     {
         let chain: Vec<String> = p.chain().iter().rev().map(|r| r.name.clone()).collect();
         return Err(Error::general(format!("A recursion loop was detected with the roles specified. Make sure child roles do not have dependencies on parent roles: {} -> {name}", chain.join(" -> ")))
@@ -280,6 +302,9 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         u.inherit.collections.insert(0, c.clone());
     }
     let own_specs = argspec::load(loader, &path, &meta)?;
+    let files = [&u.from.tasks, &u.from.vars, &u.from.defaults, &u.from.handlers];
+    let same = format!("{path}|{:?}|{:?}|{files:?}|{}", u.params, u.vars, u.identity);
+    let completed = lock(&place.scope.completed).entry(same).or_default().clone();
     let mut role = Role {
         id: loader.next_id(),
         name: name.to_string(),
@@ -294,8 +319,9 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         parent,
         dependencies: vec![],
         handlers: OnceLock::new(),
-        completed: Mutex::default(),
+        completed,
         ran: Mutex::default(),
+        by_task: u.by_task,
         collection,
     };
     // dependencies see the role as their parent, so that circles and parameters show
@@ -305,7 +331,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
             params: role.params.clone(),
             argument_specs: IndexMap::new(),
             handlers: OnceLock::new(),
-            completed: Mutex::default(),
+            completed: Arc::default(),
             ran: Mutex::default(),
             dependencies: vec![],
             name: role.name.clone(),
@@ -328,8 +354,12 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         role.dependencies = roles;
     }
     // equal uses are one role, so that it runs once for each host
-    let key =
-        format!("{path}|{:?}|{:?}|{:?}|{:?}|{:?}", role.params, role.use_vars, u.from, u.inherit.when, u.inherit.tags);
+    let above: Vec<&Utf8PathBuf> =
+        std::iter::successors(role.parent.as_ref(), |r| r.parent.as_ref()).map(|r| &r.path).collect();
+    let key = format!(
+        "{path}|{:?}|{:?}|{:?}|{:?}|{:?}|{above:?}|{}",
+        role.params, role.use_vars, u.from, u.inherit.when, u.inherit.tags, role.by_task
+    );
     let role = lock(&place.scope.roles).entry(key).or_insert_with(|| Arc::new(role)).clone();
     u.inherit.role = Some(role.clone());
     if let Some(p) = &role.parent

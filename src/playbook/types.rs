@@ -7,7 +7,7 @@ use crate::modules::Spec;
 use crate::value::{Map, Value};
 use camino::Utf8PathBuf;
 use indexmap::IndexMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// A playbook file with its `import_playbook`s expanded.
@@ -53,6 +53,8 @@ pub struct Play {
     pub handlers: Vec<Item>,
     /// Roles of the `roles:` section with their dependencies, in order of running.
     pub role_list: Vec<Arc<Role>>,
+    /// Who has completed which use of a role; shared with what is included while the play runs.
+    pub completed: Arc<Mutex<HashMap<String, Completed>>>,
 }
 
 /// A `vars_prompt` entry.
@@ -213,12 +215,17 @@ pub struct Role {
     /// All roles this one depends on, in order of running.
     pub dependencies: Vec<Arc<Role>>,
     pub handlers: OnceLock<Vec<Item>>,
-    /// Hosts that have completed this use.
-    pub completed: Mutex<HashSet<Arc<str>>>,
+    /// Hosts that have completed this use, or an equal one of the play.
+    pub completed: Completed,
     /// Hosts on which a task of this use was not skipped; only these can complete it.
     pub ran: Mutex<HashSet<Arc<str>>>,
+    /// It came by `include_role` or `import_role`: such roles know the names of those above them.
+    pub by_task: bool,
     pub collection: Option<String>,
 }
+
+/// The hosts that have completed the uses of a role that are equal.
+pub type Completed = Arc<Mutex<HashSet<Arc<str>>>>;
 
 /// An entry point of meta/argument_specs.yml.
 #[derive(Clone, Debug)]
@@ -232,6 +239,11 @@ pub struct ArgumentSpec {
 impl Role {
     pub fn dir(&self, sub: &str) -> Utf8PathBuf {
         self.path.join(sub)
+    }
+    /// The roles above this one by `include_role` and `import_role`, innermost first.
+    pub fn parents(self: &Arc<Role>) -> Vec<Arc<Role>> {
+        let chain = self.chain();
+        chain.windows(2).filter(|w| w[0].by_task).map(|w| w[1].clone()).collect()
     }
     /// This role and those above it that depend on or include it, innermost first.
     pub fn chain(self: &Arc<Role>) -> Vec<Arc<Role>> {

@@ -2,7 +2,7 @@
 
 use super::convert::error;
 use super::lower::{self, Known, Lowered, MARK};
-use super::prepare;
+use super::{forms, prepare};
 use crate::diag::{Error, Result, Span};
 use minijinja::machinery::{CodeGenerator, Instructions, ast, parse, parse_expr};
 use minijinja::syntax::SyntaxConfig;
@@ -100,7 +100,8 @@ impl Memo {
 fn compile(text: &str, mode: &Mode, name: &str, known: &Known) -> Result<Compiled> {
     let lowered = match mode {
         Mode::Expression | Mode::Condition => {
-            let ast = parse_expr(text).map_err(|e| syntax_error("expression", text, e))?;
+            let parseable = forms::parseable(text, true, &SyntaxConfig::default())?;
+            let ast = parse_expr(&parseable).map_err(|e| syntax_error("expression", text, e))?;
             Lowered { text: lower::expression(&ast, known, *mode == Mode::Condition)?, lone: true }
         }
         _ => lower_template(text, mode, name, known)?,
@@ -138,6 +139,7 @@ pub(super) fn lower_template(text: &str, mode: &Mode, name: &str, known: &Known)
     let unified = if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_string() };
     let prepared =
         if !file && unified.contains('\\') { prepare::double_backslashes(&unified, &syntax) } else { unified };
+    let prepared = forms::parseable(&prepared, false, &syntax)?;
     let tree = parse(&prepared, name, syntax).map_err(|e| {
         let line = e.line();
         let err = syntax_error("template", text, e);

@@ -85,7 +85,10 @@ pub fn from_mj(v: &Mj) -> Result<Value> {
             }
             Value::map(out)
         }
-        ValueKind::Invalid => return Err(error(invalid(v))),
+        ValueKind::Invalid => match stand_in(v) {
+            Some(text) => Value::plain(text),
+            None => return Err(error(invalid(v))),
+        },
         _ => {
             // a date is stored as the text that it is in JSON
             if let Some(date) = v.downcast_object_ref::<super::filters::time::DateTime>() {
@@ -132,10 +135,45 @@ pub fn is_undefined(v: &Mj) -> bool {
     }
 }
 
+thread_local! {
+    /// While text is made that only people read: how many errors stand in it.
+    static SHOWN_ERRORS: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `f` so that what is undefined is written as `<< error N - … >>` in its place.
+pub(super) fn showing_errors<T>(f: impl FnOnce() -> T) -> T {
+    let before = SHOWN_ERRORS.replace(Some(0));
+    let out = f();
+    SHOWN_ERRORS.set(before);
+    out
+}
+
+/// What stands for an error while errors are shown in place.
+pub(super) fn shown_error(message: &str) -> Option<String> {
+    let n = SHOWN_ERRORS.get()? + 1;
+    SHOWN_ERRORS.set(Some(n));
+    Some(format!("<< error {n} - {message} >>"))
+}
+
+fn stand_in(v: &Mj) -> Option<String> {
+    SHOWN_ERRORS.get()?;
+    if !is_undefined(v) {
+        return None;
+    }
+    shown_error(error(invalid(v)).message())
+}
+
 /// Appends a value as a template prints it: `None` and undefined as nothing, tuples as lists.
 pub fn write_out(v: &Mj, out: &mut String) -> Result<(), minijinja::Error> {
     match v.kind() {
         ValueKind::Undefined | ValueKind::None => Ok(()),
+        ValueKind::Invalid => match stand_in(v) {
+            Some(text) => {
+                out.push_str(&text);
+                Ok(())
+            }
+            None => write_value(v, out, 0, true),
+        },
         ValueKind::String => {
             out.push_str(v.as_str().unwrap_or_default());
             Ok(())

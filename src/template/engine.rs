@@ -1,7 +1,7 @@
 //! The engine: renders values, expressions, conditions and template files in a scope.
 
 use super::compile::{Compiled, FileSyntax, Memo, Mode, in_file, lower_template, private_syntax};
-use super::convert::{carry, check, error, fail, from_mj, innermost, to_mj, write_out};
+use super::convert::{carry, check, error, fail, from_mj, innermost, showing_errors, shown_error, to_mj, write_out};
 use super::lower::Known;
 use super::object::{ListObj, MapObj, Renderer, ScopeObj, take_changed};
 use super::scope::Scope;
@@ -133,6 +133,26 @@ impl Engine {
         });
         self.0.settle(scope);
         out.map(stored)
+    }
+
+    /// Renders text for people to read (a task's name): what cannot be rendered is told in its place.
+    pub fn render_for_show(&self, v: &Value, scope: &Scope) -> String {
+        let made = showing_errors(|| {
+            self.0
+                .render(v, &self.0.renderer(scope))
+                .unwrap_or_else(|e| Value::plain(shown_error(e.message()).unwrap_or_default()))
+        });
+        self.0.settle(scope);
+        made.to_str()
+    }
+
+    /// Evaluates an expression whose value is for people to read: members that are undefined are told in their
+    /// place.
+    pub fn eval_for_show(&self, expression: &Value, scope: &Scope) -> Result<Value> {
+        showing_errors(|| match self.eval_value(expression, scope) {
+            Err(e) if e.kind() == Kind::Undefined => Ok(Value::plain(shown_error(e.message()).unwrap_or_default())),
+            other => other,
+        })
     }
 
     /// One entry of `when`, `failed_when`, `until` …: a boolean or an expression.

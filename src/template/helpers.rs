@@ -54,7 +54,10 @@ fn soften(v: Mj) -> Result<Mj, Error> {
 
 fn no_attribute(base: &Mj, key: &Mj) -> Mj {
     let kind = match base.downcast_object_ref::<ScopeObj>() {
-        Some(_) => "HostVarsVars",
+        Some(s) => match key.as_str().and_then(|k| s.r.scope.vars.missing(k)) {
+            Some(words) => return Mj::from(undefined(words)),
+            None => "HostVarsVars",
+        },
         None => type_name(base),
     };
     let scalar = matches!(base.kind(), ValueKind::Number | ValueKind::Bool | ValueKind::None);

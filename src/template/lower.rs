@@ -53,6 +53,8 @@ pub(super) struct Lower<'k> {
     macro_count: usize,
     /// Constants that hold templates are rendered.
     embedded: bool,
+    /// Within branches that may never be taken, unknown filters and tests wait until they are.
+    branches: usize,
 }
 
 const MUTATORS: &[&str] =
@@ -108,6 +110,7 @@ impl<'k> Lower<'k> {
             mutates: false,
             macro_count: 0,
             embedded: false,
+            branches: 0,
         }
     }
 
@@ -308,6 +311,7 @@ impl<'k> Lower<'k> {
             }
             ForLoop(f) => self.for_loop(f, f.span())?,
             IfCond(i) => {
+                self.branches += 1;
                 self.open(i.span());
                 self.out.push_str("if ");
                 self.truth(&i.expr)?;
@@ -318,6 +322,7 @@ impl<'k> Lower<'k> {
                     self.body(&i.false_body)?;
                 }
                 self.tag("endif");
+                self.branches -= 1;
             }
             WithBlock(w) => {
                 self.open(w.span());

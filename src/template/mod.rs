@@ -9,6 +9,7 @@ pub mod convert;
 mod engine;
 pub mod filters;
 mod format;
+mod forms;
 pub mod globals;
 mod helpers;
 mod impure;
@@ -51,6 +52,11 @@ pub trait Vars: Send + Sync {
     fn get(&self, name: &str) -> Result<Option<Var>>;
     /// Every name, in no particular order.
     fn names(&self) -> Vec<Arc<str>>;
+    /// What is said of a name that is not there, where it is not that an attribute is missing.
+    fn missing(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
     /// The text of a `!vault` value met while rendering.
     fn decrypt(&self, vault: &crate::value::VaultText) -> Result<Arc<str>>;
 }

@@ -123,10 +123,6 @@ impl FileScope {
         String::from_utf8(self.read(path)?)
             .map_err(|_| crate::diag::Error::template(format!("'{path}' is not valid UTF-8")))
     }
-    /// The running action's folder, or another.
-    pub(super) fn kind_or(&self, other: &'static str) -> &'static str {
-        if self.kind.is_empty() { other } else { self.kind }
-    }
     /// The first of [`Self::candidates`] that exists.
     pub fn find(&self, kind: &str, name: &str) -> Option<Utf8PathBuf> {
         self.candidates(kind, name).into_iter().find(|p| p.exists())

@@ -6,6 +6,7 @@ use crate::playbook::{Role, Task};
 use crate::template::Var;
 use crate::value::{Key, Map, Value};
 use camino::{Utf8Path, Utf8PathBuf};
+use indexmap::IndexSet;
 use std::sync::Arc;
 
 /// Magic variables that are the same for every host and task.
@@ -168,14 +169,21 @@ fn groups(view: &View) -> Value {
 }
 
 fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
-    let exposed = read(&p.exposed).clone();
-    let dependencies: Vec<&Arc<Role>> = exposed.iter().flat_map(|r| &r.dependencies).collect();
-    let own: Vec<&Arc<Role>> = exposed.iter().filter(|r| !dependencies.iter().any(|d| Arc::ptr_eq(d, r))).collect();
-    let list = |roles: &[&Arc<Role>]| Value::list(roles.iter().map(|r| Value::plain(r.name.as_str())).collect());
-    let once = |roles: &[&Arc<Role>]| {
-        let names: indexmap::IndexSet<&str> = roles.iter().map(|r| r.name.as_str()).collect();
-        Value::list(names.into_iter().map(Value::plain).collect())
+    let own = || -> Vec<String> { read(&p.exposed).iter().map(|r| r.name.clone()).collect() };
+    let dependencies = || -> Vec<String> {
+        fn add(r: &Role, out: &mut Vec<String>) {
+            for d in &r.dependencies {
+                add(d, out);
+                out.push(d.name.clone());
+            }
+        }
+        let mut out = vec![];
+        read(&p.exposed).iter().for_each(|r| add(r, &mut out));
+        out
     };
+    let list = |names: Vec<String>| Value::list(names.into_iter().map(Value::plain).collect());
+    // the dependencies are told without an order in ansible-core; here each stands where it came first
+    let once = |names: Vec<String>| list(names.into_iter().collect::<IndexSet<String>>().into_iter().collect());
     Some(match name {
         "play_hosts" | "ansible_play_batch" => names(&read(&p.alive)),
         "ansible_play_hosts" => names(&read(&p.alive_play)),
@@ -187,9 +195,9 @@ fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
             })
         }
         "playbook_dir" => p.play.playbook_dir.as_str().into(),
-        "ansible_play_role_names" | "role_names" => list(&own),
-        "ansible_dependent_role_names" => once(&dependencies),
-        "ansible_role_names" => once(&[&own[..], &dependencies].concat()),
+        "role_names" | "ansible_play_role_names" => list(own()),
+        "ansible_dependent_role_names" => once(dependencies()),
+        "ansible_role_names" => once(dependencies().into_iter().chain(own()).collect()),
         _ => return None,
     })
 }
@@ -203,8 +211,7 @@ fn role_name(task: &Task, name: &str) -> Option<Value> {
         "role_uuid" => format!("role-{}", role.id).into(),
         "ansible_collection_name" => role.collection.as_deref().map(Value::plain)?,
         "ansible_parent_role_names" | "ansible_parent_role_paths" => {
-            let chain = role.chain();
-            let parents = chain.get(1..).unwrap_or_default();
+            let parents = role.parents();
             if parents.is_empty() {
                 return None;
             }

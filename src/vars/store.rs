@@ -143,6 +143,8 @@ pub struct Store {
     vars_dirs: Mutex<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Arc<Map>>>,
     decrypted: Mutex<HashMap<Arc<str>, Arc<str>>>,
     warnings: Mutex<Vec<Error>>,
+    /// `hash_behaviour = merge`: dicts of one name from several layers are merged, the stronger winning.
+    pub merge_hashes: bool,
 }
 
 impl Store {
@@ -166,7 +168,12 @@ impl Store {
             vars_dirs: Mutex::default(),
             decrypted: Mutex::default(),
             warnings: Mutex::default(),
+            merge_hashes: false,
         }
+    }
+    pub fn merging_hashes(mut self, merge: bool) -> Store {
+        self.merge_hashes = merge;
+        self
     }
     /// Warnings met while reading group_vars and host_vars, taken out.
     pub fn take_warnings(&self) -> Vec<Error> {

@@ -97,7 +97,39 @@ impl View {
                 return Ok(Some(v.clone()));
             }
         }
-        Ok(self.layers()?.iter().find_map(|m| m.get(name).cloned()))
+        self.in_layers(name)
+    }
+
+    /// The value of a name in the layers.
+    fn in_layers(&self, name: &str) -> Result<Option<Value>> {
+        let layers = self.layers()?;
+        let mut found = layers.iter().filter_map(|m| m.get(name));
+        let Some(strongest) = found.next() else { return Ok(None) };
+        if !self.store.merge_hashes || strongest.as_map().is_none() {
+            return Ok(Some(strongest.clone()));
+        }
+        let mut all = vec![strongest];
+        // a weaker value that is no dict hides those below it
+        all.extend(found.take_while(|v| v.as_map().is_some()));
+        Ok(Some(all.into_iter().rev().cloned().reduce(merged).unwrap_or_default()))
+    }
+}
+
+/// Two dicts as one, at every depth; of other values the stronger one.
+fn merged(weak: Value, strong: Value) -> Value {
+    match (weak, strong) {
+        (Value::Map(w), Value::Map(s)) => {
+            let mut out = (*w).clone();
+            for (k, v) in s.iter() {
+                let v = match out.get(k) {
+                    Some(old) => merged(old.clone(), v.clone()),
+                    None => v.clone(),
+                };
+                out.insert(k.clone(), v);
+            }
+            Value::map(out)
+        }
+        (_, strong) => strong,
     }
 }
 
@@ -135,7 +167,7 @@ impl Vars for View {
                 self.task.as_ref().map(|t| t.environment.clone()).unwrap_or_default(),
             ))));
         }
-        Ok(self.layers()?.iter().find_map(|m| m.get(name).cloned()).map(Var::Raw))
+        Ok(self.in_layers(name)?.map(Var::Raw))
     }
 
     fn names(&self) -> Vec<Arc<str>> {
@@ -193,6 +225,9 @@ impl Vars for HostVars {
             None => return Ok(None),
         };
         Ok(Some(Var::Scope(Arc::new(View::new(&self.store, &host)))))
+    }
+    fn missing(&self, name: &str) -> Option<String> {
+        Some(format!("hostvars['{name}']"))
     }
     fn names(&self) -> Vec<Arc<str>> {
         self.store.inventory().hosts.keys().cloned().collect()

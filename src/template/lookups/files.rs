@@ -103,7 +103,8 @@ pub(super) fn first_found(call: &Call<'_>) -> Result<Vec<Value>> {
     for term in &call.terms {
         collect(term, call, &mut names, &mut skip)?;
     }
-    let kind = call.r.scope.files.kind_or("files");
+    // only a loop over it knows the action and so the folder to look into first
+    let kind = call.r.scope.files.kind;
     for name in &names {
         let places = call.r.scope.files.candidates(kind, name);
         if let Some(found) = places.into_iter().find(|p| p.exists()) {

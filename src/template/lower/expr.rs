@@ -1,7 +1,9 @@
 //! Writing expressions, hard and soft.
 
 use super::{Local, Lower};
-use crate::diag::Result;
+use crate::diag::{Error, Result};
+use crate::template::filters::{is_filter, unknown_filter};
+use crate::template::tests::{is_test, unknown_test};
 use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
 use minijinja::value::{Value as Mj, ValueKind};
 
@@ -155,6 +157,7 @@ impl Lower<'_> {
                 }
             }
             Expr::IfExpr(i) => {
+                self.branches += 1;
                 self.out.push('(');
                 self.paren(&i.true_expr, hard)?;
                 self.out.push_str(" if ");
@@ -164,6 +167,7 @@ impl Lower<'_> {
                     self.paren(other, hard)?;
                 }
                 self.out.push(')');
+                self.branches -= 1;
             }
             Expr::Filter(f) => self.filter(f, hard)?,
             Expr::Test(t) => self.test(t, hard)?,
@@ -319,6 +323,7 @@ impl Lower<'_> {
 
     fn filter(&mut self, f: &ast::Filter<'_>, hard: bool) -> Result<()> {
         let Some(operand) = &f.expr else { return Ok(()) };
+        self.known_filter(f.name)?;
         let helper = match short(f.name) {
             "default" | "d" => "dflt",
             "mandatory" => "mand",
@@ -342,6 +347,7 @@ impl Lower<'_> {
     /// The filters of a `filter` or `set` block, which have no operand.
     pub(super) fn filter_chain(&mut self, e: &Expr<'_>) -> Result<()> {
         let Expr::Filter(f) = e else { return Ok(()) };
+        self.known_filter(f.name)?;
         if let Some(inner) = &f.expr {
             self.filter_chain(inner)?;
             self.out.push_str(" | ");
@@ -351,7 +357,17 @@ impl Lower<'_> {
         self.more_args(&f.args, false)
     }
 
+    fn known_filter(&self, name: &str) -> Result<()> {
+        if self.branches > 0 || is_filter(name) {
+            return Ok(());
+        }
+        Err(Error::template(format!("Syntax error in template: {}", unknown_filter(name))))
+    }
+
     fn test(&mut self, t: &ast::Test<'_>, hard: bool) -> Result<()> {
+        if self.branches == 0 && !is_test(t.name) {
+            return Err(Error::template(format!("Syntax error in template: {}", unknown_test(t.name))));
+        }
         match short(t.name) {
             "defined" => self.helper(&t.expr, false, "def"),
             "undefined" => {
