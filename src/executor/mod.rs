@@ -27,5 +27,5 @@ mod walk;
 
 pub use event::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
 pub use options::{Defaults, Options, SendAhead};
-pub use runner::{Runner, exit};
+pub use runner::Runner;
 pub use select::{Listing, TagFilter, list_play};
