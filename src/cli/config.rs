@@ -101,6 +101,7 @@ settings! {
     "localhost_warning": ["ANSIBLE_LOCALHOST_WARNING"], [("defaults", "localhost_warning")];
     "inventory_unparsed_warning": ["ANSIBLE_INVENTORY_UNPARSED_WARNING"], [("inventory", "inventory_unparsed_warning")];
     "ansible_managed": ["ANSIBLE_MANAGED"], [("defaults", "ansible_managed")];
+    "deprecation_warnings": ["ANSIBLE_DEPRECATION_WARNINGS"], [("defaults", "deprecation_warnings")];
     "library": ["ANSIBLE_LIBRARY"], [("defaults", "library")];
     "module_utils": ["ANSIBLE_MODULE_UTILS"], [("defaults", "module_utils")];
     "interpreter_python": ["ANSIBLE_PYTHON_INTERPRETER"], [("defaults", "interpreter_python")];

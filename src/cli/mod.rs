@@ -9,6 +9,7 @@ mod inventory;
 mod modules;
 mod pager;
 mod playbook;
+mod plugins;
 mod setup;
 mod vault;
 

@@ -121,6 +121,7 @@ fn check(a: &Args, ready: &Ready, books: &[Playbook]) -> Result<()> {
             found.is_ok_and(|f| f.iter().any(|h| ready.limit.as_ref().is_none_or(|l| l.contains(h))))
         },
     };
+    super::plugins::refuse(&ready.loader, &|name| ready.engine.has_lookup(name))?;
     let warnings = super::check::playbooks(books, &reach)?;
     // the run tells again of patterns that match nothing
     inventory.take_warnings();

@@ -222,6 +222,7 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
         any_errors_fatal: c.flag("any_errors_fatal", false)?,
         defaults: defaults(c, w.connection)?,
         foreign: super::modules::settings(c)?,
+        deprecation_warnings: c.flag("deprecation_warnings", true)?,
         send_ahead: std::env::var("DIRIGO_SEND_AHEAD").unwrap_or_default().parse().map_err(Error::options)?,
         ..Options::default()
     })

@@ -1,17 +1,75 @@
-//! Calls of modules that are not built in.
+//! Calls of modules, built in or not.
 
 use super::connection::HostRemote;
 use super::event::Event;
 use super::runner::Runner;
-use crate::actions::Done;
+use super::task::Call;
 use crate::actions::foreign::{How, is_automatic, settle};
+use crate::actions::{self, Done, Remote};
 use crate::diag::Result;
+use crate::modules;
 use crate::playbook::ModuleFile;
 use crate::proto::Request;
 use crate::template::{Scope, Var};
 use crate::transport::{Connection, Payload};
 use crate::value::{Map, Value};
 use std::sync::Arc;
+
+impl Call<'_> {
+    /// The module of the task if it is not built in, ready to be called.
+    pub(super) fn foreign(&self) -> Option<ForeignCall<'_>> {
+        let file = self.work.task.module_file.as_deref()?;
+        Some(ForeignCall {
+            runner: self.work.runner,
+            file,
+            name: &self.work.task.action,
+            remote: &self.setting.remote,
+            scope: &self.setting.remote_scope,
+            host: &self.setting.host,
+        })
+    }
+
+    pub(super) fn request(&self, args: Map) -> Request {
+        let args = match Value::map(args).to_json() {
+            serde_json::Value::Object(o) => o,
+            _ => Default::default(),
+        };
+        let module = modules::find(&self.work.task.action).map_or(self.work.task.short.as_str(), |m| m.name);
+        let mut hints = serde_json::Map::new();
+        hints.insert("named".into(), modules::shown_name(&self.work.task.action).into());
+        Request {
+            module: module.into(),
+            args,
+            hints,
+            check: self.setting.check,
+            diff: self.setting.diff,
+            timeout: self.setting.timeout,
+            ..Request::default()
+        }
+    }
+
+    /// Sends the request for the task's module, wherever that comes from.
+    pub(super) fn call(&self, mut q: Request) -> actions::ActionResult {
+        let Some(f) = self.foreign() else { return Ok(Done::of(self.setting.remote.call(q, None, None)?)) };
+        let payload = match f.fill(&mut q) {
+            Ok(p) => p,
+            Err(e) => {
+                return Ok(Done { error: Some(e.clone()), ..Done::failed(format!("Task failed: {}", e.message())) });
+            }
+        };
+        Ok(f.settle(
+            Done::of(self.setting.remote.call(q, Some(payload), None)?),
+            self.setting.host != self.work.view.host,
+        ))
+    }
+
+    pub(super) fn module(&self, mut args: Map) -> actions::ActionResult {
+        if self.work.task.short == "async_status" && self.work.task.module_file.is_none() {
+            args.insert("_ansible_async_dir".into(), self.job_dir()?.into());
+        }
+        self.call(self.request(args))
+    }
+}
 
 /// A module's call on one host.
 pub struct ForeignCall<'a> {

@@ -31,6 +31,8 @@ pub struct Options {
     pub send_ahead: SendAhead,
     pub defaults: Defaults,
     pub foreign: crate::actions::foreign::Settings,
+    /// Whether what modules say is deprecated is shown.
+    pub deprecation_warnings: bool,
 }
 
 /// Whether requests are sent before the answers of those before them are there (`DIRIGO_SEND_AHEAD`).
@@ -145,6 +147,7 @@ impl Default for Options {
             send_ahead: SendAhead::default(),
             defaults: Defaults::default(),
             foreign: Default::default(),
+            deprecation_warnings: true,
         }
     }
 }

@@ -109,14 +109,40 @@ pub fn settle_told(
         r.warn(w);
     }
     for d in result.data.get("deprecations").and_then(Value::as_list).unwrap_or_default() {
-        if let Some(m) = d.get("msg") {
-            r.emit(Event::Deprecation(m.to_str()));
+        if let Some(text) = deprecation(d).filter(|_| r.options.deprecation_warnings) {
+            r.warn("Deprecation warnings can be disabled by setting `deprecation_warnings=False` in ansible.cfg.");
+            r.emit(Event::Deprecation(text));
         }
     }
     if !told {
         r.emit(Event::Result { task: info.clone(), result: Arc::new(result) });
     }
     Ok(failed)
+}
+
+/// A deprecation as it is told: what, who will do without it, and when.
+fn deprecation(d: &Value) -> Option<String> {
+    let text = |k: &str| d.get(k).filter(|v| !v.is_null()).map(Value::to_str);
+    let msg = text("msg")?;
+    let msg = msg.trim().trim_end_matches('.');
+    let who = d.get("deprecator");
+    let name = who.and_then(|w| w.get("resolved_name")).and_then(Value::as_str).map(str::to_string);
+    let kind = who.and_then(|w| w.get("type")).and_then(Value::as_str);
+    let name = name.or_else(|| text("collection_name")).unwrap_or_default();
+    let mut parts = name.splitn(3, '.');
+    let collection = format!("{}.{}", parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let by = match (parts.next(), kind, collection.as_str()) {
+        _ if name.is_empty() => String::new(),
+        (Some(plugin), Some(kind), _) => format!(" from {kind} '{plugin}' in collection '{collection}'"),
+        (_, _, "ansible.builtin") => " from ansible-core".into(),
+        _ => format!(" from collection '{collection}'"),
+    };
+    let when = match (text("date"), text("version")) {
+        (Some(date), _) => format!(" in a release after {date}"),
+        (None, Some(v)) => format!(" version {v}"),
+        (None, None) => " in a future release".into(),
+    };
+    Some(format!("{msg}. This feature will be removed{by}{when}."))
 }
 
 fn any_changed(m: &Map) -> bool {

@@ -93,7 +93,12 @@ impl Library {
 
     /// Directories with `module_utils` of playbooks and roles, in order of loading.
     pub fn module_utils(&self) -> Vec<Utf8PathBuf> {
-        lock(&self.added).iter().map(|d| d.join("module_utils")).filter(|d| d.is_dir()).collect()
+        self.folders("module_utils")
+    }
+
+    /// The folders of this name beside playbooks and in roles, in order of loading.
+    pub fn folders(&self, name: &str) -> Vec<Utf8PathBuf> {
+        lock(&self.added).iter().map(|d| d.join(name)).filter(|d| d.is_dir()).collect()
     }
 
     /// The directories of the collection `ns.name`, the strongest first.

@@ -117,6 +117,13 @@ impl Loader {
         Ok(node)
     }
 
+    /// The sources of all files read so far.
+    pub fn sources(&self) -> Vec<u32> {
+        let mut all: Vec<u32> = lock(&self.documents).values().map(|n| n.span.source).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Keeps text as the content of a file that need not exist.
     pub fn preload(&self, path: &Utf8Path, text: &str) -> Result<()> {
         let doc = yaml::parse_str(path.as_str(), text)?;
