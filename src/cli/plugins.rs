@@ -54,6 +54,10 @@ pub fn refuse(loader: &Loader, lookup: &dyn Fn(&str) -> bool) -> Result<()> {
 
 /// The names that the plug-ins of a folder give, with their files.
 fn plugins(kind: &str, dir: &Utf8Path, found: &mut BTreeMap<String, Utf8PathBuf>) {
+    // the table that a plug-in answers: 'name': function
+    let Ok(keys) = Regex::new(r#"['"]([A-Za-z_]\w*)['"]\s*:|\b([A-Za-z_]\w*)\s*=\s*[A-Za-z_]\w*\s*[,)]"#) else {
+        return;
+    };
     for entry in dir.read_dir_utf8().into_iter().flatten().flatten() {
         let path = entry.path();
         let (Some(stem), Some("py")) = (path.file_stem(), path.extension()) else { continue };
@@ -61,10 +65,8 @@ fn plugins(kind: &str, dir: &Utf8Path, found: &mut BTreeMap<String, Utf8PathBuf>
             found.insert(stem.to_string(), path.to_owned());
             continue;
         }
-        // the table that a plug-in answers: 'name': function
         let Ok(text) = std::fs::read_to_string(path) else { continue };
-        let keys = Regex::new(r#"['"]([A-Za-z_]\w*)['"]\s*:|\b([A-Za-z_]\w*)\s*=\s*[A-Za-z_]\w*\s*[,)]"#);
-        for c in keys.into_iter().flat_map(|k| k.captures_iter(&text).collect::<Vec<_>>()) {
+        for c in keys.captures_iter(&text) {
             if let Some(name) = c.get(1).or(c.get(2)) {
                 found.insert(name.as_str().to_string(), path.to_owned());
             }
