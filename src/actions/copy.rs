@@ -17,7 +17,7 @@ pub fn action() -> Action {
 fn run(ctx: &mut ActionCtx) -> ActionResult {
     let given = |k: &str| ctx.args.get(k).filter(|v| !v.is_null());
     let content = given("content").cloned();
-    let src = ctx.arg_str("src");
+    let src = ctx.arg_str("src").filter(|s| !s.is_empty());
     if ctx.arg_bool("remote_src", false) && src.is_some() {
         let args = ctx.args.clone();
         return Ok(Done::of(ctx.module("copy", args, None)?));

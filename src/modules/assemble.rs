@@ -43,7 +43,7 @@ impl Plan {
     pub fn new(regexp: Option<&str>, delimiter: Option<&str>, ignore_hidden: bool) -> Result<Plan, Failure> {
         let pattern = regexp.filter(|r| !r.is_empty()).map(|r| {
             Pattern::new(r, false).map_err(|f| {
-                let why = f.msg.rsplit_once("': ").map_or(f.msg.as_str(), |(_, w)| w);
+                let why = f.msg.trim_start_matches("Task failed: Module failed: ");
                 Failure::new(format!("Invalid Regexp ({why}) in \"{r}\""))
             })
         });

@@ -71,10 +71,9 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let timeout = seconds(args.get("timeout"))?;
     let mut prompts = vec![];
     for (key, value) in args.opt_map("responses").into_iter().flatten() {
-        let bad = |f: Failure| Failure::uncaught(f.msg.rsplit_once("': ").map_or(f.msg.as_str(), |(_, w)| w));
         // The pattern alone first, so that an error names its own places; then the dot matches line ends too.
-        Pattern::new(key, false).map_err(bad)?;
-        let pattern = Pattern::new(&format!("(?s){key}"), false).map_err(bad)?;
+        Pattern::new(key, false)?;
+        let pattern = Pattern::new(&format!("(?s){key}"), false)?;
         let answers = match value {
             Json::Array(l) => Answers::Each(l.iter().map(json_text).collect(), 0),
             one => Answers::Always(json_text(one)),

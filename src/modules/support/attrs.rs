@@ -43,11 +43,29 @@ const FLAGS: &[(u32, char, Option<&str>)] = &[
 nix::ioctl_read!(get_flags, b'f', 1, libc::c_long);
 nix::ioctl_read!(get_version, b'v', 1, libc::c_long);
 
-/// The attributes of a regular file or directory; empty where the file system keeps none.
-pub fn read(path: &Path) -> Attributes {
+/// The letters of a regular file or directory; empty where the file system keeps none. Some that do keep no
+/// version number.
+pub fn flags(path: &Path) -> String {
+    let Some(f) = opened(path) else { return String::new() };
+    let mut bits: libc::c_long = 0;
+    // SAFETY: the call writes at most one long (the kernel writes an int) into a local that outlives it.
+    let got = unsafe { get_flags(f.as_raw_fd(), &mut bits) };
+    if got.is_ok() { letters(bits as u32) } else { String::new() }
+}
+
+fn letters(bits: u32) -> String {
+    FLAGS.iter().filter(|(b, ..)| bits & b != 0).map(|(_, c, _)| *c).collect()
+}
+
+fn opened(path: &Path) -> Option<std::fs::File> {
     let known = std::fs::symlink_metadata(path).is_ok_and(|m| m.is_file() || m.is_dir());
     let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path);
-    let (true, Ok(f)) = (known, open) else { return Attributes::default() };
+    open.ok().filter(|_| known)
+}
+
+/// Version and letters as `lsattr -v` tells them: neither where one of them is missing.
+pub fn read(path: &Path) -> Attributes {
+    let Some(f) = opened(path) else { return Attributes::default() };
     let mut bits: libc::c_long = 0;
     let mut version: libc::c_long = 0;
     // SAFETY: both calls write at most one long (the kernel writes an int) into a local that outlives them.
@@ -56,10 +74,7 @@ pub fn read(path: &Path) -> Attributes {
         return Attributes::default();
     }
     let bits = bits as u32;
-    Attributes {
-        version: Some((version as u32).to_string()),
-        flags: FLAGS.iter().filter(|(b, ..)| bits & b != 0).map(|(_, c, _)| *c).collect(),
-    }
+    Attributes { version: Some((version as u32).to_string()), flags: letters(bits) }
 }
 
 /// Ansible's words for attribute letters.

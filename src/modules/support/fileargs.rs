@@ -151,7 +151,7 @@ impl FileArgs {
             Some(op) => (op, wanted.get(1..).unwrap_or_default()),
             None => ('=', wanted.as_str()),
         };
-        let current = attrs::read(path).flags;
+        let current = attrs::flags(path);
         if current == letters && op != '-' {
             return Ok(false);
         }
