@@ -22,7 +22,5 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         }
         _ => None,
     };
-    let mut request = ctx.request("uri", args);
-    request.hints.insert("named".into(), ctx.written.into());
-    Ok(Done::of(ctx.remote.call(request, payload, None)?))
+    Ok(Done::of(ctx.module("uri", args, payload)?))
 }

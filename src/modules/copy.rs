@@ -73,7 +73,8 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     if old.is_some() && !args.bool("force") {
         return Ok(Outcome::ok().set("dest", shown).set("src", source).set("_ansible_no_path_info", true));
     }
-    let shown = if target == dest { shown } else { target.to_string_lossy().into_owned() };
+    let asked = shown;
+    let shown = if target == dest { asked.clone() } else { target.to_string_lossy().into_owned() };
     let want = FileArgs::from_args(args);
     let same = old.as_ref().is_some_and(|st| st.is_file() && st.len() == size)
         && digest::of_file("sha1", &target).is_ok_and(|s| s == sha1);
@@ -84,7 +85,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         let o = Outcome::changed(changed).set("path", shown.as_str()).set("dest", shown).set("checksum", sha1);
         return Ok(o.with_diff(diff.into_diff()));
     }
-    let mut diff = ctx.want_diff.then(|| textdiff::before_of(&target, &shown)).transpose()?;
+    let mut diff = ctx.want_diff.then(|| textdiff::before_of(&target, &asked)).transpose()?;
     if ctx.check {
         if let Some(d) = &mut diff {
             match literal {

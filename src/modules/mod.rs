@@ -378,7 +378,6 @@ fn finish(r: ModResult, checked: &Checked) -> Map<String, Json> {
         support::fileargs::add_path_info(&mut m);
     }
     checked.censor(&mut m);
-    support::fileargs::add_path_info(&mut m);
     // what only the module knows to be a secret
     match m.remove("_censor") {
         Some(Json::String(secret)) => checked.with_secret(secret).censor(&mut m),

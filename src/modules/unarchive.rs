@@ -159,11 +159,9 @@ impl Archive {
     fn handler(&self) -> &'static str {
         match self {
             Archive::Zip => "ZipArchive",
-            Archive::Tar(None) => "TarArchive",
             Archive::Tar(Some("--gzip")) => "TgzArchive",
-            Archive::Tar(Some("--bzip2")) => "TarBzipArchive",
-            Archive::Tar(Some("--xz")) => "TarXzArchive",
-            Archive::Tar(_) => "TarZstdArchive",
+            // tar tells the other compressions by itself, so that ansible-core's first handler takes them
+            Archive::Tar(_) => "TarArchive",
         }
     }
 
