@@ -110,7 +110,19 @@ pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
 
 /// As [`check`]; a value that cannot be converted is answered as it is, and the error put in `bad`.
 pub fn check_late(name: &str, node: &Node, want: Want, bad: &mut Option<Error>) -> Result<Value> {
+    const DEBUGGER: [&str; 5] = ["always", "never", "on_failed", "on_skipped", "on_unreachable"];
     match check(name, node, want) {
+        Ok(v)
+            if name == "debugger" && !v.needs_render() && !v.is_null() && !DEBUGGER.contains(&v.to_str().as_str()) =>
+        {
+            bad.get_or_insert_with(|| {
+                let valid = DEBUGGER.join(", ");
+                Error::parse(format!("'{}' is not a valid value for debugger. Must be one of {valid}", v.to_str()))
+                    .at(node.span)
+                    .during("Error processing keyword 'debugger'", Some(node.span))
+            });
+            Ok(v)
+        }
         // ansible-core reads it before the task is a host's
         Err(e) if name == "throttle" => Err(e.with_kind(Kind::General)),
         Err(e) if want != Want::Str => {
