@@ -4,7 +4,7 @@ use super::{Action, ActionCtx, ActionError, ActionResult, Done, Effect};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec};
 use crate::playbook::{is_identifier, parse_kv};
-use crate::value::{Map, Value};
+use crate::value::{Key, Map, Value};
 
 pub fn set_fact() -> Action {
     Action { name: "set_fact", spec: None, raw: false, local: true, run: run_set_fact }
@@ -46,7 +46,7 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
     }
     for k in vars.keys() {
         if !k.as_str().is_some_and(is_identifier) {
-            return Err(bad_name(ctx, &k.to_string()));
+            return Err(bad_name(ctx, k));
         }
     }
     let cacheable = ctx.arg_bool("cacheable", false);
@@ -55,8 +55,13 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
     Ok(done.effect(Effect::SetFacts { vars, cacheable }))
 }
 
-fn bad_name(ctx: &ActionCtx, name: &str) -> ActionError {
-    let e = Error::general(format!("Invalid variable name '{name}'.")).at(ctx.task_span.find(name));
+fn bad_name(ctx: &ActionCtx, name: &Key) -> ActionError {
+    let kind = match name.to_value() {
+        Value::Str(_) => String::new(),
+        other => format!(" of type '{}'", other.type_name()),
+    };
+    let shown = name.to_value().to_str();
+    let e = Error::general(format!("Invalid variable name '{shown}'{kind}.")).at(ctx.task_span.find(&name.to_string()));
     ActionError::Raised(e.help(
         "Variable names must be strings starting with a letter or underscore character, and contain only letters, \
          numbers and underscores.",
@@ -70,7 +75,7 @@ fn run_set_stats(ctx: &mut ActionCtx) -> ActionResult {
         _ => return Ok(Done::failed("The 'data' option needs to be a dictionary/hash")),
     };
     if let Some(k) = data.keys().find(|k| !k.as_str().is_some_and(is_identifier)) {
-        return Err(bad_name(ctx, &k.to_string()));
+        return Err(bad_name(ctx, k));
     }
     let per_host = ctx.arg_bool("per_host", false);
     let aggregate = ctx.arg_bool("aggregate", true);

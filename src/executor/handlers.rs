@@ -5,7 +5,7 @@ use super::play::PlayRun;
 use super::state::{Host, Phase, lock};
 use super::walk::{self, Frame};
 use crate::diag::{Error, Result};
-use crate::playbook::{Item, Task};
+use crate::playbook::{Item, Place, Task};
 use crate::value::Value;
 use crate::vars::View;
 use indexmap::IndexSet;
@@ -34,19 +34,26 @@ pub fn collect(p: &PlayRun, items: &[Item]) {
     }
 }
 
-/// The names by which a handler can be notified.
-fn names(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
+/// The names by which a handler can be notified. A template among them knows no host, only the play and the role.
+fn names(p: &PlayRun, t: &Arc<Task>) -> Vec<String> {
     let Some(n) = &t.name else { return vec![] };
-    let r = &p.runner;
-    let own = if n.needs_render() {
-        match r.engine.render(n, &r.scope(&p.view(host, Some(t)))) {
-            Ok(v) => v.to_str(),
-            Err(_) => n.to_str(),
+    if !n.needs_render() {
+        return with_role(t, n.to_str());
+    }
+    let place = Place { scope: &p.scope, file: t.file.clone(), inherit: t.inherit.clone(), importing: vec![] };
+    match p.runner.loader.static_name(n, &place, "handler name", &t.vars) {
+        Ok(own) => with_role(t, own),
+        Err(e) => {
+            if t.listen.is_empty() {
+                let cause = e.message().rsplit_once("handler name: ").map_or(e.message(), |(_, cause)| cause);
+                p.runner.warn(format!(
+                    "Handler '{}' is unusable because it has no listen topics and the name could not be templated (host-specific variables are not supported in handler names). The error: {cause}",
+                    n.to_str()
+                ));
+            }
+            vec![]
         }
-    } else {
-        n.to_str()
-    };
-    with_role(t, own)
+    }
 }
 
 /// A handler's name or topic, also as it is called with its role's short and full name before it.
@@ -76,7 +83,7 @@ pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Re
         }
     }
     for name in wanted {
-        let meant = search(p, host, &name);
+        let meant = search(p, &name);
         if meant.is_empty() {
             let msg = format!(
                 "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
@@ -103,11 +110,11 @@ pub fn notify(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>, view: &View) -> Re
 
 /// The handlers that a notification means: the first of this name in the last section (a role's handlers,
 /// the play's) that has one, and every one that listens.
-fn search(p: &PlayRun, host: &Arc<str>, name: &String) -> Vec<Arc<HandlerState>> {
+fn search(p: &PlayRun, name: &String) -> Vec<Arc<HandlerState>> {
     let all = lock(&p.handlers).clone();
     let role = |h: &Arc<HandlerState>| h.task.role.as_ref().map(|r| r.id);
     let sections: Vec<&[Arc<HandlerState>]> = all.chunk_by(|a, b| role(a) == role(b)).collect();
-    let named = sections.iter().rev().find_map(|s| s.iter().find(|h| names(p, &h.task, host).contains(name)));
+    let named = sections.iter().rev().find_map(|s| s.iter().find(|h| names(p, &h.task).contains(name)));
     let mut out: Vec<Arc<HandlerState>> = named.into_iter().cloned().collect();
     for h in &all {
         if topics(&h.task).contains(name) && !out.iter().any(|o| Arc::ptr_eq(o, h)) {
@@ -129,7 +136,7 @@ fn deliver(p: &PlayRun, hosts: &[Host]) {
     for h in hosts.iter().filter(|h| h.is_active()) {
         let names = lock(&p.notifications).shift_remove(&h.name).unwrap_or_default();
         for name in names {
-            for handler in search(p, &h.name, &name) {
+            for handler in search(p, &name) {
                 tell(p, &handler, &h.name);
             }
         }

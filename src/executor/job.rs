@@ -23,7 +23,7 @@ impl Call<'_> {
         let (r, t) = (self.work.runner, self.work.task);
         // uri's action only sends a file of the controller along
         if t.module_file.is_none() && actions::find(&t.short).is_some_and(|a| a.name != "uri") {
-            return Err(Error::general(format!("async is not supported for this task's action ('{}')", t.short)).into());
+            return Err(Error::general(format!("This action ({}) does not support async.", t.short)).into());
         }
         let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or(15);
         let jid = format!("j{}.{}", rand::random_range(100_000_000_000u64..1_000_000_000_000), std::process::id());

@@ -210,6 +210,26 @@ pub fn label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value) -> String 
     }
 }
 
+/// The label of an item that was run, which may use its result. One that cannot be rendered is the item's failure.
+fn final_label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value, a: &mut Attempt) -> String {
+    let Some(l) = task.loop_control.label.as_ref().filter(|l| l.needs_render()) else {
+        return label(r, task, view, item);
+    };
+    let mut result = Map::new();
+    if let Some(name) = &task.register {
+        result.insert(name.as_str().into(), Value::map(super::results::registered(&a.data)));
+    }
+    match r.engine.render(l, &r.scope(&view.clone().with_locals(result))) {
+        Ok(v) => v.to_str(),
+        Err(e) => {
+            let msg = format!("Failed to template loop_control.label: {}", e.message());
+            a.data.insert("failed".into(), true.into());
+            a.data.insert("msg".into(), msg.into());
+            item.to_str()
+        }
+    }
+}
+
 fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
     let (no_log, diff) = flags(r, task, view);
     let whole =
@@ -264,9 +284,10 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         let mut item_view = view.clone().with_locals(l.clone());
         // items see the facts and results of those before them
         item_view.own = r.store.host(&view.host);
-        let label = label(r, task, &item_view, &list[i]);
-        let mut a = Work { runner: r, task, info, view: item_view.clone(), item: Some(label.clone()) }.run();
+        let told = label(r, task, &item_view, &list[i]);
+        let mut a = Work { runner: r, task, info, view: item_view.clone(), item: Some(told) }.run();
         a.complete();
+        let label = final_label(r, task, &item_view, &list[i], &mut a);
         for k in [Some(&c.var), c.index.as_ref()].into_iter().flatten() {
             if let Some(v) = l.get(k.as_str()) {
                 a.data.insert(Key::from(k.as_str()), v.untrusted());
@@ -314,6 +335,10 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         let mut kept = super::results::registered(&result.data);
         if let Some(i) = result.data.get("invocation") {
             kept.insert("invocation".into(), i.untrusted());
+        }
+        // the item is the playbook's own if its text is
+        if let Some(v) = l.get(c.var.as_str()) {
+            kept.insert(Key::from(c.var.as_str()), v.clone());
         }
         results.push(Value::map(kept));
         let brk = if task.loop_control.break_when.is_empty() {

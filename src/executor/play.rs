@@ -160,7 +160,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
                 completed: play.completed.clone(),
                 ..PlayScope::new(
                     play.playbook_dir.clone(),
-                    vec![(*play.import_vars).clone(), (*play.vars).clone()],
+                    [&*play.import_vars, &*play.vars].into_iter().chain(&play.early_vars).cloned().collect(),
                     (*r.store.extra).clone(),
                 )
             },

@@ -84,7 +84,11 @@ pub fn settle_told(
         lock(&role.ran).insert(host.name.clone());
     }
     if let Some(name) = &task.register {
-        let shown = registered(&result.data);
+        let mut shown = registered(&result.data);
+        if let (Some(_), Some(items)) = (&task.loop_, result.data.get("results")) {
+            // each was made a variable already
+            shown.insert("results".into(), items.clone());
+        }
         for t in &targets {
             // a result and a set fact are of one level: the later one wins
             r.store.host(t).set_fact(name, Value::map(shown.clone()));

@@ -90,6 +90,14 @@ impl Work<'_> {
 
     fn attempt(&self) -> Result<Attempt> {
         let scope = self.runner.scope(&self.view);
+        // where the task goes is settled before whether it runs
+        if self.view.delegated.is_none()
+            && let (_, _, Some(to)) = self.target(&scope)?
+        {
+            let mut view = self.view.clone();
+            view.delegated = Some(to.as_str().into());
+            return Work { view, item: self.item.clone(), ..*self }.attempt();
+        }
         if let Some(cond) = first_false(self.runner, &self.task.when, &scope)? {
             return Ok(skipped(cond));
         }
@@ -162,12 +170,13 @@ impl Work<'_> {
             return Ok((self.view.host.clone(), scope.clone(), None));
         };
         if name.is_empty() {
-            return Err(Error::general("Empty hostname produced from delegate_to: \"\"").at(self
-                .task
-                .kw
-                .delegate_to
-                .as_ref()
-                .and_then(super::runner::origin)));
+            let written = self.task.kw.delegate_to.as_ref().map(Value::to_str).unwrap_or_default();
+            if written.is_empty() {
+                return Ok((self.view.host.clone(), scope.clone(), None));
+            }
+            return Err(
+                Error::general(format!("Empty hostname produced from delegate_to: \"{written}\"")).at(self.task.span)
+            );
         }
         let host: Arc<str> = name.as_str().into();
         let mut view = View::new(&r.store, &host);

@@ -171,7 +171,7 @@ impl Loader {
     }
 
     /// Renders a name that must be known while loading.
-    pub(crate) fn static_name(&self, v: &Value, place: &Place, what: &str, own: &Map) -> Result<String> {
+    pub fn static_name(&self, v: &Value, place: &Place, what: &str, own: &Map) -> Result<String> {
         let v = if v.needs_render() {
             let magic = magic(place);
             let chain = place.inherit.role.as_ref().map(|r| r.chain()).unwrap_or_default();

@@ -201,6 +201,7 @@ fn load_play(
         vars: Arc::default(),
         import_vars: Arc::new(outer.vars.clone()),
         vars_files: vec![],
+        early_vars: vec![],
         vars_prompt: vec![],
         gather_facts: None,
         gather_subset: None,
@@ -311,7 +312,10 @@ fn load_sections(
     (extra, bad): (&Map, Option<Error>),
     p: &mut Play,
 ) -> Result<()> {
-    let scope = PlayScope::new(dir.to_owned(), vec![(*p.import_vars).clone(), (*p.vars).clone()], extra.clone());
+    let mut known = vec![(*p.import_vars).clone(), (*p.vars).clone()];
+    p.early_vars = early_vars(loader, p, dir, extra);
+    known.extend(p.early_vars.iter().cloned());
+    let scope = PlayScope::new(dir.to_owned(), known, extra.clone());
     let inherit = Inherit {
         kw: p.kw.clone(),
         tags: p.tags.clone(),
@@ -350,6 +354,20 @@ fn load_sections(
     p.role_list = std::mem::take(&mut *lock(&scope.exposed));
     p.completed = scope.completed.clone();
     Ok(())
+}
+
+/// The `vars_files` whose names are known now. Those that cannot be read are told of when the play runs.
+fn early_vars(loader: &Loader, p: &Play, dir: &Utf8Path, extra: &Map) -> Vec<Map> {
+    let mut out: Vec<Map> = vec![];
+    for choice in &p.vars_files {
+        let layers: Vec<&Map> = [&*p.import_vars, &*p.vars].into_iter().chain(&out).chain([extra]).collect();
+        let named = choice.iter().filter_map(|c| (loader.options.render)(c, &layers).ok()).map(|v| v.to_str());
+        let found = named.flat_map(|n| [dir.join("vars").join(&n), dir.join(n)]).find(|f| f.is_file());
+        if let Some(Value::Map(m)) = found.and_then(|f| loader.read(&f).ok()).map(|n| n.to_value()) {
+            out.push((*m).clone());
+        }
+    }
+    out
 }
 
 fn serial(v: &Node) -> Result<Vec<Value>> {

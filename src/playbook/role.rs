@@ -11,7 +11,7 @@ use crate::value::{Key, Map, Value};
 use crate::yaml::{Node, NodeKind};
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// How a role is asked for, apart from its name.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,11 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
     let mut params = Map::new();
     let mut name: Option<(Value, Span)> = None;
     match &entry.kind {
+        NodeKind::Str(s) if s.contains(',') && !crate::value::has_delimiter(s) => {
+            return Err(entry
+                .error(format!("Invalid old style role requirement: {s}"))
+                .help("parameters of a role stand beside its name:\n- role: NAME\n  parameter: value"));
+        }
         NodeKind::Str(_) | NodeKind::Int(_) => name = Some((entry.to_value(), entry.span)),
         NodeKind::Map(m) => {
             for (k, v) in m {
@@ -320,7 +325,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         dependencies: vec![],
         handlers: OnceLock::new(),
         completed,
-        ran: Mutex::default(),
+        ran: Arc::default(),
         by_task: u.by_task,
         collection,
     };
@@ -332,7 +337,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
             argument_specs: IndexMap::new(),
             handlers: OnceLock::new(),
             completed: Arc::default(),
-            ran: Mutex::default(),
+            ran: Arc::default(),
             dependencies: vec![],
             name: role.name.clone(),
             path: path.clone(),
@@ -360,7 +365,27 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         "{path}|{:?}|{:?}|{:?}|{:?}|{:?}|{above:?}|{}",
         role.params, role.use_vars, u.from, u.inherit.when, u.inherit.tags, role.by_task
     );
-    let role = lock(&place.scope.roles).entry(key).or_insert_with(|| Arc::new(role)).clone();
+    // … but one below another role sees that role's parameters
+    let below = format!("{:?} {key}", role.parent.as_ref().map(|p| p.id));
+    let role = {
+        let mut known = lock(&place.scope.roles);
+        match (known.get(&below).cloned(), known.get(&key).cloned()) {
+            (Some(same), _) => same,
+            (None, Some(equal)) => {
+                role.ran = equal.ran.clone();
+                role.handlers = equal.handlers.clone();
+                let role = Arc::new(role);
+                known.insert(below, role.clone());
+                role
+            }
+            (None, None) => {
+                let role = Arc::new(role);
+                known.insert(below, role.clone());
+                known.insert(key, role.clone());
+                role
+            }
+        }
+    };
     u.inherit.role = Some(role.clone());
     if let Some(p) = &role.parent
         && Some(&role.collection) == Some(&p.collection)

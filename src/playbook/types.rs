@@ -36,6 +36,8 @@ pub struct Play {
     /// `vars:` of the `import_playbook`s that brought this play (weaker than the play's own).
     pub import_vars: Arc<Map>,
     pub vars_files: Vec<Vec<Value>>,
+    /// What those of the `vars_files` hold that could be read while loading, for names that must be known then.
+    pub early_vars: Vec<Map>,
     pub vars_prompt: Vec<Prompt>,
     pub gather_facts: Option<Value>,
     pub gather_subset: Option<Value>,
@@ -201,7 +203,7 @@ pub struct Role {
     pub defaults: Arc<Map>,
     /// From the role's vars/.
     pub vars: Arc<Map>,
-    /// `vars:` given where the role is used; seen by its own tasks only.
+    /// `vars:` given where the role is used; seen by its own tasks and those of roles it brings.
     pub use_vars: Arc<Map>,
     /// Parameters given where the role is used.
     pub params: Arc<Map>,
@@ -218,7 +220,7 @@ pub struct Role {
     /// Hosts that have completed this use, or an equal one of the play.
     pub completed: Completed,
     /// Hosts on which a task of this use was not skipped; only these can complete it.
-    pub ran: Mutex<HashSet<Arc<str>>>,
+    pub ran: Arc<Mutex<HashSet<Arc<str>>>>,
     /// It came by `include_role` or `import_role`: such roles know the names of those above them.
     pub by_task: bool,
     pub collection: Option<String>,

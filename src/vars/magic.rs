@@ -132,6 +132,7 @@ pub(super) fn get(view: &View, name: &str) -> Option<Var> {
         "groups" => return raw(groups(view)),
         "hostvars" => return Some(Var::Scope(Arc::new(super::view::HostVars::of(view)))),
         "vars" => return Some(Var::Scope(Arc::new(view.clone()))),
+        "ansible_delegated_vars" => return super::view::DelegatedVars::of(view).map(|d| Var::Scope(Arc::new(d))),
         _ => {}
     }
     let play = view.play.as_ref()?;

@@ -20,11 +20,21 @@ pub struct View {
     pub task: Option<Arc<Task>>,
     /// Loop variables and their like: stronger than everything; strongest last.
     pub locals: Vec<Arc<Map>>,
+    /// The host that the task is delegated to.
+    pub delegated: Option<Arc<str>>,
 }
 
 impl View {
     pub fn new(store: &Arc<Store>, host: &Arc<str>) -> View {
-        View { store: store.clone(), host: host.clone(), own: store.host(host), play: None, task: None, locals: vec![] }
+        View {
+            store: store.clone(),
+            host: host.clone(),
+            own: store.host(host),
+            play: None,
+            task: None,
+            locals: vec![],
+            delegated: None,
+        }
     }
     pub fn in_play(mut self, play: &Arc<PlayVars>) -> View {
         self.play = Some(play.clone());
@@ -58,7 +68,7 @@ impl View {
             out.push(t.vars.clone());
             out.extend(t.block_vars.iter().rev().cloned());
             if let Some(r) = &t.role {
-                out.push(r.use_vars.clone());
+                out.extend(r.chain().iter().map(|r| r.use_vars.clone()));
                 role_vars(r, &mut out);
             }
         }
@@ -210,6 +220,31 @@ pub struct HostVars {
 impl HostVars {
     pub fn of(view: &View) -> HostVars {
         HostVars { store: view.store.clone() }
+    }
+}
+
+/// `ansible_delegated_vars`: the variables of the host that a task is delegated to, as the task sees them.
+pub struct DelegatedVars(View);
+
+impl DelegatedVars {
+    /// Those of a delegated task's view.
+    pub fn of(view: &View) -> Option<DelegatedVars> {
+        let host = view.delegated.as_ref()?;
+        let mut own = View { host: host.clone(), own: view.store.host(host), ..view.clone() };
+        own.delegated = None;
+        Some(DelegatedVars(own))
+    }
+}
+
+impl Vars for DelegatedVars {
+    fn get(&self, name: &str) -> Result<Option<Var>> {
+        Ok((name == &*self.0.host).then(|| Var::Scope(Arc::new(self.0.clone()) as Arc<dyn Vars>)))
+    }
+    fn names(&self) -> Vec<Arc<str>> {
+        vec![self.0.host.clone()]
+    }
+    fn decrypt(&self, vault: &VaultText) -> Result<Arc<str>> {
+        self.0.store.decrypt(vault)
     }
 }
 
