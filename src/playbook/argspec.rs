@@ -1,13 +1,14 @@
 //! Argument specifications of roles: `meta/argument_specs.yml`, or `argument_specs` in `meta/main.yml`.
 
-use super::ArgumentSpec;
 use super::loader::Loader;
-use crate::diag::Result;
+use super::{ArgumentSpec, Inherit, Role, Task};
+use crate::diag::{Result, Span};
 use crate::modules::{Arg, Rule, Spec, Type};
 use crate::value::{Map, Value};
 use crate::yaml::Node;
 use camino::Utf8Path;
 use indexmap::IndexMap;
+use std::sync::Arc;
 
 /// The entry points of a role with their specifications.
 pub fn load(loader: &Loader, role: &Utf8Path, meta: &Node) -> Result<IndexMap<String, ArgumentSpec>> {
@@ -100,5 +101,68 @@ fn add_rules(spec: &mut Spec, r: &Map) {
     for (key, needed) in r.get("required_by").and_then(Value::as_map).into_iter().flatten() {
         let needed = if needed.as_str().is_some() { vec![needed.to_str()] } else { names(needed) };
         spec.rules.push(Rule::RequiredBy { key: key.to_string(), names: needed });
+    }
+}
+
+/// The task that checks a role's arguments before its own tasks.
+pub(super) fn validation_task(
+    loader: &Loader,
+    role: &Arc<Role>,
+    entry: &str,
+    spec: &ArgumentSpec,
+    inherit: &Arc<Inherit>,
+    span: Span,
+) -> Task {
+    let mut name = format!("Validating arguments against arg spec '{entry}'");
+    if let Some(d) = &spec.short_description {
+        name.push_str(&format!(" - {d}"));
+    }
+    let mut context = Map::new();
+    context.insert("type".into(), "role".into());
+    context.insert("name".into(), role.name.as_str().into());
+    context.insert("argument_spec_name".into(), entry.into());
+    context.insert("path".into(), role.path.as_str().into());
+    let mut args = Map::new();
+    args.insert("argument_spec".into(), spec.raw.clone());
+    args.insert("provided_arguments".into(), Value::empty_map());
+    args.insert("validate_args_context".into(), Value::map(context));
+    let mut tags = inherit.tags.clone();
+    tags.push("always".into());
+    Task {
+        id: loader.next_id(),
+        span,
+        name: Some(Value::plain(name)),
+        action: "ansible.builtin.validate_argument_spec".into(),
+        short: "validate_argument_spec".into(),
+        module_file: None,
+        args,
+        args_template: None,
+        kw: inherit.kw.clone(),
+        when: inherit.when.clone(),
+        tags,
+        environment: vec![],
+        module_defaults: vec![],
+        collections: vec![],
+        vars: Arc::default(),
+        block_vars: inherit.vars.clone(),
+        include_vars: inherit.include_vars.clone(),
+        role: Some(role.clone()),
+        loop_: None,
+        loop_control: Default::default(),
+        register: None,
+        changed_when: vec![],
+        failed_when: vec![],
+        until: vec![],
+        retries: None,
+        delay: None,
+        async_: None,
+        poll: None,
+        notify: vec![],
+        listen: vec![],
+        is_handler: false,
+        inherit: inherit.clone(),
+        file: role.path.join("meta/argument_specs.yml"),
+        implicit: true,
+        bad: None,
     }
 }

@@ -5,7 +5,7 @@
 use super::block::{Own, load_items};
 use super::keywords::{Inherit, Keywords};
 use super::loader::{Loader, Place, lock};
-use super::{ArgumentSpec, Block, Item, Role, Task, argspec};
+use super::{Block, Item, Role, argspec};
 use crate::diag::{Error, Kind, Result, Span};
 use crate::value::{Key, Map, Value};
 use crate::yaml::{Node, NodeKind};
@@ -403,7 +403,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
     if u.from.validate != Some(false)
         && let Some(spec) = role.argument_specs.get(entry)
     {
-        tasks.push(Item::Task(Arc::new(validation_task(loader, &role, entry, spec, &inherit, span))));
+        tasks.push(Item::Task(Arc::new(argspec::validation_task(loader, &role, entry, spec, &inherit, span))));
     }
     let file = match &u.from.tasks {
         Some(f) => Some(find_named(&path.join("tasks"), f).ok_or_else(|| {
@@ -587,67 +587,5 @@ fn collect_yaml(dir: &Utf8Path, out: &mut Vec<Utf8PathBuf>) {
         } else if matches!(e.extension(), Some("yml" | "yaml" | "json")) {
             out.push(e);
         }
-    }
-}
-
-fn validation_task(
-    loader: &Loader,
-    role: &Arc<Role>,
-    entry: &str,
-    spec: &ArgumentSpec,
-    inherit: &Arc<Inherit>,
-    span: Span,
-) -> Task {
-    let mut name = format!("Validating arguments against arg spec '{entry}'");
-    if let Some(d) = &spec.short_description {
-        name.push_str(&format!(" - {d}"));
-    }
-    let mut context = Map::new();
-    context.insert("type".into(), "role".into());
-    context.insert("name".into(), role.name.as_str().into());
-    context.insert("argument_spec_name".into(), entry.into());
-    context.insert("path".into(), role.path.as_str().into());
-    let mut args = Map::new();
-    args.insert("argument_spec".into(), spec.raw.clone());
-    args.insert("provided_arguments".into(), Value::empty_map());
-    args.insert("validate_args_context".into(), Value::map(context));
-    let mut tags = inherit.tags.clone();
-    tags.push("always".into());
-    Task {
-        id: loader.next_id(),
-        span,
-        name: Some(Value::plain(name)),
-        action: "ansible.builtin.validate_argument_spec".into(),
-        short: "validate_argument_spec".into(),
-        module_file: None,
-        args,
-        args_template: None,
-        kw: inherit.kw.clone(),
-        when: inherit.when.clone(),
-        tags,
-        environment: vec![],
-        module_defaults: vec![],
-        collections: vec![],
-        vars: Arc::default(),
-        block_vars: inherit.vars.clone(),
-        include_vars: inherit.include_vars.clone(),
-        role: Some(role.clone()),
-        loop_: None,
-        loop_control: Default::default(),
-        register: None,
-        changed_when: vec![],
-        failed_when: vec![],
-        until: vec![],
-        retries: None,
-        delay: None,
-        async_: None,
-        poll: None,
-        notify: vec![],
-        listen: vec![],
-        is_handler: false,
-        inherit: inherit.clone(),
-        file: role.path.join("meta/argument_specs.yml"),
-        implicit: true,
-        bad: None,
     }
 }
