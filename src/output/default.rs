@@ -5,7 +5,7 @@ use super::report::failure_text;
 use super::style::Style;
 use super::{Screen, diff, messages, print};
 use crate::executor::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
-use crate::pyjson::py_json;
+use crate::pyjson::py_json_indent;
 use crate::value::{Map, Value};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -264,12 +264,12 @@ impl DefaultText {
             self.banner("CUSTOM STATS: ");
             for (k, m) in custom {
                 if k != "_run" {
-                    self.line(&format!("\t{k}: {}", py_json(&Value::map(m.clone()))), Style::Plain);
+                    self.line(&format!("\t{k}: {}", stats_json(m)), Style::Plain);
                 }
             }
             if let Some(m) = custom.get("_run") {
                 self.line("", Style::Plain);
-                self.line(&format!("\tRUN: {}", py_json(&Value::map(m.clone()))), Style::Plain);
+                self.line(&format!("\tRUN: {}", stats_json(m)), Style::Plain);
             }
             self.line("", Style::Plain);
         }
@@ -289,6 +289,11 @@ pub(super) fn host_of(r: &TaskResult) -> String {
 
 fn is_debug(action: &str) -> bool {
     action.rsplit('.').next() == Some("debug")
+}
+
+/// Custom statistics are JSON with an indentation of 1 whose line ends were taken out.
+fn stats_json(m: &Map) -> String {
+    py_json_indent(&Value::map(m.clone()), 1).replace('\n', "")
 }
 
 /// The keys of a result that the text shows.

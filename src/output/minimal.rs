@@ -43,7 +43,7 @@ impl Minimal {
             && let Some(text) = failure_text(t, r)
             && self.told.lock().unwrap_or_else(|e| e.into_inner()).insert(text.clone())
         {
-            print::err(text.strip_suffix('\n').unwrap_or(&text), Style::Error, self.screen.color);
+            self.line(text.strip_suffix('\n').unwrap_or(&text), Style::Error);
         }
         if r.diff
             && !r.no_log

@@ -1,6 +1,7 @@
 //! Plays, blocks, tasks and roles: from nodes to typed values. Every keyword is checked here, static
 //! imports are expanded, and what a task inherits is in place; only templates wait for the run.
 
+mod apply;
 mod argspec;
 mod block;
 mod keywords;
@@ -13,6 +14,7 @@ mod role;
 mod task;
 mod types;
 
+pub use apply::apply_to;
 pub use argspec::spec_of;
 pub use block::nearest;
 pub use keywords::{Inherit, Keywords, cannot_convert, is_identifier};
@@ -21,6 +23,6 @@ pub use library::{Library, LibraryOptions, ModuleFile, Resolved};
 pub use loader::{Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir};
 pub use play::{load_playbook, load_text};
 pub use reserved::reserved_in;
-pub use role::{apply_to, clean, load_for_task};
+pub use role::{clean, load_for_task};
 pub use task::{free_form, short_name};
 pub use types::{ArgumentSpec, Block, Item, Loop, LoopControl, Play, Playbook, Prompt, Role, Task};

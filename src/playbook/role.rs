@@ -2,8 +2,9 @@
 //!
 //! Layout after <https://docs.ansible.com/ansible/latest/playbook_guide/playbooks_reuse_roles.html>.
 
+use super::apply::apply_to;
 use super::block::{Own, load_items};
-use super::keywords::{Inherit, Keywords};
+use super::keywords::Inherit;
 use super::loader::{Loader, Place, lock};
 use super::{Block, Item, Role, argspec};
 use crate::diag::{Error, Kind, Result, Span};
@@ -172,43 +173,6 @@ pub fn load_for_task(
     let mut handlers = vec![];
     collect_handlers(&loaded.role, &mut handlers);
     Ok((loaded.into_items(), handlers))
-}
-
-/// Adds what `apply:` of a dynamic include hands to the included tasks.
-pub fn apply_to(inherit: &mut Inherit, apply: &Map) {
-    let list = |v: &Value| v.as_list().map(<[Value]>::to_vec).unwrap_or_else(|| vec![v.clone()]);
-    let mut kw = Keywords::default();
-    for (k, v) in apply {
-        match k.to_string().as_str() {
-            "tags" => inherit.tags.extend(
-                list(v).iter().flat_map(|t| t.to_str().split(',').map(|x| Value::plain(x.trim())).collect::<Vec<_>>()),
-            ),
-            "when" => inherit.when.extend(list(v)),
-            "environment" => inherit.environment.push(v.clone()),
-            "module_defaults" => inherit.module_defaults.push(v.clone()),
-            "notify" => inherit.notify.extend(list(v)),
-            "vars" => {
-                if let Value::Map(m) = v {
-                    inherit.vars.push(m.clone());
-                }
-            }
-            name => {
-                let _ = kw.set(name, &Node { kind: node_kind(v), span: Span::new(u32::MAX, 0, 0) }, &mut inherit.bad);
-            }
-        }
-    }
-    kw.inherit(&inherit.kw);
-    inherit.kw = kw;
-}
-
-fn node_kind(v: &Value) -> NodeKind {
-    match v {
-        Value::Bool(b) => NodeKind::Bool(*b),
-        Value::Int(i) => NodeKind::Int(*i),
-        Value::Float(f) => NodeKind::Float(*f),
-        Value::Str(s) => NodeKind::Str(s.text.clone()),
-        _ => NodeKind::Null,
-    }
 }
 
 /// The handlers of a role and of those it depends on, dependencies first.
