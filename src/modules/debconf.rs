@@ -137,8 +137,8 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         }
     }
     let mut after = previous.clone();
-    // a list is shown as the task has it
-    let shown = if args.get("value").is_array() { args.get("value").clone() } else { want.into() };
+    // a list that is only predicted is shown as the task has it
+    let shown = if ctx.check && args.get("value").is_array() { args.get("value").clone() } else { want.into() };
     after.insert(question.into(), shown.clone());
     let current: Map<String, Json> = [(question.to_owned(), shown)].into_iter().collect();
     let o = Outcome::changed(true).msg(said).set("current", current).set("previous", previous.clone());
