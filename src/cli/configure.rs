@@ -292,7 +292,10 @@ fn dump(c: &Common<DumpFormat>, changed: bool) -> Result<()> {
         let base = shown(settings::settings(), changed, false)?;
         if display {
             words.push_str(&text(&base));
-            words.push_str("\nGALAXY_SERVERS:\n\n");
+            words.push_str("\nGALAXY_SERVERS:\n");
+            if c.kind == "all" {
+                words.push('\n');
+            }
         } else {
             values = data(base);
             values.push(Value::map(Map::from_iter([("GALAXY_SERVERS".into(), Value::empty_map())])));

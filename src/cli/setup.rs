@@ -61,6 +61,7 @@ pub fn secrets(v: &VaultArgs, c: &Config) -> Result<Secrets> {
     let mut files: Vec<String> = c.text("vault_password_file").into_iter().collect();
     files.extend(v.vault_password_file.iter().cloned());
     VaultSources {
+        warn: Some(|text| crate::output::show_warning(text, false)),
         vault_ids: ids,
         password_files: files,
         ask: v.ask_vault_password || c.flag("ask_vault_pass", false)?,

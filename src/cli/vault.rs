@@ -164,6 +164,7 @@ fn sources(v: &VaultArgs, c: &Config) -> Result<VaultSources> {
     let mut password_files: Vec<String> = c.text("vault_password_file").into_iter().collect();
     password_files.extend(v.vault_password_file.iter().cloned());
     let mut s = VaultSources {
+        warn: Some(|text| crate::output::show_warning(text, false)),
         vault_ids,
         password_files,
         ask: v.ask_vault_password,
@@ -290,6 +291,7 @@ fn write(name: &str, bytes: &[u8], like: Option<&std::fs::Metadata>) -> Result<(
 fn rekey(r: &Rekey, config: &Config) -> Result<()> {
     let secrets = existing(&r.common, config)?;
     let new = VaultSources {
+        warn: None,
         vault_ids: r.new_vault_id.clone().into_iter().collect(),
         password_files: r.new_vault_password_file.clone().into_iter().collect(),
         ask: r.new_vault_id.is_none() && r.new_vault_password_file.is_none(),

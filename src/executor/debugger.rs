@@ -94,7 +94,7 @@ pub fn inspect(
             Next::Continue => return Ok((outcome, true)),
             Next::Quit => {
                 p.runner.pool.shutdown();
-                std::io::stdout().flush()?;
+                println!("User interrupted execution");
                 // as after an interrupt: no recap
                 std::process::exit(super::runner::exit::INTERRUPTED);
             }
@@ -118,8 +118,7 @@ impl Session<'_> {
             std::io::stdout().flush()?;
             let mut line = String::new();
             if stdin.lock().read_line(&mut line)? == 0 {
-                println!();
-                return Ok(Next::Continue);
+                return Ok(Next::Quit);
             }
             let line = line.trim();
             let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -127,7 +126,7 @@ impl Session<'_> {
                 "" => {}
                 "c" | "continue" => return Ok(Next::Continue),
                 "r" | "redo" => return Ok(Next::Redo),
-                "q" | "quit" => return Ok(Next::Quit),
+                "q" | "quit" | "EOF" => return Ok(Next::Quit),
                 // arguments and variables are read anew with every redo
                 "u" | "update_task" => {}
                 "h" | "help" | "?" => println!("{HELP}"),

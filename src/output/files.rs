@@ -1,6 +1,7 @@
 //! Results in files: the callbacks `tree` (a file for each host) and `log_plays` (a log for each host).
 
 use super::default::shown;
+use super::dump::dump;
 use super::{Screen, show_warning};
 use crate::executor::{Event, Sink, Status, TaskInfo, TaskResult};
 use crate::pyjson::py_json;
@@ -35,9 +36,12 @@ fn complain(what: std::io::Result<()>, path: &Utf8Path, screen: &Screen) {
 
 impl Sink for Tree {
     fn event(&self, e: Event) {
-        if let Event::Result { task, result } = e {
+        if let Event::Result { result, .. } = e {
             let path = file_in(&self.dir, &result.host);
-            let text = py_json(&Value::map(shown(&result, &task.action, self.screen.verbosity)));
+            // the whole result, whatever the action would have the screen show
+            let m = shown(&result, "", self.screen.verbosity);
+            let text =
+                dump(m, result.verbose_always && !result.no_log, &Screen { texts_apart: false, ..self.screen.clone() });
             let done = std::fs::create_dir_all(&self.dir).and_then(|()| std::fs::write(&path, text));
             complain(done, &path, &self.screen);
         }

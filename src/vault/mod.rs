@@ -140,5 +140,10 @@ pub fn encrypt_with_salt(plain: &[u8], (id, secret): EncryptWith<'_>, salt: &[u8
 
 /// Encrypts for `id` (`default` gives format 1.1, others 1.2); the envelope ends in a newline.
 pub fn encrypt(plain: &[u8], (id, secret): EncryptWith<'_>) -> String {
-    cipher::seal(plain, secret, id, &cipher::new_salt())
+    // the setting VAULT_ENCRYPT_SALT makes the same envelope of the same text
+    let fixed = crate::settings::current().get("VAULT_ENCRYPT_SALT").and_then(|f| f.ok());
+    match fixed.map(|f| f.value).filter(|v| !v.is_null()).map(|v| v.to_str()).filter(|s| !s.is_empty()) {
+        Some(salt) => cipher::seal(plain, secret, id, salt.as_bytes()),
+        None => cipher::seal(plain, secret, id, &cipher::new_salt()),
+    }
 }

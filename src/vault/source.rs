@@ -23,6 +23,8 @@ pub struct VaultSources {
     pub match_ids: bool,
     /// Words for asking: a new secret (asked twice) or an existing one.
     pub new_secret: bool,
+    /// Told of sources that could not be had while others could.
+    pub warn: Option<fn(&str)>,
 }
 
 impl VaultSources {
@@ -48,9 +50,11 @@ impl VaultSources {
         if self.default_label.is_empty() { "default" } else { &self.default_label }
     }
 
-    /// Reads, runs and asks for every secret, in order; the first that cannot be had ends it.
+    /// Reads, runs and asks for every secret, in order. Files that cannot be had are warnings as long as one
+    /// secret is found, else the last of them is the error; a prompt without answer ends it.
     pub fn load(&self) -> Result<Secrets> {
         let mut list: Vec<(Arc<str>, Secret)> = Vec::new();
+        let mut lost: Vec<(String, Error)> = Vec::new();
         for id in &self.vault_ids {
             let (label, source) = match id.split_once('@') {
                 Some((l, s)) if !l.is_empty() => (l, s),
@@ -60,16 +64,37 @@ impl VaultSources {
             let secret = match source {
                 "prompt" => self.prompt(label, true)?,
                 "prompt_ask_vault_pass" => self.prompt(label, false)?,
-                file => self.file(label, file, &list)?,
+                file => match self.file(label, file, &list) {
+                    Ok(s) => s,
+                    Err(e) => {
+                        lost.push((label.to_string(), e));
+                        continue;
+                    }
+                },
             };
             list.push((label.into(), secret));
         }
         for file in &self.password_files {
-            let secret = self.file(self.label(), file, &list)?;
-            list.push((self.label().into(), secret));
+            match self.file(self.label(), file, &list) {
+                Ok(secret) => list.push((self.label().into(), secret)),
+                Err(e) => lost.push((self.label().to_string(), e)),
+            }
         }
         if self.ask {
             list.push((self.label().into(), self.prompt(self.label(), false)?));
+        }
+        if list.is_empty()
+            && let Some((_, e)) = lost.pop()
+        {
+            return Err(e);
+        }
+        for (label, e) in lost {
+            let missing = e.message().ends_with("was not found");
+            let what =
+                if missing { "Error getting vault password file" } else { "Error in vault password file loading" };
+            if let Some(warn) = self.warn {
+                warn(&format!("{what} ({label}): {}", e.message()));
+            }
         }
         Ok(Secrets::new(list, self.match_ids))
     }
