@@ -3,7 +3,7 @@
 use super::{Action, ActionCtx, ActionError, ActionResult, Done, Effect};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec};
-use crate::playbook::{is_identifier, parse_kv};
+use crate::playbook::is_identifier;
 use crate::value::{Key, Map, Value};
 
 pub fn set_fact() -> Action {
@@ -21,62 +21,41 @@ fn stats_spec() -> Spec {
     ])
 }
 
-/// Facts from the rendered arguments; text of the form `a=1 b=2` is taken apart.
-fn pairs(ctx: &ActionCtx) -> Result<Map, Error> {
-    let mut vars = Map::new();
-    for (k, v) in &ctx.args {
-        let name = k.to_string();
-        match name.as_str() {
-            "cacheable" => {}
-            "_raw_params" => {
-                vars.extend(parse_kv(&v.to_str(), false, false, None)?.into_iter().map(|(k, v)| (k, v.untrusted())))
-            }
-            _ => drop(vars.insert(k.clone(), v.clone())),
-        }
-    }
-    Ok(vars)
-}
-
 fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
-    let vars = pairs(ctx)?;
+    let vars: Map =
+        ctx.args.iter().filter(|(k, _)| k.as_str() != Some("cacheable")).map(|(k, v)| (k.clone(), v.clone())).collect();
     if vars.is_empty() {
         return Err(
             Error::general("No key/value pairs provided, at least one is required for this action to succeed").into()
         );
     }
-    for k in vars.keys() {
-        if !k.as_str().is_some_and(is_identifier) {
-            return Err(bad_name(ctx, k));
-        }
-    }
+    check_names(ctx, &vars)?;
     let cacheable = ctx.arg_bool("cacheable", false);
     let done = Done::new(false).set("ansible_facts", Value::map(vars.clone()));
     let done = if cacheable { done.set("_ansible_facts_cacheable", true) } else { done };
     Ok(done.effect(Effect::SetFacts { vars, cacheable }))
 }
 
-fn bad_name(ctx: &ActionCtx, name: &Key) -> ActionError {
-    let kind = match name.to_value() {
-        Value::Str(_) => String::new(),
-        other => format!(" of type '{}'", other.type_name()),
-    };
-    let shown = name.to_value().to_str();
-    let e = Error::general(format!("Invalid variable name '{shown}'{kind}.")).at(ctx.task_span.find(&name.to_string()));
-    ActionError::Raised(e.help(
-        "Variable names must be strings starting with a letter or underscore character, and contain only letters, \
-         numbers and underscores.",
-    ))
-}
-
 fn run_set_stats(ctx: &mut ActionCtx) -> ActionResult {
     ctx.only(&stats_spec())?;
-    let data = match ctx.args.get("data") {
-        Some(Value::Map(m)) => (**m).clone(),
+    let mut data = Map::new();
+    match ctx.args.get("data") {
+        None | Some(Value::Null) => {}
+        Some(Value::Map(m)) => {
+            for (k, v) in m.iter() {
+                let name = match k.as_str() {
+                    Some(s) if crate::value::has_delimiter(s) => {
+                        let made = ctx.engine.render(&Value::trusted(s, None), ctx.scope)?;
+                        Key::from_value(&made).unwrap_or_else(|| made.repr().into())
+                    }
+                    _ => k.clone(),
+                };
+                data.insert(name, v.clone());
+            }
+        }
         _ => return Ok(Done::failed("The 'data' option needs to be a dictionary/hash")),
-    };
-    if let Some(k) = data.keys().find(|k| !k.as_str().is_some_and(is_identifier)) {
-        return Err(bad_name(ctx, k));
     }
+    check_names(ctx, &data)?;
     let per_host = ctx.arg_bool("per_host", false);
     let aggregate = ctx.arg_bool("aggregate", true);
     let mut stats = Map::new();
@@ -84,4 +63,23 @@ fn run_set_stats(ctx: &mut ActionCtx) -> ActionResult {
     stats.insert("per_host".into(), per_host.into());
     stats.insert("aggregate".into(), aggregate.into());
     Ok(Done::new(false).set("ansible_stats", Value::map(stats)).effect(Effect::SetStats { data, per_host, aggregate }))
+}
+
+/// Refuses names that no variable can have.
+fn check_names(ctx: &ActionCtx, vars: &Map) -> Result<(), ActionError> {
+    let wrong = vars.keys().find_map(|k| match k {
+        Key::Str(name) if is_identifier(name) => None,
+        Key::Str(name) => Some((k, format!("'{name}'."))),
+        other => Some((k, format!("'{other}' of type '{}'.", other.to_value().type_name()))),
+    });
+    match wrong {
+        None => Ok(()),
+        Some((name, which)) => {
+            let e = Error::general(format!("Invalid variable name {which}")).at(ctx.task_span.find(&name.to_string()));
+            Err(ActionError::Raised(e.help(
+                "Variable names must be strings starting with a letter or underscore character, and contain only \
+                 letters, numbers and underscores.",
+            )))
+        }
+    }
 }

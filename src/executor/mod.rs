@@ -6,6 +6,7 @@ mod ahead;
 mod conditions;
 mod connection;
 mod debugger;
+mod defaults;
 mod event;
 mod foreign;
 mod handlers;

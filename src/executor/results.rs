@@ -109,13 +109,14 @@ pub fn settle_told(
     if failed {
         host.set(if result.status == Status::Unreachable { Phase::Unreachable } else { Phase::Failed });
     }
-    for w in texts(result.data.get("warnings")) {
-        r.warn(w);
+    if !result.data.contains_key(WARNED) {
+        for w in texts(result.data.get("warnings")) {
+            r.warn(w);
+        }
     }
     for d in result.data.get("deprecations").and_then(Value::as_list).unwrap_or_default() {
-        if let Some(text) = deprecation(d).filter(|_| r.options.deprecation_warnings) {
-            r.warn("Deprecation warnings can be disabled by setting `deprecation_warnings=False` in ansible.cfg.");
-            r.emit(Event::Deprecation(text));
+        if let Some(text) = deprecation(d) {
+            r.deprecate(text);
         }
     }
     if !told {
@@ -162,17 +163,33 @@ pub fn registered(data: &Map) -> Map {
     let mut out: Map = data
         .iter()
         .filter(|(k, _)| !k.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "invocation"))
-        .map(|(k, v)| (k.clone(), v.untrusted()))
+        .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
-    if !out.contains_key("changed") {
-        out.insert("changed".into(), false.into());
+    out.entry("changed".into()).or_insert(Value::Bool(false));
+    completed(out)
+}
+
+/// A key of a result whose warnings were shown, with their places, where they arose.
+pub const WARNED: &str = "_ansible_warned";
+
+/// What every failed result has to say, and those of a loop's items.
+fn completed(mut m: Map) -> Map {
+    let is = |m: &Map, key: &str| m.get(key).is_some_and(Value::truthy);
+    if let Some(Value::List(items)) = m.get("results") {
+        let lacks = |v: &Value| v.as_map().is_some_and(|i| is(i, "failed") && !i.contains_key("exception"));
+        if items.iter().any(lacks) {
+            let all = items.iter().map(|v| match v {
+                Value::Map(i) => Value::map(completed((**i).clone())),
+                other => other.clone(),
+            });
+            let all = Value::list(all.collect());
+            m.insert("results".into(), all);
+        }
+    } else if is(&m, "failed") || is(&m, "unreachable") {
+        m.entry("exception".into()).or_insert_with(|| "(traceback unavailable)".into());
+        m.entry("changed".into()).or_insert(Value::Bool(false));
     }
-    // a loop's failure is its items'
-    let failed = out.get("failed").is_some_and(|v| v.to_bool_loose().unwrap_or(false)) && !out.contains_key("results");
-    if failed && !out.contains_key("exception") {
-        out.insert("exception".into(), "(traceback unavailable)".into());
-    }
-    out
+    m
 }
 
 fn fact_targets(hosts: &[Arc<str>], to: &Option<String>, delegate_facts: bool) -> Vec<Arc<str>> {
@@ -214,6 +231,8 @@ fn apply(p: &PlayRun, targets: &[Arc<str>], host: &Host, e: &Effect, to: &Option
         }
         // the inventory has these already: see `apply_early`
         Effect::AddHost { .. } | Effect::GroupBy { .. } => {}
+        // nothing given leaves nothing behind
+        Effect::SetStats { data, .. } if data.is_empty() => {}
         Effect::SetStats { data, per_host, aggregate } => {
             let key = if *per_host { host.name.to_string() } else { "_run".to_string() };
             let mut custom = lock(&r.state.custom);

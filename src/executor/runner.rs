@@ -5,7 +5,7 @@ use super::options::Options;
 use super::state::{RunState, lock};
 use crate::diag::Result;
 use crate::playbook::{Loader, Playbook};
-use crate::template::{Engine, FileScope, InventoryView, Scope, VaultOpener, Warn};
+use crate::template::{Engine, FileScope, InventoryView, Notice, Scope, VaultOpener, Warn};
 use crate::transport::Pool;
 use crate::value::Value;
 use crate::vars::{Store, View};
@@ -96,10 +96,16 @@ impl Runner {
         }
     }
 
-    /// Tells of something deprecated, once for each text.
-    pub fn deprecate(&self, text: &str) {
-        if lock(&self.warned).insert(text.to_string()) {
-            self.emit(Event::Deprecation(text.into()));
+    /// Shows what will not work for ever, once for each text, unless that is switched off.
+    pub fn deprecate(&self, text: impl Into<String>) {
+        let text = text.into();
+        let wanted = crate::settings::current().get("DEPRECATION_WARNINGS");
+        if wanted.is_some_and(|w| w.is_ok_and(|f| !f.value.truthy())) {
+            return;
+        }
+        if lock(&self.warned).insert(text.clone()) {
+            self.warn("Deprecation warnings can be disabled by setting `deprecation_warnings=False` in ansible.cfg.");
+            self.emit(Event::Deprecation(text));
         }
     }
 
@@ -191,21 +197,18 @@ impl Runner {
             view.play.as_ref().map(|p| p.play.playbook_dir.clone()).unwrap_or_else(|| self.store.base_dir.clone());
         search.push(playbook_dir.clone());
         let weak = Arc::downgrade(self);
-        let deprecated = weak.clone();
         Arc::new(FileScope {
             search,
             playbook_dir,
             role_path,
             check_mode: self.options.check,
             kind: view.task.as_ref().map_or("", |t| file_kind(&t.action)),
-            warn: Warn(Some(Arc::new(move |t: &str| {
+            warn: Warn(Some(Arc::new(move |n: Notice<'_>| {
                 if let Some(r) = weak.upgrade() {
-                    r.warn(t);
-                }
-            }))),
-            deprecate: Warn(Some(Arc::new(move |t: &str| {
-                if let Some(r) = deprecated.upgrade() {
-                    r.deprecate(t);
+                    match n {
+                        Notice::Warning(t) => r.warn(t),
+                        Notice::Deprecation(t) => r.deprecate(t),
+                    }
                 }
             }))),
             inventory: Some(Arc::new(InventoryOf(self.store.clone()))),

@@ -7,7 +7,6 @@ use super::event::{Delegate, Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
 use crate::actions::{self, ActionCtx, ActionError, Effect};
 use crate::diag::{Error, Kind, Result};
-use crate::modules;
 use crate::playbook::Task;
 use crate::template::Scope;
 use crate::transport::{CallError, Connection};
@@ -190,17 +189,20 @@ impl Work<'_> {
     fn arguments(&self, scope: &Scope) -> Result<(Map, Map)> {
         let r = self.runner;
         let mut raw = Map::new();
-        raw.extend(default_args(r, self.task, scope)?);
+        raw.extend(super::defaults::default_args(r, self.task, scope)?);
         if let Some(t) = &self.task.args_template {
-            r.warn("Using a template for task args is unsafe in some situations (see https://docs.ansible.com/ansible/devel/reference_appendices/faq.html#argsplat-unsafe).");
+            let at = super::runner::origin(t);
+            r.warn(Error::template(SPLAT).at(at).in_full());
             match r.engine.render(t, scope)? {
                 Value::Map(m) => raw.extend(m.iter().map(|(k, v)| (k.clone(), v.clone()))),
                 v if crate::template::is_omit(&v) => {}
                 other => {
-                    let e = Error::general(format!("Task args must resolve to a 'dict' not '{}'.", other.type_name()));
-                    return Err(e
-                        .at(super::runner::origin(t))
-                        .during(unfinished_step(self.task), Some(self.task.span)));
+                    return Err(Error::general(format!(
+                        "Task args must resolve to a 'dict' not '{}'.",
+                        other.type_name()
+                    ))
+                    .at(at)
+                    .during(unfinished_step(self.task), Some(self.task.span)));
                 }
             }
         }
@@ -217,7 +219,9 @@ impl Work<'_> {
         for (k, v) in &raw {
             let key = match k.as_str() {
                 Some(s) if crate::value::has_delimiter(s) && self.task.short == "set_fact" => {
-                    Key::from_value(&r.engine.render(&Value::trusted(s, None), scope)?).unwrap_or_else(|| k.clone())
+                    let name = Value::trusted(s, Some(self.task.span));
+                    let made = r.engine.render(&name, scope).map_err(|e| unfinished(e, self.task, s, &name))?;
+                    Key::from_value(&made).unwrap_or_else(|| made.repr().into())
                 }
                 _ => k.clone(),
             };
@@ -231,6 +235,10 @@ impl Work<'_> {
 }
 
 /// An error of rendering the argument `key`, with the steps that lead to it.
+/// What facts could bring in by their names.
+const SPLAT: &str = "Using a template for task args is unsafe in some situations (see \
+                     https://docs.ansible.com/ansible/devel/reference_appendices/faq.html#argsplat-unsafe).";
+
 fn unfinished(e: Error, task: &Task, key: &str, value: &Value) -> Error {
     e.during(format!("Error while resolving value for '{key}'"), super::runner::origin(value))
         .during(unfinished_step(task), Some(task.span))
@@ -242,33 +250,6 @@ fn unfinished_step(task: &Task) -> String {
 
 fn full_name(task: &Task) -> String {
     if task.short == task.action { format!("ansible.builtin.{}", task.short) } else { task.action.clone() }
-}
-
-/// Defaults for this task's module from `module_defaults`. What the innermost of them says of a module replaces
-/// what the others say of it.
-fn default_args(r: &Runner, task: &Task, scope: &Scope) -> Result<Map> {
-    let mut out = Map::new();
-    let mut layers: Vec<Value> = vec![];
-    for layer in &task.module_defaults {
-        match layer {
-            Value::List(l) => layers.extend(l.iter().cloned()),
-            v if v.as_str().is_some() => layers.push(r.engine.render(v, scope)?),
-            v => layers.push(v.clone()),
-        }
-    }
-    for l in &layers {
-        for (k, v) in l.as_map().into_iter().flatten() {
-            let name = k.to_string();
-            if crate::playbook::short_name(&name) == task.short
-                || task.module_file.as_ref().is_some_and(|f| f.full == name)
-                || modules::find(&name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t)))
-            {
-                let v = if v.as_str().is_some() { r.engine.render(v, scope)? } else { v.clone() };
-                out = v.as_map().cloned().unwrap_or_default();
-            }
-        }
-    }
-    Ok(out)
 }
 
 pub fn skipped(cond: Value) -> Attempt {

@@ -259,5 +259,5 @@ pub fn is_identifier(name: &str) -> bool {
     let mut c = name.chars();
     c.next().is_some_and(|f| f.is_ascii_alphabetic() || f == '_')
         && c.all(|x| x.is_ascii_alphanumeric() || x == '_')
-        && !matches!(name, "None" | "True" | "False" | "none" | "true" | "false")
+        && !matches!(name, "None" | "True" | "False" | "none" | "true" | "false" | "not")
 }

@@ -166,7 +166,10 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
         let decoded = decode_escapes(&word);
         let trimmed = decoded.trim_end_matches('\n');
         match find_equals(trimmed) {
-            Some(i) if is_option(&trimmed[..i]) && (!command || COMMAND_OPTIONS.contains(&&trimmed[..i])) => {
+            Some(i)
+                if (is_option(&trimmed[..i]) || (raw && is_template(&trimmed[..i])))
+                    && (!command || COMMAND_OPTIONS.contains(&&trimmed[..i])) =>
+            {
                 let (k, v) = (trimmed[..i].trim(), unquote(trimmed[i + 1..].trim()));
                 out.insert(Key::from(k), Value::trusted(v, span));
             }
@@ -188,6 +191,11 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
         out.insert(key.into(), Value::trusted(joined, span));
     }
     Ok(out)
+}
+
+/// A name that is a template (`set_fact: "{{ name }}=value"`).
+fn is_template(k: &str) -> bool {
+    k.starts_with("{{") && k.ends_with("}}")
 }
 
 fn is_option(k: &str) -> bool {

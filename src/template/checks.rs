@@ -1,6 +1,6 @@
 //! Tests of laziness, template files, lookups with their own state, and the memo over threads.
 
-use super::{Engine, EngineOptions, FileOptions, FileScope, MapVars, Scope, Var, Vars, Warn};
+use super::{Engine, EngineOptions, FileOptions, FileScope, MapVars, Notice, Scope, Var, Vars, Warn};
 use crate::diag::{Kind, Result};
 use crate::value::{Key, Map, Value, VaultText};
 use std::sync::{Arc, Mutex};
@@ -258,22 +258,27 @@ fn errors_of_playbook_strings_point_at_them() {
 }
 
 #[test]
-fn conditions_warn_once() {
+fn conditions_are_booleans() {
     let said = Arc::new(Mutex::new(Vec::new()));
     let sink = said.clone();
-    let warn = Warn(Some(Arc::new(move |m: &str| sink.lock().expect("lock").push(m.to_string()))));
+    let warn = Warn(Some(Arc::new(move |n: Notice<'_>| {
+        if let Notice::Deprecation(m) = n {
+            sink.lock().expect("lock").push(m.to_string());
+        }
+    })));
     let files = FileScope { warn, ..FileScope::default() };
-    let s =
-        Scope::new(Arc::new(MapVars(map(&[("s", Value::plain("x")), ("f", Value::plain("False"))]))), Arc::new(files));
+    let vars: Map = [(Key::from("s"), Value::trusted("1 == 2", None)), (Key::from("n"), Value::Int(1))].into();
+    let scope = Scope::new(Arc::new(MapVars(vars)), Arc::new(files));
     let e = Engine::new(EngineOptions::default());
-    for _ in 0..2 {
-        assert!(e.condition(&t("s"), &s).expect("accepted"));
-        assert!(e.condition(&t("{{ s == 'x' }}"), &s).expect("accepted"));
-        assert!(!e.condition(&t("f"), &s).expect("accepted"));
-        assert!(!e.condition(&Value::Bool(false), &s).expect("a boolean"));
+    for (text, want) in [("n == 1", true), ("{{ n == 1 }}", true), ("{{ s }}", false)] {
+        assert_eq!(e.condition(&Value::trusted(text, None), &scope).expect(text), want, "{text}");
     }
-    assert_eq!(said.lock().expect("lock").len(), 3, "{:?}", said.lock().expect("lock"));
-    assert!(e.condition(&t("s =="), &s).expect_err("syntax").message().starts_with("Syntax error in expression"));
+    for text in ["s", "n", "none", "", "{{ n }}", "'x'"] {
+        assert!(e.condition(&Value::trusted(text, None), &scope).is_err(), "{text}");
+    }
+    let said = said.lock().expect("lock");
+    assert!(said.iter().all(|m| m.starts_with("Conditionals should not be surrounded")), "{said:?}");
+    assert_eq!(said.len(), 2);
 }
 
 #[test]

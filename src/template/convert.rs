@@ -102,6 +102,33 @@ pub fn from_mj(v: &Mj) -> Result<Value> {
     })
 }
 
+/// Like [`from_mj`], but undefined values within are told in their places, and their errors collected.
+pub fn from_mj_told(v: &Mj, errors: &mut Vec<String>) -> Result<Value> {
+    if is_undefined(v) && v.kind() == ValueKind::Invalid {
+        let said = error(invalid(v)).message().to_string();
+        errors.push(said.clone());
+        return Ok(Value::plain(format!("<< error {} - {said} >>", errors.len())));
+    }
+    Ok(match v.kind() {
+        ValueKind::Seq => {
+            let mut out = Vec::new();
+            for item in v.try_iter().map_err(error)? {
+                out.push(from_mj_told(&item, errors)?);
+            }
+            if v.is_tuple() { Value::Tuple(Arc::new(out)) } else { Value::list(out) }
+        }
+        ValueKind::Map => {
+            let mut out = Map::new();
+            for key in v.try_iter().map_err(error)? {
+                let member = v.get_item(&key).map_err(error)?;
+                out.insert(key_from_mj(&key)?, from_mj_told(&member, errors)?);
+            }
+            Value::map(out)
+        }
+        _ => from_mj(v)?,
+    })
+}
+
 fn number(v: &Mj) -> Result<Value> {
     if v.is_integer() {
         return i128::try_from(v.clone())

@@ -10,8 +10,7 @@ use crate::diag::{Error, Kind, Result, Span};
 use crate::value::{Map, Str, Trust, Value};
 use minijinja::value::Value as Mj;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, machinery};
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The longest text that a template may become, in bytes.
 const MAX_OUTPUT: usize = 64 << 20;
@@ -73,7 +72,6 @@ pub(super) struct Inner {
     env: Environment<'static>,
     memo: Memo,
     pub(super) known: Known,
-    warned: Mutex<HashSet<String>>,
 }
 
 impl Engine {
@@ -92,7 +90,7 @@ impl Engine {
         lookups::register(&mut env);
         helpers::register(&mut env);
         let known = Known { globals: env.globals().map(|(name, _)| name.to_string()).collect() };
-        Engine(Arc::new(Inner { env, memo: Memo::default(), known, warned: Mutex::default() }))
+        Engine(Arc::new(Inner { env, memo: Memo::default(), known }))
     }
 
     /// Renders every template within `v`. A lone `{{ expression }}` keeps its type; members that
@@ -124,6 +122,26 @@ impl Engine {
         }
     }
 
+    /// Evaluates an expression that a value holds in order to show its result: undefined values are told in
+    /// their places. Answers the result and the errors told.
+    pub fn eval_shown(&self, expression: &Value, scope: &Scope) -> Result<(Value, Vec<String>)> {
+        let (text, origin) = match expression {
+            Value::Str(s) if s.trust == Trust::Plain => return Err(super::condition::untrusted(s.origin)),
+            Value::Str(s) => (&s.text, s.origin),
+            other => return Ok((other.clone(), vec![])),
+        };
+        let r = self.0.renderer(scope);
+        let mut errors = vec![];
+        let out = self.0.soft_expression(text, origin, &r).and_then(|v| {
+            super::convert::from_mj_told(&v, &mut errors).map_err(|e| match e.kind() {
+                Kind::Vault if !framed(e.message()) => e.during("Error rendering expression", origin),
+                _ => e.at(origin),
+            })
+        });
+        self.0.settle(scope);
+        Ok((stored(out?), errors))
+    }
+
     fn eval_at(&self, expression: &str, origin: Option<Span>, scope: &Scope) -> Result<Value> {
         let out = self.0.expression(expression, &Mode::Expression, origin, &self.0.renderer(scope)).and_then(|v| {
             from_mj(&v).map_err(|e| match e.kind() {
@@ -146,19 +164,10 @@ impl Engine {
         made.to_str()
     }
 
-    /// Evaluates an expression whose value is for people to read: members that are undefined are told in their
-    /// place.
-    pub fn eval_for_show(&self, expression: &Value, scope: &Scope) -> Result<Value> {
-        showing_errors(|| match self.eval_value(expression, scope) {
-            Err(e) if e.kind() == Kind::Undefined => Ok(Value::plain(shown_error(e.message()).unwrap_or_default())),
-            other => other,
-        })
-    }
-
     /// One entry of `when`, `failed_when`, `until` …: a boolean or an expression.
     ///
-    /// Text in `{{ }}` is accepted with a warning, and so is a result that is not a boolean: it
-    /// counts by Python's truth, except that the words `true` and `false` mean themselves.
+    /// A condition that is a template as a whole is the expression that it makes, if that is trusted. The
+    /// result must be a boolean, unless `ALLOW_BROKEN_CONDITIONALS` is on.
     pub fn condition(&self, v: &Value, scope: &Scope) -> Result<bool> {
         let out = self.0.condition(v, scope);
         self.0.settle(scope);
@@ -260,22 +269,6 @@ impl Inner {
     fn settle(&self, scope: &Scope) {
         if take_changed() {
             scope.cache.lock().unwrap_or_else(|e| e.into_inner()).clear();
-        }
-    }
-
-    pub(super) fn warn_once(&self, scope: &Scope, message: String) {
-        let mut warned = self.warned.lock().unwrap_or_else(|e| e.into_inner());
-        if !warned.contains(&message) {
-            scope.files.warn.say(&message);
-            warned.insert(message);
-        }
-    }
-
-    pub(super) fn deprecate_once(&self, scope: &Scope, message: String) {
-        let mut warned = self.warned.lock().unwrap_or_else(|e| e.into_inner());
-        if !warned.contains(&message) {
-            scope.files.deprecate.say(&message);
-            warned.insert(message);
         }
     }
 
@@ -384,6 +377,13 @@ impl Inner {
         let failed = |e| run_error(e, "expression", origin, r);
         let (value, _) = self.run(&c, &self.env, r).map_err(failed)?;
         check(value.unwrap_or_default()).map_err(failed)
+    }
+
+    /// An expression whose result may be a marker of an undefined value.
+    fn soft_expression(self: &Arc<Self>, text: &str, origin: Option<Span>, r: &Renderer) -> Result<Mj> {
+        let c = self.memo.get(text, &Mode::Expression, "<expression>", &self.known).map_err(|e| e.at(origin))?;
+        let failed = |e| run_error(e, "expression", origin, r);
+        Ok(self.run(&c, &self.env, r).map_err(failed)?.0.unwrap_or_default())
     }
 
     /// A value of a variable or a member of one, rendered where it is a template; maps and lists stay lazy.

@@ -336,6 +336,7 @@ pub(super) fn register(env: &mut Environment<'static>) {
     env.set_formatter(|out, _state, v| {
         let mut text = String::new();
         let shown = match v.as_str() {
+            Some(s) if super::is_omit_text(s) => "",
             Some(s) => s,
             None => {
                 write_out(v, &mut text)?;

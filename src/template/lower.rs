@@ -87,7 +87,11 @@ pub(super) fn expression(e: &ast::Expr<'_>, known: &Known, condition: bool) -> R
     let mut low = Lower::new(known);
     low.embedded = condition;
     low.mutates = mutates_expr(e);
-    low.hard(e)?;
+    if condition {
+        low.hard(e)?
+    } else {
+        low.soft(e)?
+    }
     Ok(low.out)
 }
 

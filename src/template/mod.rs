@@ -30,7 +30,7 @@ pub mod tests;
 pub use engine::{Engine, EngineOptions, FileOptions};
 pub use impure::count as impure_count;
 pub use lookups::{LOOKUP_NAMES, known as is_lookup};
-pub use scope::{FileScope, InventoryView, MapVars, Scope, VaultOpener, Warn, expand_user};
+pub use scope::{FileScope, InventoryView, MapVars, Notice, Scope, VaultOpener, Warn, expand_user};
 
 use crate::diag::Result;
 use crate::value::Value;
@@ -73,6 +73,11 @@ pub fn omit() -> Value {
 pub fn python_json(text: &str) -> std::result::Result<serde_json::Value, String> {
     let v = filters::loads(text).map_err(|e| e.detail().map_or_else(|| e.to_string(), str::to_string))?;
     convert::from_mj(&v).map(|v| v.to_json()).map_err(|e| e.message().to_string())
+}
+
+/// True for the text that stands for `omit`; printed among other text it is nothing.
+fn is_omit_text(text: &str) -> bool {
+    *text == **OMIT
 }
 
 /// True for the value of `omit`.

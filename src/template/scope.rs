@@ -1,7 +1,7 @@
 //! Where a template finds its variables and files.
 
 use super::{Var, Vars};
-use crate::diag::Result;
+use crate::diag::{Error, Result, Span};
 use crate::value::{Key, Map, Value, VaultText};
 use camino::{Utf8Path, Utf8PathBuf};
 use minijinja::value::Value as Mj;
@@ -30,8 +30,6 @@ pub struct FileScope {
     pub template_dir: Option<Utf8PathBuf>,
     /// Where template errors and warnings of lookups (`errors='warn'`) go.
     pub warn: Warn,
-    /// Where deprecations go.
-    pub deprecate: Warn,
     /// What `group_names`-like lookups need of the inventory.
     pub inventory: Option<Arc<dyn InventoryView>>,
     /// Opens vaulted files (lookups `file`, `unvault`, `template`).
@@ -54,13 +52,27 @@ pub trait VaultOpener: Send + Sync + fmt::Debug {
 #[derive(Clone, Default)]
 pub struct Warn(pub Option<Sink>);
 
-/// Takes a warning.
-pub type Sink = Arc<dyn Fn(&str) + Send + Sync>;
+/// What a template has to say beside its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice<'a> {
+    Warning(&'a str),
+    Deprecation(&'a str),
+}
+
+/// Takes a notice.
+pub type Sink = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
 
 impl Warn {
     pub fn say(&self, message: &str) {
         if let Some(f) = &self.0 {
-            f(message);
+            f(Notice::Warning(message));
+        }
+    }
+    /// Says that something at this place will not work for ever.
+    pub fn deprecate(&self, message: &str, at: Option<Span>) {
+        if let Some(f) = &self.0 {
+            let e = Error::template(format!("{message} This feature will be removed from ansible-core version 2.23."));
+            f(Notice::Deprecation(&e.at(at).in_full()));
         }
     }
 }

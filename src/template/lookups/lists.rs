@@ -129,23 +129,29 @@ pub(super) fn random_choice(call: &Call<'_>) -> Result<Vec<Value>> {
 }
 
 /// Each dictionary of a list with each member of a list in it.
+fn expects(what: &str) -> Error {
+    Error::template(format!("subelements lookup expects a list of two or three items, {what}").trim_end().to_string())
+}
+
 pub(super) fn subelements(call: &Call<'_>) -> Result<Vec<Value>> {
     let (Some(first), Some(path), true) = (call.terms.first(), call.terms.get(1), call.terms.len() <= 3) else {
-        return Err(Error::template("subelements lookup expects a list of two or three items,"));
+        return Err(expects(""));
     };
-    let path = super::text_of(path)?;
+    let Some(path) = path.as_str() else {
+        return Err(expects("first a dict or a list, second a string pointing to the subkey"));
+    };
     let skip_missing = match call.terms.get(2) {
         None => false,
         Some(Value::Map(flags)) => flags.get("skip_missing").and_then(Value::to_bool_loose).unwrap_or(false),
         Some(_) => {
-            return Err(Error::template("the optional third item must be a dict with flags skip_missing"));
+            return Err(expects("the optional third item must be a dict with flags skip_missing"));
         }
     };
     let elements: Vec<Value> = match first {
         Value::List(l) | Value::Tuple(l) => l.to_vec(),
         Value::Map(m) if m.get("skipped").is_some_and(Value::truthy) => Vec::new(),
         Value::Map(m) => m.values().cloned().collect(),
-        _ => return Err(Error::template("first a dict or a list, second a string pointing to the subkey")),
+        _ => return Err(expects("first a dict or a list, second a string pointing to the subkey")),
     };
     let keys: Vec<&str> = path.split('.').collect();
     let mut out = Vec::new();
@@ -170,6 +176,9 @@ pub(super) fn subelements(call: &Call<'_>) -> Result<Vec<Value>> {
 fn take(element: &Value, keys: &[&str], skip_missing: bool) -> Result<Option<(Value, Vec<Value>)>> {
     let Some((key, deeper)) = keys.split_first() else { return Ok(None) };
     let Value::Map(m) = element else {
+        if skip_missing {
+            return Ok(None);
+        }
         return Err(Error::template(format!("the key {key} should point to a dictionary, got '{}'", element.to_str())));
     };
     let Some(found) = m.get(*key) else {

@@ -96,7 +96,7 @@ fn one(options: &Map, out: &mut Vec<Value>) -> Result<()> {
         (None, None) => return Err(Error::template("must specify count or end in with_sequence")),
         (Some(_), Some(_)) => return Err(Error::template("can't specify both count and end in with_sequence")),
         (Some(0), _) => return Ok(()),
-        (Some(n), None) => start.saturating_add(n.saturating_mul(stride)).saturating_sub(stride.signum()),
+        (Some(n), None) => start.saturating_add(n.saturating_mul(stride)).saturating_sub(1),
         (None, Some(e)) => e,
     };
     if stride == 0 {
