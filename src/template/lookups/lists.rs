@@ -197,6 +197,9 @@ fn take(element: &Value, keys: &[&str], skip_missing: bool) -> Result<Option<(Va
         return Ok(Some((Value::map(rest), members)));
     }
     if found.as_map().is_none() {
+        if skip_missing {
+            return Ok(None);
+        }
         return Err(Error::template(format!("the key {key} should point to a dictionary, got '{}'", found.to_str())));
     }
     Ok(take(found, deeper, skip_missing)?.map(|(inner, members)| {

@@ -13,7 +13,7 @@ const MAX: i128 = 10_000_000;
 
 pub(super) fn sequence(call: &Call<'_>) -> Result<Vec<Value>> {
     let mut out = Vec::new();
-    if call.terms.is_empty() {
+    if call.terms.is_empty() && !call.options.is_empty() {
         one(&call.options, &mut out)?;
     }
     for term in call.texts()? {

@@ -39,6 +39,7 @@ static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
         names.push(name.to_string());
         names.extend(PREFIXES.iter().map(|p| format!("{p}.{name}")));
     }
+    names.push(TAGGED.names[0].to_string());
     names.sort();
     names
 });
