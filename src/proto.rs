@@ -96,6 +96,9 @@ pub struct Request {
     /// With `after`: do not run unless that one succeeded; the answer is then [`NOT_RUN`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub if_ok: bool,
+    /// A request with `if_ok` follows, perhaps after this one has been answered: its outcome is remembered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub followed: bool,
     /// Set for a module that is not built in: its file is the request's content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<Box<Foreign>>,

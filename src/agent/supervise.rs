@@ -75,6 +75,8 @@ struct Envelope {
     after: Option<u64>,
     #[serde(default)]
     if_ok: bool,
+    #[serde(default)]
+    followed: bool,
 }
 
 /// The one key of an answer that decides about the requests after it.
@@ -106,6 +108,10 @@ struct Supervisor {
     waiting: VecDeque<Waiting>,
     /// Requests that have no answer yet, for `after`.
     open: HashSet<u64>,
+    /// Requests whose outcome decides about one that may still be on its way.
+    followed: HashSet<u64>,
+    /// Those of them that were no success.
+    failed: HashSet<u64>,
     heard: Instant,
 }
 
@@ -134,6 +140,8 @@ impl Supervisor {
             workers: vec![],
             waiting: VecDeque::new(),
             open: HashSet::new(),
+            followed: HashSet::new(),
+            failed: HashSet::new(),
             heard: Instant::now(),
         };
         s.tell(FrameKind::Hello, 0, &serde_json::to_vec(&hello)?);
@@ -224,8 +232,14 @@ impl Supervisor {
     fn obey(&mut self, frame: Frame) {
         match frame.kind {
             FrameKind::Request => {
-                let envelope = serde_json::from_slice(&frame.payload).unwrap_or_default();
+                let envelope: Envelope = serde_json::from_slice(&frame.payload).unwrap_or_default();
                 self.open.insert(frame.id);
+                if envelope.followed {
+                    self.followed.insert(frame.id);
+                }
+                if envelope.if_ok && envelope.after.is_some_and(|a| self.failed.remove(&a)) {
+                    return self.not_run(frame.id);
+                }
                 self.waiting.push_back(Waiting { frame, envelope, content: vec![] });
             }
             FrameKind::Data | FrameKind::DataEnd => {
@@ -432,26 +446,26 @@ impl Supervisor {
     fn pass_on(&mut self, id: u64, body: &[u8]) {
         self.open.remove(&id);
         self.tell(FrameKind::Response, id, body);
-        let waits = |w: &Waiting, id: u64| w.envelope.if_ok && w.envelope.after == Some(id);
-        if !self.waiting.iter().any(|w| waits(w, id)) {
-            return;
-        }
         // an answer that cannot be read is not taken for a success
-        if serde_json::from_slice::<Verdict>(body).is_ok_and(|v| !v.result.failed) {
+        if !self.followed.remove(&id) || serde_json::from_slice::<Verdict>(body).is_ok_and(|v| !v.result.failed) {
             return;
         }
-        let mut cut = vec![id];
-        while let Some(id) = cut.pop() {
-            while let Some(at) = self.waiting.iter().position(|w| waits(w, id)) {
-                let Some(w) = self.waiting.remove(at) else { break };
-                let mut result = failure("not run, because the request before it failed");
-                result.insert(NOT_RUN.into(), true.into());
-                self.open.remove(&w.frame.id);
-                let body = serde_json::to_vec(&Response { result }).unwrap_or_default();
-                self.tell(FrameKind::Response, w.frame.id, &body);
-                cut.push(w.frame.id);
+        match self.waiting.iter().position(|w| w.envelope.if_ok && w.envelope.after == Some(id)) {
+            Some(at) => {
+                if let Some(w) = self.waiting.remove(at) {
+                    self.not_run(w.frame.id);
+                }
             }
+            // its follower is still on its way
+            None => drop(self.failed.insert(id)),
         }
+    }
+
+    /// Answers a request that is not run because the one before it was no success; so is the one after it.
+    fn not_run(&mut self, id: u64) {
+        let mut result = failure("not run, because the request before it failed");
+        result.insert(NOT_RUN.into(), true.into());
+        self.respond(id, result);
     }
 
     /// The channel is closed: whatever still runs for it ends now. Background processes of answered

@@ -175,7 +175,7 @@ impl Client {
         mut tell: impl FnMut(Result<Response, CallError>),
     ) {
         let mut under_way: VecDeque<Pending<'_>> = VecDeque::new();
-        let (mut before, mut bytes) = (None, 0);
+        let (mut before, mut bytes, mut left) = (None, 0, requests.len());
         for (mut req, payload) in requests {
             while under_way.len() >= CHAIN || bytes > CHAIN_BYTES {
                 let Some(p) = under_way.pop_front() else { break };
@@ -185,8 +185,10 @@ impl Client {
                     Err(e) => return tell(Err(e)),
                 }
             }
+            left -= 1;
             req.after = before;
             req.if_ok = stop_at_failure && before.is_some();
+            req.followed = stop_at_failure && left > 0;
             match self.begin(req, payload.as_ref()).await {
                 Ok(p) => {
                     before = Some(p.id);

@@ -222,3 +222,24 @@ fn content_of_any_size_travels_in_a_chain() {
         assert!(got.len() == size(i) && got.iter().all(|b| *b == b'a' + (i % 26) as u8), "file {i}");
     }
 }
+
+/// The second request takes longer to prepare than the first to fail.
+#[test]
+fn what_arrives_after_the_failure_is_not_run_either() {
+    let pool = pool();
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("f");
+    let big: std::sync::Arc<[u8]> = vec![7u8; 60_000_000].into();
+    let copy = request("copy", json!({"dest": dest, "src": "x"}));
+    let third = shell(&format!("touch {}", dir.path().join("third").display()));
+    let requests = vec![
+        (shell("false"), None),
+        (copy, Some(dirigo::transport::Payload::Bytes(big))),
+        (third, None),
+        (shell("true"), None),
+    ];
+    let answers = pool.call_chain(&here(), None, requests).unwrap();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+    assert!(dir.path().read_dir().unwrap().next().is_none());
+}
