@@ -215,13 +215,24 @@ impl Loader<'_> {
     /// the file is not one for it.
     fn configured(&mut self, plugin: &str, source: &str, text: &str) -> Result<Option<Vec<Error>>> {
         let doc = crate::yaml::parse_str(source, text)?;
-        let Some(node) = doc.root.get("plugin").filter(|p| !p.is_null()) else { return Ok(None) };
+        let Some(node) = doc.root.get("plugin").filter(|p| !p.is_null()) else {
+            return match plugin {
+                "auto" => Err(Error::parse(format!(
+                    "no root 'plugin' key found, '{source}' is not a valid YAML inventory plugin config file"
+                ))),
+                _ => Ok(None),
+            };
+        };
         let name = node.to_plain_value().to_str();
         let short = name.strip_prefix("ansible.builtin.").unwrap_or(&name);
         match short {
             _ if plugin != "auto" && plugin != short => Ok(None),
             "constructed" => constructed::construct(source, &doc.root, &mut self.inv, self.opts).map(Some),
             "generator" => constructed::generate(&doc.root, &mut self.inv).map(|()| Some(vec![])),
+            other if known(other).is_some() => {
+                Err(node
+                    .error(format!("inventory source '{source}' could not be verified by inventory plugin '{other}'")))
+            }
             _ => Err(node.error(format!("inventory config '{source}' specifies unknown plugin '{name}'")).help(
                 "constructed and generator are built in; a script that answers --list can take the place of others",
             )),
