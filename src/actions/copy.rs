@@ -8,6 +8,7 @@ use crate::proto::Request;
 use crate::transport::Payload;
 use crate::value::{Map, Value};
 use camino::{Utf8Path, Utf8PathBuf};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 pub fn action() -> Action {
@@ -114,7 +115,7 @@ fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionR
     let base: Utf8PathBuf = if trailing { dest.into() } else { Utf8Path::new(dest).join(name) };
     let follow_local = ctx.arg_bool("local_follow", true);
     let mut entries = vec![];
-    collect(root, Utf8Path::new(""), follow_local, 0, &mut entries)?;
+    collect(root, Utf8Path::new(""), follow_local, &mut vec![], &mut entries)?;
     let mut changed = false;
     let mut diffs = vec![];
     let mut one = |d: Done| -> Result<(), Done> {
@@ -197,32 +198,36 @@ enum Kind {
     Link(String),
 }
 
-/// The members of a directory, parents before children.
-fn collect(dir: &Utf8Path, relative: &Utf8Path, follow: bool, depth: usize, out: &mut Vec<Entry>) -> Result<(), Error> {
-    if depth > 64 {
-        return Err(Error::general(format!("{dir}: more than 64 directories deep; is there a circle of links?")));
-    }
-    let mut names: Vec<Utf8PathBuf> = dir
-        .read_dir_utf8()
-        .map_err(|e| Error::general(format!("cannot read the directory {dir}: {e}")))?
-        .map(|e| e.map(|e| e.into_path()))
-        .collect::<Result<_, _>>()
-        .map_err(|e| Error::general(format!("cannot read the directory {dir}: {e}")))?;
+/// The members of a directory, parents before children. `above`: the directories that lead here, by device and inode;
+/// a link that leads back to one of them, or nowhere, stays a link.
+fn collect(
+    dir: &Utf8Path,
+    relative: &Utf8Path,
+    follow: bool,
+    above: &mut Vec<(u64, u64)>,
+    out: &mut Vec<Entry>,
+) -> Result<(), Error> {
+    let bad = |e: std::io::Error| Error::general(format!("cannot read the directory {dir}: {e}"));
+    let id = |m: std::fs::Metadata| (m.dev(), m.ino());
+    let mut names: Vec<Utf8PathBuf> =
+        dir.read_dir_utf8().map_err(bad)?.map(|e| e.map(|e| e.into_path())).collect::<Result<_, _>>().map_err(bad)?;
     names.sort();
-    if !relative.as_str().is_empty() || depth == 0 {
-        out.push(Entry { relative: relative.to_owned(), kind: Kind::Directory });
-    }
+    out.push(Entry { relative: relative.to_owned(), kind: Kind::Directory });
+    above.push(id(std::fs::metadata(dir).map_err(bad)?));
     for p in names {
         let rel = relative.join(p.file_name().unwrap_or_default());
         let link = std::fs::symlink_metadata(&p).is_ok_and(|m| m.file_type().is_symlink());
-        if link && !follow {
+        let circle = link && std::fs::metadata(&p).is_ok_and(|m| m.is_dir() && above.contains(&id(m)));
+        let dangling = link && !p.exists();
+        if link && (!follow || circle || dangling) {
             let to = std::fs::read_link(&p).map_err(|e| Error::general(format!("{p}: {e}")))?;
             out.push(Entry { relative: rel, kind: Kind::Link(to.to_string_lossy().into_owned()) });
         } else if p.is_dir() {
-            collect(&p, &rel, follow, depth + 1, out)?;
+            collect(&p, &rel, follow, above, out)?;
         } else if p.is_file() {
             out.push(Entry { relative: rel, kind: Kind::File(p) });
         }
     }
+    above.pop();
     Ok(())
 }

@@ -33,7 +33,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         return Err(ActionError::Raised(Error::general(text)));
     }
     let a = ctx.validated(&spec)?;
-    let file = a.opt_str("file").or(a.opt_str("_raw_params")).map(str::to_string);
+    let file = a.opt_str("file").or(a.opt_str("_raw_params").map(|f| f.trim_end_matches('\n'))).map(str::to_string);
     if file.is_some() && a.is_set("dir") {
         let text = "You are mixing file only and dir only arguments, these are incompatible";
         return Err(ActionError::Raised(Error::general(text)));
@@ -66,7 +66,8 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
                 if a.bool("ignore_unknown_extensions") || pattern.is_some() {
                     continue;
                 }
-                return Err(Error::general(format!("{f} does not have a valid extension: {}", ext.join(", "))).into());
+                let text = format!("{f} does not have a valid extension: {}", ext.join(", "));
+                return Ok(not_read(&Error::general(text)));
             }
             match load(ctx, &f, &mut secret) {
                 Ok(vars) => add(&mut all, vars, a.opt_str("hash_behaviour")),

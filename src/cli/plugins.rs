@@ -111,9 +111,8 @@ mod checks {
     fn what_is_used_is_refused() {
         let task = |t: &str| refused(&format!("- hosts: all\n  tasks:\n  - {t}\n"));
         assert_eq!(task("debug: msg={{ x | mine }}").as_deref(), Some("(3, 23) the filter 'mine'"));
-        assert_eq!(task("{debug: , when: x is not odd_one}").as_deref(), Some("(3, 31) the test 'odd_one'"));
+        assert_eq!(task("{debug: , when: x is not odd_one}").as_deref(), Some("(3, 30) the test 'odd_one'"));
         assert_eq!(task("debug: msg={{ query('find', 1) }}").as_deref(), Some("(3, 26) the lookup 'find'"));
-        assert_eq!(task("{debug: , with_find: [1]}").as_deref(), Some("(3, 20) the lookup 'find'"));
         assert_eq!(task("debug: msg={{ x | upper }}"), None);
         assert_eq!(task("debug: msg={{ lookup('env', 'mine') }}\n  # x | mine"), None);
     }

@@ -267,7 +267,7 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
         }
     }
     let Some(name) = g.args.get("_raw_params").or_else(|| g.args.get("file")).map(Value::to_str) else {
-        return Err(Error::parse("No file specified for include_tasks").at(t.span));
+        return Err(Error::parse(format!("No file specified for {}", t.action)).at(t.span));
     };
     if let Some(Value::Map(apply)) = g.args.get("apply") {
         apply_to(&mut inherit, apply);

@@ -4,7 +4,7 @@ use super::event::{Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
 use super::task::{Attempt, Work, skipped, status};
 use crate::actions::Effect;
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Kind, Result};
 use crate::playbook::Task;
 use crate::template::Scope;
 use crate::value::{Key, Map, Value};
@@ -89,7 +89,15 @@ pub fn items(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Vec<Value>> {
             .at(l.span)),
         };
     };
-    let terms = r.engine.render(&l.over, &scope).map_err(|e| e.at(l.span))?;
+    let terms = match (&l.over, lookup.as_str()) {
+        // a file whose name is undefined is one that is not there
+        (Value::List(list), "first_found") => {
+            let rendered = list.iter().map(|v| r.engine.render(v, &scope));
+            let known = rendered.filter(|v| !v.as_ref().is_err_and(|e| e.kind() == Kind::Undefined));
+            Value::list(known.collect::<Result<_>>().map_err(|e| e.at(l.span))?)
+        }
+        (over, _) => r.engine.render(over, &scope).map_err(|e| e.at(l.span))?,
+    };
     let terms = match (lookup.as_str(), terms) {
         ("dict", v) => vec![v],
         (_, Value::List(l)) => l.to_vec(),

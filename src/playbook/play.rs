@@ -418,17 +418,17 @@ fn prompts(v: &Node) -> Result<Vec<Prompt>> {
         };
         const KNOWN: &[&str] =
             &["name", "prompt", "default", "private", "confirm", "encrypt", "salt_size", "salt", "unsafe"];
+        let text = |k: &str| n.get(k).filter(|v| !v.is_null()).map(Node::to_value);
+        let Some(name) = text("name") else {
+            return Err(n.error("Invalid vars_prompt data structure, missing 'name' key"));
+        };
         if let Some((k, _)) = map.iter().find(|(k, _)| !k.as_str().is_some_and(|k| KNOWN.contains(&k))) {
             return Err(k.error(format!(
                 "Invalid vars_prompt data structure, found unsupported key '{}'",
                 k.to_value().to_str()
             )));
         }
-        let text = |k: &str| n.get(k).filter(|v| !v.is_null()).map(Node::to_value);
         let flag = |k: &str, d: bool| n.get(k).and_then(|v| v.to_value().to_bool_loose()).unwrap_or(d);
-        let Some(name) = text("name") else {
-            return Err(n.error("Invalid vars_prompt data structure, missing 'name' key"));
-        };
         out.push(Prompt {
             name: name.to_str(),
             prompt: text("prompt"),

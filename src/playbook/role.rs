@@ -370,7 +370,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         tasks.push(Item::Task(Arc::new(argspec::validation_task(loader, &role, entry, spec, &inherit, span))));
     }
     let file = match &u.from.tasks {
-        Some(f) => Some(find_named(&path.join("tasks"), f).ok_or_else(|| {
+        Some(f) => Some(find_named(&path.join("tasks"), f, name, span)?.ok_or_else(|| {
             Error::parse(format!("Could not find specified file in role: tasks/{f}"))
                 .at(span)
                 .help(format!("the role is {path}"))
@@ -399,7 +399,8 @@ fn load_handlers(
 ) -> Result<Vec<Item>> {
     let file = match from {
         Some(f) => {
-            let found = find_named(&path.join("handlers"), f);
+            let name = path.file_name().unwrap_or_default();
+            let found = find_named(&path.join("handlers"), f, name, span)?;
             if found.is_none() {
                 let e = Error::parse(format!("Could not find specified file in role: handlers/{f}"));
                 loader.warn(e.at(span).help("The role goes without it."));
@@ -502,9 +503,20 @@ fn find_main(dir: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
         .find(|p| p.is_file())
 }
 
-fn find_named(dir: &Utf8Path, name: &str) -> Option<Utf8PathBuf> {
+/// The file of this name in a role's directory; one that lies elsewhere is refused.
+fn find_named(dir: &Utf8Path, name: &str, role: &str, span: Span) -> Result<Option<Utf8PathBuf>> {
     let exact = dir.join(name);
-    if exact.is_file() { Some(exact) } else { find_main(dir, name) }
+    let Some(found) = (if exact.is_file() { Some(exact) } else { find_main(dir, name) }) else { return Ok(None) };
+    let real = |p: &Utf8Path| {
+        std::path::absolute(p).map(|p| crate::template::filters::normpath(&p.to_string_lossy())).unwrap_or_default()
+    };
+    if Utf8Path::new(&real(&found)).starts_with(real(dir)) {
+        return Ok(Some(found));
+    }
+    Err(Error::parse(format!(
+        "Failed loading '{found}' for role ({role}) as it is not inside the expected role path: '{dir}'"
+    ))
+    .at(span))
 }
 
 /// `vars/main.yml`, or every file of `vars/main/`, or the named file.
@@ -512,7 +524,7 @@ fn load_role_vars(loader: &Loader, path: &Utf8Path, sub: &str, from: Option<&str
     let dir = path.join(sub);
     let mut files = vec![];
     match from {
-        Some(f) => match find_named(&dir, f) {
+        Some(f) => match find_named(&dir, f, path.file_name().unwrap_or_default(), span)? {
             Some(p) => files.push(p),
             None => loader.warn(
                 Error::parse(format!("Could not find specified file in role: {sub}/{f}"))

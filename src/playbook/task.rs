@@ -559,7 +559,7 @@ fn check_include(short: &str, map: &[(Node, Node)], a: &ActionOf, handlers: bool
             }
         }
     } else if text("_raw_params").or_else(|| text("file")).is_none() {
-        return Err(node.error(format!("No file specified for {short}")).help(format!("write {short}: FILE")));
+        return Err(node.error(format!("No file specified for {}", a.name)).help(format!("write {short}: FILE")));
     }
     for k in a.args.keys().map(Key::to_string) {
         if !known.contains(&k.as_str()) || (k == "apply" && short.starts_with("import_")) {

@@ -110,6 +110,23 @@ pub(super) const ROLE_NAMES: &[&str] = &[
     "ansible_search_path",
 ];
 
+/// What the connection to a host is where no variable says so: the implicit localhost is local, and a task knows
+/// the address it goes to.
+pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
+    let implicit = || {
+        matches!(&*view.host, "localhost" | "127.0.0.1" | "::1")
+            && !view.store.inventory().hosts.contains_key(&*view.host)
+    };
+    match name {
+        "ansible_connection" if implicit() => Some("local".into()),
+        "ansible_python_interpreter" if implicit() => view.store.globals.0.get("ansible_playbook_python").cloned(),
+        "ansible_host" | "ansible_ssh_host" if view.task.is_some() => {
+            Some(if implicit() { "127.0.0.1".into() } else { Value::plain(view.host.clone()) })
+        }
+        _ => None,
+    }
+}
+
 /// The magic variable `name` as `view` sees it.
 pub(super) fn get(view: &View, name: &str) -> Option<Var> {
     let raw = |v: Value| Some(Var::Raw(v));

@@ -177,7 +177,8 @@ impl Vars for View {
                 self.task.as_ref().map(|t| t.environment.clone()).unwrap_or_default(),
             ))));
         }
-        Ok(self.in_layers(name)?.map(Var::Raw))
+        let found = self.in_layers(name)?;
+        Ok(found.or_else(|| magic::connection_default(self, name)).map(Var::Raw))
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -1,5 +1,5 @@
 //! Modules that are not built in: files in Python or any other language, found by
-//! [`Library`](crate::playbook::Library), packed here, run by the agent, and their results settled.
+//! [`Library`], packed here, run by the agent, and their results settled.
 //!
 //! Code in Python that would have to run on the controller (actions, filters, lookups, callbacks …) has no
 //! place here; it is refused where it is named.

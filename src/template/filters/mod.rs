@@ -43,6 +43,7 @@ mod wrap;
 
 pub use args::{Args, Signature};
 pub use json::{JsonStyle, dumps, loads};
+pub use paths::normpath;
 pub use pyfmt::percent;
 pub use strings::capitalize;
 

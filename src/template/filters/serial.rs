@@ -113,6 +113,7 @@ fn from_yaml(a: &Args, all: bool) -> Res {
     let text = match py::view(v) {
         Py::Str(s) => s.to_string(),
         Py::Bytes(b) => String::from_utf8_lossy(b).into_owned(),
+        Py::None if all => return Ok(py::list(vec![])),
         // anything else is what it is already
         _ => return Ok(v.clone()),
     };

@@ -2,7 +2,7 @@
 
 use super::py::{self, Py, Res, SetKey, fail};
 use super::{Args, Filter, f};
-use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr};
+use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{State, Value};
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -93,8 +93,17 @@ fn unique(_: &mut State, a: &Args) -> Res {
     let case = a.flag("case_sensitive", false)?;
     let mut seen: HashSet<SetKey> = HashSet::new();
     let mut out = vec![];
+    // what Python cannot hash is compared one by one, which the options do not reach
+    let plain = a.some("attribute").is_none() && a.some("case_sensitive").is_none_or(|c| c.is_true());
     for item in py::iter(a.val("a"))? {
-        if seen.insert(py::set_key(&key_of(&item, path.as_ref(), case)?)?) {
+        let key = key_of(&item, path.as_ref(), case)?;
+        if !plain && matches!(key.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
+            return fail(format!(
+                "Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not support the parameters supplied: unhashable type: '{}'",
+                py::type_name(&key)
+            ));
+        }
+        if seen.insert(py::set_key(&key)?) {
             out.push(item);
         }
     }
