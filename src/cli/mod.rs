@@ -86,7 +86,7 @@ pub fn main() -> i32 {
             } else {
                 e.render().to_string()
             };
-            let text = text.replace(&format!("{name} {command}"), &name);
+            let text = if command.is_empty() { text } else { text.replace(&format!("{name} {command}"), &name) };
             if e.use_stderr() {
                 eprint!("{text}")
             } else {
