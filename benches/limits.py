@@ -7,6 +7,20 @@ import lab as b
 import workloads as W
 
 
+def round_trips(argv, send, times, skip):
+    """Seconds of each round trip over one held process that answers every `send` with two bytes; the first are left out."""
+    p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    t = []
+    for _ in range(times):
+        a = time.perf_counter()
+        p.stdin.write(send)
+        p.stdout.read(2)
+        t.append(time.perf_counter() - a)
+    p.stdin.close()
+    p.wait()
+    return t[skip:]
+
+
 def run(lab, names, n):
     R = b.ROOT
     F = ['-F', R + '/ssh_config']
@@ -59,28 +73,10 @@ def run(lab, names, n):
         for name, remote, send in (('echo over a channel (cat)', 'cat', b'x\n'),
                                    ('/bin/true in a held sh', 'sh', b'/bin/true; echo x\n'),
                                    ('python3 -c pass in a held sh', 'sh', b'/usr/bin/python3 -ISE -c pass; echo x\n')):
-            p = subprocess.Popen(['ssh'] + F + ['-S', sock, h1, remote], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-            t = []
-            for i in range(300 if 'python' not in name else 60):
-                a = time.perf_counter()
-                p.stdin.write(send)
-                p.stdout.read(2)
-                t.append(time.perf_counter() - a)
-            p.stdin.close()
-            p.wait()
-            note(name, t[5:], what='one held channel, per round trip')
+            note(name, round_trips(['ssh'] + F + ['-S', sock, h1, remote], send, 300 if 'python' not in name else 60, 5), what='one held channel, per round trip')
         # a resident helper: a held python that runs /bin/true by posix_spawn and answers
         code = "import os,sys\nwhile 1:\n l=sys.stdin.buffer.readline()\n if not l: break\n p=os.posix_spawn('/bin/true',['true'],{})\n os.waitpid(p,0)\n os.write(1,b'x\\n')"
-        p = subprocess.Popen(['ssh'] + F + ['-S', sock, h1, "exec python3 -ISE -c \"%s\"" % code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        t = []
-        for i in range(300):
-            a = time.perf_counter()
-            p.stdin.write(b'go\n')
-            p.stdout.read(2)
-            t.append(time.perf_counter() - a)
-        p.stdin.close()
-        p.wait()
-        note('resident helper + /bin/true', t[5:], what='held helper spawns it, per round trip')
+        note('resident helper + /bin/true', round_trips(['ssh'] + F + ['-S', sock, h1, "exec python3 -ISE -c \"%s\"" % code], b'go\n', 300, 5), what='held helper spawns it, per round trip')
         master.terminate()
         master.wait()
     if want('fanout'):
@@ -94,16 +90,7 @@ def run(lab, names, n):
     if want('wan'):
         wf = ['-p', str(W.PORT + 1)]
         once('WAN 50 ms: ssh cold + true', ['ssh'] + F + wf + ['127.0.9.1', 'true'], reps=5)
-        p = subprocess.Popen(['ssh'] + F + wf + ['127.0.9.1', 'cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        t = []
-        for i in range(25):
-            a = time.perf_counter()
-            p.stdin.write(b'x\n')
-            p.stdout.read(2)
-            t.append(time.perf_counter() - a)
-        p.stdin.close()
-        p.wait()
-        note('WAN 50 ms: channel echo', t[3:])
+        note('WAN 50 ms: channel echo', round_trips(['ssh'] + F + wf + ['127.0.9.1', 'cat'], b'x\n', 25, 3))
     if want('files'):
         D = R + '/data'
         once('sha1sum 100 MB', ['sha1sum', D + '/big.bin'])

@@ -158,19 +158,23 @@ fn wanted(r: &Runner) -> bool {
     r.options.send_ahead != SendAhead::Off && !r.options.step && !r.state.waiting_for_start.load(Ordering::SeqCst)
 }
 
+/// Whether a round trip to such a host costs enough to send ahead.
+pub fn pays(r: &Runner, params: &ConnParams) -> bool {
+    params.connection == Connection::Ssh || r.options.send_ahead == SendAhead::Always
+}
+
 /// What is planned so far for one host, all over one connection.
 #[derive(Default)]
 struct Batch(Vec<(usize, Planned)>);
 
 impl Batch {
     /// Adds a request; false if it cannot go along with those before it.
-    fn add(&mut self, r: &Runner, task: &Arc<Task>, p: Planned) -> bool {
-        let connection = p.params.connection == Connection::Ssh || r.options.send_ahead == SendAhead::Always;
+    fn add(&mut self, task: &Arc<Task>, p: Planned) -> bool {
         let same = self.0.first().is_none_or(|(_, f)| f.params == p.params && f.become_ == p.become_);
-        if connection && same {
+        if same {
             self.0.push((Arc::as_ptr(task) as usize, p));
         }
-        connection && same
+        same
     }
 
     fn send(self, r: &Runner, host: &Arc<str>, stop_at_failure: bool) {
@@ -224,7 +228,7 @@ pub fn tasks(p: &PlayRun, list: &[Item], host: &Host) {
         }
         let goes_along = match planned {
             Ok(None) => true,
-            Ok(Some(planned)) => batch.add(r, t, planned),
+            Ok(Some(planned)) => batch.add(t, planned),
             Err(_) => false,
         };
         if !goes_along {
@@ -259,7 +263,7 @@ pub fn items(w: &Work, i: usize, count: usize, turn: impl Fn(usize) -> View) -> 
         }
         let goes_along = match planned {
             Ok(None) => true,
-            Ok(Some(planned)) => batch.add(w.runner, w.task, planned),
+            Ok(Some(planned)) => batch.add(w.task, planned),
             Err(_) => false,
         };
         if !goes_along {

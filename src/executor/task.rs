@@ -118,6 +118,9 @@ impl Work<'_> {
         }
         let note = Note::default();
         let (setting, _) = self.setting(&scope, Some(&note))?;
+        if !super::ahead::pays(self.runner, &setting.remote.params) {
+            return Err(Error::general("a round trip costs nothing on this connection"));
+        }
         let (args, raw_args) = self.arguments(&scope)?;
         let _ = Call { work: self, scope: &scope, setting: &setting, raw_args: &raw_args }.once(args)?;
         let Some((request, payload)) = note.noted() else {

@@ -282,44 +282,13 @@ fn on_hosts(
 
 /// A task that the engine adds itself.
 pub fn implicit_task(p: &PlayRun, name: &str, action: &str, args: Map) -> Task {
-    let mut tags = p.play.tags.clone();
-    tags.push("always".into());
+    let file = p.play.playbook_dir.join("playbook.yml");
     Task {
-        id: 0,
-        span: p.play.span,
-        name: Some(Value::plain(name)),
-        action: action.into(),
-        short: crate::playbook::short_name(action),
-        module_file: None,
-        args,
-        args_template: None,
         kw: p.play.kw.clone(),
         when: p.play.when.clone(),
-        tags,
         environment: p.play.environment.clone(),
         module_defaults: p.play.module_defaults.clone(),
-        collections: vec![],
-        vars: Arc::default(),
-        block_vars: vec![],
-        include_vars: vec![],
-        role: None,
-        loop_: None,
-        loop_control: Default::default(),
-        register: None,
-        changed_when: vec![],
-        failed_when: vec![],
-        until: vec![],
-        retries: None,
-        delay: None,
-        async_: None,
-        poll: None,
-        notify: vec![],
-        listen: vec![],
-        is_handler: false,
-        inherit: Arc::default(),
-        file: p.play.playbook_dir.join("playbook.yml"),
-        implicit: true,
-        bad: None,
+        ..Task::implicit(p.play.span, name, action, args, p.play.tags.clone(), file)
     }
 }
 

@@ -126,43 +126,16 @@ pub(super) fn validation_task(
     args.insert("argument_spec".into(), spec.raw.clone());
     args.insert("provided_arguments".into(), Value::empty_map());
     args.insert("validate_args_context".into(), Value::map(context));
-    let mut tags = inherit.tags.clone();
-    tags.push("always".into());
+    let action = "ansible.builtin.validate_argument_spec";
+    let file = role.path.join("meta/argument_specs.yml");
     Task {
         id: loader.next_id(),
-        span,
-        name: Some(Value::plain(name)),
-        action: "ansible.builtin.validate_argument_spec".into(),
-        short: "validate_argument_spec".into(),
-        module_file: None,
-        args,
-        args_template: None,
         kw: inherit.kw.clone(),
         when: inherit.when.clone(),
-        tags,
-        environment: vec![],
-        module_defaults: vec![],
-        collections: vec![],
-        vars: Arc::default(),
         block_vars: inherit.vars.clone(),
         include_vars: inherit.include_vars.clone(),
         role: Some(role.clone()),
-        loop_: None,
-        loop_control: Default::default(),
-        register: None,
-        changed_when: vec![],
-        failed_when: vec![],
-        until: vec![],
-        retries: None,
-        delay: None,
-        async_: None,
-        poll: None,
-        notify: vec![],
-        listen: vec![],
-        is_handler: false,
         inherit: inherit.clone(),
-        file: role.path.join("meta/argument_specs.yml"),
-        implicit: true,
-        bad: None,
+        ..Task::implicit(span, name, action, args, inherit.tags.clone(), file)
     }
 }

@@ -169,6 +169,54 @@ pub struct Task {
 }
 
 impl Task {
+    /// A task that the engine adds itself, tagged `always` on top of `tags`; nothing else is handed down to it.
+    pub fn implicit(
+        span: Span,
+        name: impl Into<Arc<str>>,
+        action: &str,
+        args: Map,
+        mut tags: Vec<Value>,
+        file: Utf8PathBuf,
+    ) -> Task {
+        tags.push("always".into());
+        Task {
+            id: 0,
+            span,
+            name: Some(Value::plain(name)),
+            action: action.into(),
+            short: super::short_name(action),
+            module_file: None,
+            args,
+            args_template: None,
+            kw: Keywords::default(),
+            when: vec![],
+            tags,
+            environment: vec![],
+            module_defaults: vec![],
+            collections: vec![],
+            vars: Arc::default(),
+            block_vars: vec![],
+            include_vars: vec![],
+            role: None,
+            loop_: None,
+            loop_control: LoopControl::default(),
+            register: None,
+            changed_when: vec![],
+            failed_when: vec![],
+            until: vec![],
+            retries: None,
+            delay: None,
+            async_: None,
+            poll: None,
+            notify: vec![],
+            listen: vec![],
+            is_handler: false,
+            inherit: Arc::default(),
+            file,
+            implicit: true,
+            bad: None,
+        }
+    }
     /// The label that `TASK [...]` shows when it needs no rendering: role, name or action.
     pub fn raw_label(&self) -> String {
         let own = match &self.name {
