@@ -46,11 +46,7 @@ enum Command {
 pub fn main() -> i32 {
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
     crate::transport::hidden_commands();
-    // output into a closed pipe ends quietly
-    // SAFETY: restores the default action of a signal before any thread exists
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    }
+    end_when_nobody_reads();
     let name = argv
         .first()
         .and_then(|a| std::path::Path::new(a).file_name())
@@ -101,6 +97,26 @@ pub fn main() -> i32 {
             crate::output::show_error(&e, std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
             e.exit_code()
         }
+    }
+}
+
+/// Output into a closed pipe (`dirigo ... | head`) ends the program quietly, as it ends other tools. Any other pipe that
+/// breaks, that of an agent or a script which died, is an error of that write alone: one host must not end the run.
+fn end_when_nobody_reads() {
+    extern "C" fn broken(signal: libc::c_int) {
+        let mut out = [1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+        // SAFETY: poll, signal and raise may be called in a signal handler; the array outlives the call
+        unsafe {
+            libc::poll(out.as_mut_ptr(), 2, 0);
+            if out.iter().any(|o| o.revents & libc::POLLERR != 0) {
+                libc::signal(signal, libc::SIG_DFL);
+                libc::raise(signal);
+            }
+        }
+    }
+    // SAFETY: sets the action of a signal before any thread exists
+    unsafe {
+        libc::signal(libc::SIGPIPE, broken as extern "C" fn(libc::c_int) as libc::sighandler_t);
     }
 }
 
