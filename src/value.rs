@@ -537,6 +537,24 @@ impl serde::Serialize for Value {
     }
 }
 
+/// Two dicts as one, at every depth; of other values the stronger one.
+pub fn merged(weak: Value, strong: Value) -> Value {
+    match (weak, strong) {
+        (Value::Map(w), Value::Map(s)) => {
+            let mut out = (*w).clone();
+            for (k, v) in s.iter() {
+                let v = match out.get(k) {
+                    Some(old) => merged(old.clone(), v.clone()),
+                    None => v.clone(),
+                };
+                out.insert(k.clone(), v);
+            }
+            Value::map(out)
+        }
+        (_, strong) => strong,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,9 @@
 use super::{Action, ActionCtx, ActionError, ActionResult, Done, Effect};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec, Type};
-use crate::value::{Map, Value};
+use crate::playbook::reserved_in;
+use crate::template::Var;
+use crate::value::{Map, Value, merged};
 use crate::yaml;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -70,7 +72,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
                 return Ok(not_read(&Error::general(text)));
             }
             match load(ctx, &f, &mut secret) {
-                Ok(vars) => add(&mut all, vars, a.opt_str("hash_behaviour")),
+                Ok(vars) => all.extend(vars),
                 Err(e) => return Ok(not_read(&e)),
             }
             read.push(f.as_str().into());
@@ -88,7 +90,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             Err(e) => return Ok(not_read(&e)),
         };
         match load(ctx, &f, &mut secret) {
-            Ok(vars) => add(&mut all, vars, a.opt_str("hash_behaviour")),
+            Ok(vars) => all.extend(vars),
             Err(e) => return Ok(not_read(&e)),
         }
         read.push(f.as_str().into());
@@ -98,7 +100,10 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         outer.insert(n.into(), Value::map(all));
         all = outer;
     }
-    let shown = Value::map(all.clone()).untrusted();
+    if a.opt_str("hash_behaviour") == Some("merge") {
+        all = over_existing(ctx, all)?;
+    }
+    let shown = Value::map(all.clone());
     let done = Done::new(false);
     // what comes from a vaulted file is not shown
     let done = if secret { done.set("_ansible_no_log", true) } else { done };
@@ -108,15 +113,21 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         .effect(Effect::IncludeVars(all)))
 }
 
-fn add(all: &mut Map, more: Map, how: Option<&str>) {
-    for (k, v) in more {
-        match (how, all.get_mut(&k), v) {
-            (Some("merge"), Some(Value::Map(old)), Value::Map(new)) => {
-                add(std::sync::Arc::make_mut(old), (*new).clone(), how)
-            }
-            (_, _, v) => drop(all.insert(k, v)),
-        }
+/// With `hash_behaviour: merge`: dictionaries join those that the host has by their names, as they are written.
+/// Those of several files of a folder replace each other.
+fn over_existing(ctx: &ActionCtx, new: Map) -> Result<Map, Error> {
+    let mut out = Map::with_capacity(new.len());
+    for (k, v) in new {
+        let old = match k.as_str() {
+            Some(name) => ctx.scope.vars.get(name)?,
+            None => None,
+        };
+        match old {
+            Some(Var::Raw(old)) => out.insert(k, merged(old, v)),
+            _ => out.insert(k, v),
+        };
     }
+    Ok(out)
 }
 
 /// A failure in the shape of ansible-core's: what was wrong is in `message`.
@@ -155,6 +166,9 @@ fn load(ctx: &ActionCtx, path: &Utf8Path, secret: &mut bool) -> Result<Map, Erro
     let bytes = (ctx.read_file)(path)?;
     let text = String::from_utf8(bytes).map_err(|_| Error::general(format!("{path} is not valid UTF-8")))?;
     let doc = yaml::parse_str(path.as_str(), &text)?;
+    for w in doc.warnings.iter().cloned().chain(reserved_in(&doc.root)) {
+        ctx.scope.files.warn.say(&w.in_full());
+    }
     match doc.root.to_value() {
         Value::Map(m) => Ok((*m).clone()),
         Value::Null => Ok(Map::new()),

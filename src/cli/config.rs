@@ -3,7 +3,11 @@
 //!
 //! Names after <https://docs.ansible.com/ansible/latest/reference_appendices/config.html>.
 
+use super::setup::absolute;
 use crate::diag::{Error, Result};
+use crate::settings::{Settings, settings};
+use crate::template::filters::normpath;
+use crate::yaml::RepeatedKeys;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -56,6 +60,8 @@ settings! {
     "vault_encrypt_identity": ["ANSIBLE_VAULT_ENCRYPT_IDENTITY"], [("defaults", "vault_encrypt_identity")];
     "gathering": ["ANSIBLE_GATHERING"], [("defaults", "gathering")];
     "strategy": ["ANSIBLE_STRATEGY"], [("defaults", "strategy")];
+    "duplicate_dict_key": ["ANSIBLE_DUPLICATE_YAML_DICT_KEY"], [("defaults", "duplicate_dict_key")];
+    "private_role_vars": ["ANSIBLE_PRIVATE_ROLE_VARS"], [("defaults", "private_role_vars")];
     "debugger": ["ANSIBLE_ENABLE_TASK_DEBUGGER"], [("defaults", "enable_task_debugger")];
     "debugger_ignore_errors": ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"], [("defaults", "task_debugger_ignore_errors")];
     "force_handlers": ["ANSIBLE_FORCE_HANDLERS"], [("defaults", "force_handlers")];
@@ -185,7 +191,7 @@ impl Config {
             c.read_file(&f)?;
         }
         c.read_env();
-        c.install();
+        c.install()?;
         Ok(c)
     }
 
@@ -194,7 +200,7 @@ impl Config {
         let mut c = Config::default();
         c.read_file(file)?;
         c.read_env();
-        c.install();
+        c.install()?;
         Ok(c)
     }
 
@@ -206,9 +212,22 @@ impl Config {
         Ok(())
     }
 
-    /// Makes the file's settings known to lookups and commands that go by documented names.
-    fn install(&self) {
-        crate::settings::install(crate::settings::Settings { file: self.file.clone(), entries: self.entries.clone() });
+    /// Makes the file's settings known to lookups and commands that go by documented names. A value that is
+    /// not of its setting's type or choices is an error, whether the setting is used or not.
+    fn install(&self) -> Result<()> {
+        let s = Settings { file: self.file.clone(), entries: self.entries.clone() };
+        for setting in settings() {
+            let value = s.find(setting, &|_| None)?.value;
+            if setting.name == "DUPLICATE_YAML_DICT_KEY" {
+                match &*value.to_str() {
+                    "error" => RepeatedKeys::Refuse.install(),
+                    "ignore" => RepeatedKeys::Ignore.install(),
+                    _ => RepeatedKeys::Warn.install(),
+                }
+            }
+        }
+        crate::settings::install(s);
+        Ok(())
     }
 
     fn find_file(&mut self) -> Option<Utf8PathBuf> {
@@ -333,10 +352,10 @@ impl Config {
             .map(|v| v.split(',').map(|s| s.trim().to_string()).filter(|s| !s.is_empty()).collect())
             .unwrap_or_default()
     }
-    /// Directories separated by colons, `~` expanded.
+    /// Directories separated by colons, from the root, `~` expanded.
     pub fn paths(&self, name: &str) -> Option<Vec<Utf8PathBuf>> {
-        self.get(name)
-            .map(|v| v.split(':').filter(|s| !s.is_empty()).map(|s| crate::modules::expand_path(s).into()).collect())
+        let whole = |p: &str| normpath(absolute(Utf8Path::new(&crate::modules::expand_path(p))).as_str()).into();
+        self.get(name).map(|v| v.split(':').filter(|s| !s.is_empty()).map(whole).collect())
     }
 }
 

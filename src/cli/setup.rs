@@ -257,6 +257,14 @@ fn source_dirs(sources: &[String]) -> Vec<Utf8PathBuf> {
     out
 }
 
+/// The folder in which `ansible_collections` lies, which may itself be what was named.
+fn above_collections(root: Utf8PathBuf) -> Utf8PathBuf {
+    match root.parent() {
+        Some(above) if root.file_name() == Some("ansible_collections") => above.to_owned(),
+        _ => root,
+    }
+}
+
 /// The path from the root.
 pub fn absolute(p: &Utf8Path) -> Utf8PathBuf {
     if p.is_absolute() {
@@ -453,6 +461,7 @@ fn make_loader(
     });
     let collections_path = c
         .paths("collections_path")
+        .map(|roots| roots.into_iter().map(above_collections).collect())
         .unwrap_or_else(|| vec![home("~/.ansible/collections"), "/usr/share/ansible/collections".into()]);
     let library = super::modules::library(c, foreign, module_path, &collections_path);
     let (s, e) = (secrets.clone(), engine.clone());

@@ -4,7 +4,7 @@ use super::event::{Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
 use super::task::{Attempt, Work, skipped, status};
 use crate::actions::Effect;
-use crate::diag::{Error, Kind, Result};
+use crate::diag::{Error, Result};
 use crate::playbook::Task;
 use crate::template::Scope;
 use crate::value::{Key, Map, Value};
@@ -91,10 +91,8 @@ pub fn items(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Vec<Value>> {
     };
     let terms = match (&l.over, lookup.as_str()) {
         // a file whose name is undefined is one that is not there
-        (Value::List(list), "first_found") => {
-            let rendered = list.iter().map(|v| r.engine.render(v, &scope));
-            let known = rendered.filter(|v| !v.as_ref().is_err_and(|e| e.kind() == Kind::Undefined));
-            Value::list(known.collect::<Result<_>>().map_err(|e| e.at(l.span))?)
+        (over, "first_found") => {
+            r.engine.render_defined(over, &scope).map_err(|e| e.at(l.span))?.unwrap_or_else(|| Value::list(vec![]))
         }
         (over, _) => r.engine.render(over, &scope).map_err(|e| e.at(l.span))?,
     };
@@ -103,7 +101,7 @@ pub fn items(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Vec<Value>> {
         (_, Value::List(l)) => l.to_vec(),
         (_, v) => vec![v],
     };
-    let scope = if lookup == "first_found" { beside_action(&task.short, scope) } else { scope };
+    let scope = if lookup == "first_found" { beside_action(&task.action, scope) } else { scope };
     r.engine.lookup(lookup, terms, Map::new(), &scope).map_err(|e| e.at(l.span))
 }
 

@@ -221,7 +221,12 @@ impl Work<'_> {
         let mut args = Map::with_capacity(raw.len());
         for (k, v) in &raw {
             let key = match k.as_str() {
-                Some(s) if crate::value::has_delimiter(s) && self.task.short == "set_fact" => {
+                // names out of a template of all arguments are data, and no templates themselves
+                Some(s)
+                    if crate::value::has_delimiter(s)
+                        && self.task.short == "set_fact"
+                        && self.task.args.contains_key(k) =>
+                {
                     let name = Value::trusted(s, Some(self.task.span));
                     let made = r.engine.render(&name, scope).map_err(|e| unfinished(e, self.task, s, &name))?;
                     Key::from_value(&made).unwrap_or_else(|| made.repr().into())

@@ -130,8 +130,9 @@ fn check_level(spec: &Spec, given: &Map<String, Json>, path: &[&str], run: &mut 
             run.errors.push(format!("parameters are mutually exclusive: {}{within}", names.join("|")));
         }
     }
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         spec.args.iter().filter(|a| a.required && !vals.contains_key(&a.name)).map(|a| a.name.as_str()).collect();
+    missing.sort_unstable();
     if !missing.is_empty() {
         run.errors.push(format!("missing required arguments: {}{within}", missing.join(", ")));
     }

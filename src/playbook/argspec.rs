@@ -119,7 +119,9 @@ pub(super) fn validation_task(
     }
     let mut context = Map::new();
     context.insert("type".into(), "role".into());
-    context.insert("name".into(), role.name.as_str().into());
+    // a role of a collection goes by its own name here
+    let own_name = role.path.file_name().filter(|_| role.collection.is_some()).unwrap_or(&role.name);
+    context.insert("name".into(), own_name.into());
     context.insert("argument_spec_name".into(), entry.into());
     context.insert("path".into(), role.path.as_str().into());
     let mut args = Map::new();

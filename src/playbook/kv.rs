@@ -193,9 +193,17 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
     Ok(out)
 }
 
-/// A name that is a template (`set_fact: "{{ name }}=value"`).
+/// A name that is made by templates (`set_fact: "{{ name }}=value"`, `user_{{ n }}=value`).
 fn is_template(k: &str) -> bool {
-    k.starts_with("{{") && k.ends_with("}}")
+    let (mut rest, mut found) = (k, false);
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((_, after)) = after.split_once("}}") else { return false };
+        if !before.is_empty() && !is_option(before) {
+            return false;
+        }
+        (rest, found) = (after, true);
+    }
+    found && (rest.is_empty() || is_option(rest))
 }
 
 fn is_option(k: &str) -> bool {

@@ -47,7 +47,7 @@ pub struct PlayScope {
     pub roles: Mutex<HashMap<String, Arc<Role>>>,
     /// Who has completed which use: uses that are equal, however they came, share an entry.
     pub completed: Arc<Mutex<HashMap<String, Completed>>>,
-    /// Roles in order of loading whose variables the whole play sees.
+    /// Roles in order of loading; the whole play sees the variables of those that are public.
     pub exposed: Mutex<Vec<Arc<Role>>>,
     /// Handlers that imported roles bring.
     pub role_handlers: Mutex<Vec<Item>>,

@@ -100,7 +100,7 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
     let identity = format!("{:?}|{:?}", own.when, own.tags);
     let name = loader.static_name(&name, place, "role name", &use_vars)?;
     let inherit = own.child_of(&place.inherit);
-    let from = RoleFrom { public: Some(true), ..RoleFrom::default() };
+    let from = RoleFrom { public: Some(!private_vars()?.0), ..RoleFrom::default() };
     let loaded =
         load(loader, &name, span, Use { params, vars: use_vars, from, inherit, identity, by_task: false }, place)?;
     let role = loaded.role.clone();
@@ -143,13 +143,19 @@ pub fn load_for_task(
     let Some(name) = text("name").or_else(|| text("role")) else {
         return Err(Error::parse(format!("'name' is a required field for {action}.")).at(span));
     };
+    let public = match (flag("public"), private_vars()?) {
+        (Some(said), _) => said,
+        // an include is private unless the configuration says something
+        (None, (_, false)) => is_import,
+        (None, (private, true)) => !private,
+    };
     let from = RoleFrom {
         tasks: text("tasks_from"),
         vars: text("vars_from"),
         defaults: text("defaults_from"),
         handlers: text("handlers_from"),
         allow_duplicates: flag("allow_duplicates").or(Some(true)),
-        public: flag("public").or(Some(is_import)),
+        public: Some(public),
         validate: flag("rolespec_validate"),
     };
     let mut inherit = (*place.inherit).clone();
@@ -159,7 +165,6 @@ pub fn load_for_task(
     if let Some(Value::Map(apply)) = args.get("apply") {
         apply_to(&mut inherit, apply);
     }
-    let public = from.public.unwrap_or(is_import);
     let loaded = load(
         loader,
         &name,
@@ -167,12 +172,18 @@ pub fn load_for_task(
         Use { params: Map::new(), vars: Map::new(), from, inherit, identity, by_task: true },
         place,
     )?;
-    if public {
-        lock(&place.scope.exposed).push(loaded.role.clone());
-    }
+    lock(&place.scope.exposed).push(loaded.role.clone());
     let mut handlers = vec![];
     collect_handlers(&loaded.role, &mut handlers);
     Ok((loaded.into_items(), handlers))
+}
+
+/// DEFAULT_PRIVATE_ROLE_VARS, and whether somebody set it.
+fn private_vars() -> Result<(bool, bool)> {
+    match crate::settings::current().get("DEFAULT_PRIVATE_ROLE_VARS") {
+        Some(found) => found.map(|f| (f.value.truthy(), f.origin != "default")),
+        None => Ok((false, false)),
+    }
 }
 
 /// The handlers of a role and of those it depends on, dependencies first.

@@ -172,7 +172,7 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
     }
     let short = alias.unwrap_or_else(|| short_name(&a.name));
     if short == "meta" {
-        check_meta(&a, at)?;
+        check_meta(&a, at, place.inherit.handlers)?;
         if let Some(l) = loop_.take() {
             loader.warn(Error::parse("A loop has no effect on a meta task.").at(l.span));
         }
@@ -462,7 +462,7 @@ fn merge_args(a: &mut ActionOf, n: &Node) -> Result<()> {
     }
 }
 
-fn check_meta(a: &ActionOf, at: &Node) -> Result<()> {
+fn check_meta(a: &ActionOf, at: &Node, handler: bool) -> Result<()> {
     const KNOWN: [&str; 12] = [
         "clear_facts",
         "clear_host_errors",
@@ -478,6 +478,9 @@ fn check_meta(a: &ActionOf, at: &Node) -> Result<()> {
         "flush_cache",
     ];
     let what = a.args.get("_raw_params").map(Value::to_str).unwrap_or_else(|| "None".into());
+    if handler && what == "end_role" {
+        return Err(Error::parse("Cannot execute 'end_role' from a handler").at(at.span));
+    }
     if KNOWN.contains(&what.as_str()) || crate::value::has_delimiter(&what) {
         return Ok(());
     }

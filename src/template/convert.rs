@@ -129,6 +129,34 @@ pub fn from_mj_told(v: &Mj, errors: &mut Vec<String>) -> Result<Value> {
     })
 }
 
+/// Like [`from_mj`], but what is undefined is left out of the list or mapping that it stands in; `None` if there
+/// is nothing else.
+pub fn from_mj_defined(v: &Mj) -> Result<Option<Value>> {
+    if is_undefined(v) {
+        return Ok(None);
+    }
+    Ok(Some(match v.kind() {
+        ValueKind::Seq => {
+            let mut out = Vec::new();
+            for item in v.try_iter().map_err(error)? {
+                out.extend(from_mj_defined(&item)?);
+            }
+            Value::list(out)
+        }
+        ValueKind::Map => {
+            let mut out = Map::new();
+            for key in v.try_iter().map_err(error)? {
+                let member = v.get_item(&key).map_err(error)?;
+                if let Some(member) = from_mj_defined(&member)? {
+                    out.insert(key_from_mj(&key)?, member);
+                }
+            }
+            Value::map(out)
+        }
+        _ => from_mj(v)?,
+    }))
+}
+
 fn number(v: &Mj) -> Result<Value> {
     if v.is_integer() {
         return i128::try_from(v.clone())

@@ -1,7 +1,9 @@
 //! The engine: renders values, expressions, conditions and template files in a scope.
 
 use super::compile::{Compiled, FileSyntax, Memo, Mode, in_file, lower_template, private_syntax};
-use super::convert::{carry, check, error, fail, from_mj, innermost, showing_errors, shown_error, to_mj, write_out};
+use super::convert::{
+    carry, check, error, fail, from_mj, from_mj_defined, innermost, showing_errors, shown_error, to_mj, write_out,
+};
 use super::lower::Known;
 use super::object::{ListObj, MapObj, Renderer, ScopeObj, take_changed};
 use super::scope::Scope;
@@ -97,6 +99,14 @@ impl Engine {
     /// render to `omit` are left out; strings that come out are plain.
     pub fn render(&self, v: &Value, scope: &Scope) -> Result<Value> {
         let out = self.0.render(v, &self.0.renderer(scope));
+        self.0.settle(scope);
+        out
+    }
+
+    /// Like [`Engine::render`], but what is undefined is left out, at any depth, rather than an error. `None` if
+    /// all of it is undefined.
+    pub fn render_defined(&self, v: &Value, scope: &Scope) -> Result<Option<Value>> {
+        let out = self.0.render_defined(v, &self.0.renderer(scope));
         self.0.settle(scope);
         out
     }
@@ -303,6 +313,28 @@ impl Inner {
             }
             other => Ok(other.clone()),
         }
+    }
+
+    fn render_defined(self: &Arc<Self>, v: &Value, r: &Renderer) -> Result<Option<Value>> {
+        let known = |v: &Value| Ok(self.render_defined(v, r)?.filter(|v| !is_omit(v)));
+        Ok(Some(match v {
+            Value::Str(s) if s.is_template() => {
+                let made = match self.template(&s.text, s.origin, r) {
+                    Err(e) if e.kind() == Kind::Undefined => return Ok(None),
+                    made => made?,
+                };
+                let made = from_mj_defined(&made).map_err(|e| e.at(s.origin))?;
+                return Ok(made.map(|v| written_at(without_omit(v), s.origin)));
+            }
+            Value::List(l) | Value::Tuple(l) => {
+                Value::list(l.iter().filter_map(|v| known(v).transpose()).collect::<Result<_>>()?)
+            }
+            Value::Map(m) => {
+                let members = m.iter().filter_map(|(k, v)| known(v).transpose().map(|v| v.map(|v| (k.clone(), v))));
+                Value::map(members.collect::<Result<_>>()?)
+            }
+            other => self.render(other, r)?,
+        }))
     }
 
     /// Applies a filter outside of any template.

@@ -122,7 +122,7 @@ pub struct PlayVars {
     pub alive: RwLock<Arc<Vec<Arc<str>>>>,
     /// Hosts of the whole play that have not failed.
     pub alive_play: RwLock<Arc<Vec<Arc<str>>>>,
-    /// Roles whose vars and defaults the whole play sees, in order of loading.
+    /// Roles in order of loading; the whole play sees vars and defaults of those that are public.
     pub exposed: RwLock<Vec<Arc<Role>>>,
 }
 

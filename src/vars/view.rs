@@ -5,7 +5,7 @@ use super::store::{HostStore, PlayVars, Store, read};
 use crate::diag::Result;
 use crate::playbook::{Role, Task};
 use crate::template::{Var, Vars};
-use crate::value::{Key, Map, Value, VaultText};
+use crate::value::{Key, Map, Value, VaultText, merged};
 use camino::Utf8Path;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl View {
             }
         }
         if let Some(p) = &self.play {
-            for r in read(&p.exposed).iter().rev() {
+            for r in read(&p.exposed).iter().rev().filter(|r| r.public) {
                 out.push(r.vars.clone());
                 dependency_layers(r, &mut out, |d| d.vars.clone());
             }
@@ -91,7 +91,7 @@ impl View {
             dependency_layers(r, &mut out, |d| d.defaults.clone());
         }
         if let Some(p) = &self.play {
-            for r in read(&p.exposed).iter().rev() {
+            for r in read(&p.exposed).iter().rev().filter(|r| r.public) {
                 out.push(r.defaults.clone());
                 dependency_layers(r, &mut out, |d| d.defaults.clone());
             }
@@ -122,24 +122,6 @@ impl View {
         // a weaker value that is no dict hides those below it
         all.extend(found.take_while(|v| v.as_map().is_some()));
         Ok(Some(all.into_iter().rev().cloned().reduce(merged).unwrap_or_default()))
-    }
-}
-
-/// Two dicts as one, at every depth; of other values the stronger one.
-fn merged(weak: Value, strong: Value) -> Value {
-    match (weak, strong) {
-        (Value::Map(w), Value::Map(s)) => {
-            let mut out = (*w).clone();
-            for (k, v) in s.iter() {
-                let v = match out.get(k) {
-                    Some(old) => merged(old.clone(), v.clone()),
-                    None => v.clone(),
-                };
-                out.insert(k.clone(), v);
-            }
-            Value::map(out)
-        }
-        (_, strong) => strong,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From libyaml's events to [`Node`]s: anchors and aliases, merge keys, tags, duplicate keys, bounds.
 
+use super::RepeatedKeys;
 use super::errors;
 use super::node::{Node, NodeKind};
 use super::resolve;
@@ -178,7 +179,7 @@ impl<'a> Composer<'a> {
             }
         };
         merged.append(&mut own);
-        Ok((self.unique(merged), last))
+        Ok((self.unique(merged)?, last))
     }
 
     fn merge(&mut self, value: Node, into: &mut Vec<(Node, Node)>, at: Span) -> Result<()> {
@@ -201,8 +202,9 @@ impl<'a> Composer<'a> {
         Ok(())
     }
 
-    /// Keeps the first place and the last value of every key, with a warning for each repetition.
-    fn unique(&mut self, pairs: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
+    /// Keeps the first place and the last value of every key; a repetition is a warning, an error or nothing,
+    /// as [`RepeatedKeys`] says. JSON's own reader, which Ansible tries first, tells of none.
+    fn unique(&mut self, pairs: Vec<(Node, Node)>) -> Result<Vec<(Node, Node)>> {
         let mut seen: HashMap<Key, usize> = HashMap::with_capacity(pairs.len());
         let mut out: Vec<(Node, Node)> = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
@@ -213,11 +215,18 @@ impl<'a> Composer<'a> {
             match seen.get(&k) {
                 Some(i) => {
                     if !self.json {
-                        self.warnings.push(
-                            Error::parse(format!("Found duplicate mapping key {}.", k.to_value().repr()))
-                                .at(key.span)
-                                .help("Using last defined value only."),
-                        );
+                        let words = format!("Found duplicate mapping key {}.", k.to_value().repr());
+                        match RepeatedKeys::now() {
+                            RepeatedKeys::Warn => self
+                                .warnings
+                                .push(Error::parse(words).at(key.span).help("Using last defined value only.")),
+                            RepeatedKeys::Refuse => {
+                                return Err(errors::failed(words)
+                                    .at(key.span)
+                                    .help("Keep one of them; DUPLICATE_YAML_DICT_KEY=warn takes the last."));
+                            }
+                            RepeatedKeys::Ignore => {}
+                        }
                     }
                     if let Some(slot) = out.get_mut(*i) {
                         slot.1 = value;
@@ -229,10 +238,10 @@ impl<'a> Composer<'a> {
                 }
             }
         }
-        out
+        Ok(out)
     }
 
-    fn scalar(&self, value: &str, style: Style, tag: Option<&str>, span: Span) -> Result<NodeKind> {
+    fn scalar(&mut self, value: &str, style: Style, tag: Option<&str>, span: Span) -> Result<NodeKind> {
         let wrong = |what: &str| errors::failed(format!("{} is not {what}.", super::quoted(value))).at(span);
         let implicit = || match style {
             Style::Plain if self.json => resolve::json(value),
@@ -263,7 +272,19 @@ impl<'a> Composer<'a> {
                 let bytes = base64::engine::general_purpose::STANDARD
                     .decode(packed)
                     .map_err(|e| errors::failed(format!("Failed to decode base64 data: {e}.")).at(span))?;
-                NodeKind::Str(String::from_utf8(bytes).map_err(|_| wrong("UTF-8 text"))?.into())
+                // bytes are never a template
+                NodeKind::Unsafe(match String::from_utf8(bytes) {
+                    Ok(text) => text.into(),
+                    Err(e) => {
+                        self.warnings.push(
+                            Error::parse(
+                                "Binary data that is not UTF-8 text is kept as text, with '?' for what is none.",
+                            )
+                            .at(span),
+                        );
+                        String::from_utf8_lossy(e.as_bytes()).replace('\u{fffd}', "?").into()
+                    }
+                })
             }
             Some("!!seq" | "!!map" | "!!set" | "!!omap" | "!!pairs") => {
                 return Err(errors::failed("Expected a mapping or sequence node, but found scalar.").at(span));

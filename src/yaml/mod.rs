@@ -17,9 +17,40 @@ use crate::diag::{self, Error, Result, Span};
 use crate::value::Value;
 use camino::Utf8Path;
 use compose::Composer;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The source number of text that is in no source table (`from_yaml`): spans with it show no place.
 pub const NO_SOURCE: u32 = u32::MAX;
+
+/// What a key that stands twice in a mapping is (DUPLICATE_YAML_DICT_KEY); one answer for the whole process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepeatedKeys {
+    Warn,
+    Refuse,
+    Ignore,
+}
+
+static REPEATED_KEYS: AtomicU8 = AtomicU8::new(0);
+
+impl RepeatedKeys {
+    fn now() -> RepeatedKeys {
+        match REPEATED_KEYS.load(Ordering::Relaxed) {
+            0 => RepeatedKeys::Warn,
+            1 => RepeatedKeys::Refuse,
+            _ => RepeatedKeys::Ignore,
+        }
+    }
+
+    /// Makes this the answer for everything that is read from now on.
+    pub fn install(self) {
+        let n = match self {
+            RepeatedKeys::Warn => 0,
+            RepeatedKeys::Refuse => 1,
+            RepeatedKeys::Ignore => 2,
+        };
+        REPEATED_KEYS.store(n, Ordering::Relaxed);
+    }
+}
 
 /// A parsed file.
 #[derive(Clone, Debug)]

@@ -93,15 +93,16 @@ fn glob(pattern: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     Ok(places)
 }
 
-/// The first file that exists, of names and folders given in several ways.
+/// The first file that exists, of names and folders given in several ways. A dictionary among the terms brings
+/// `files`, `paths` and `skip` for itself and for the terms after it, in place of all that stood before.
 pub(super) fn first_found(call: &Call<'_>) -> Result<Vec<Value>> {
-    let mut skip = call.flag("skip", false)?;
+    let mut options = call.options.clone();
     let mut names = Vec::new();
-    if call.option("files").is_some() {
-        candidates(&call.options, &mut names)?;
+    if call.terms.is_empty() {
+        candidates(&options, &mut names)?;
     }
     for term in &call.terms {
-        collect(term, call, &mut names, &mut skip)?;
+        collect(term, &mut options, &mut names)?;
     }
     // only a loop over it knows the action and so the folder to look into first
     let kind = call.r.scope.files.kind;
@@ -111,59 +112,43 @@ pub(super) fn first_found(call: &Call<'_>) -> Result<Vec<Value>> {
             return Ok(vec![Value::plain(found.into_string())]);
         }
     }
-    if skip {
+    if options.get("skip").and_then(Value::to_bool_loose).unwrap_or(false) {
         return Ok(Vec::new());
     }
     Err(Error::template("No file was found when using first_found.")
         .help(format!("looked for: {}; say `skip: true` to go without", names.join(", "))))
 }
 
-fn collect(term: &Value, call: &Call<'_>, names: &mut Vec<String>, skip: &mut bool) -> Result<()> {
+fn collect(term: &Value, options: &mut Map, names: &mut Vec<String>) -> Result<()> {
     match term {
         Value::Map(m) => {
-            let mut all = call.options.clone();
-            all.extend(m.iter().map(|(k, v)| (k.clone(), v.clone())));
-            if let Some(s) = m.get("skip").and_then(Value::to_bool_loose) {
-                *skip = s;
-            }
-            candidates(&all, names)
+            *options = (**m).clone();
+            candidates(options, names)
         }
-        Value::List(l) | Value::Tuple(l) => l.iter().try_for_each(|t| collect(t, call, names, skip)),
+        Value::List(l) | Value::Tuple(l) => l.iter().try_for_each(|t| collect(t, options, names)),
         Value::Int(_) | Value::Float(_) | Value::Bool(_) => Err(Error::template(format!(
             // the last bracket is ansible-core's own
             "Invalid term supplied. A string, dict or list is required, not '{}').",
             term.type_name()
         ))),
-        other => {
-            let name = text_of(other)?;
-            match call.options.get("paths") {
-                Some(paths) if call.option("files").is_none() => {
-                    for dir in words(paths, &[',', ':', ';'])? {
-                        names.push(Utf8Path::new(&dir).join(&name).into_string());
-                    }
-                }
-                _ => names.push(name),
-            }
-            Ok(())
-        }
+        other => in_paths(words(&Value::plain(text_of(other)?), &[',', ';'])?, options, names),
     }
 }
 
 /// `files` in `paths`: every folder with every file.
 fn candidates(options: &Map, names: &mut Vec<String>) -> Result<()> {
     let files = options.get("files").map(|f| words(f, &[',', ';'])).transpose()?.unwrap_or_default();
+    in_paths(files, options, names)
+}
+
+fn in_paths(files: Vec<String>, options: &Map, names: &mut Vec<String>) -> Result<()> {
     let paths = options.get("paths").map(|p| words(p, &[',', ':', ';'])).transpose()?.unwrap_or_default();
     if paths.is_empty() {
         names.extend(files);
         return Ok(());
     }
     for dir in &paths {
-        for file in &files {
-            names.push(Utf8Path::new(dir).join(file).into_string());
-        }
-        if files.is_empty() {
-            names.push(dir.clone());
-        }
+        names.extend(files.iter().map(|file| Utf8Path::new(dir).join(file).into_string()));
     }
     Ok(())
 }
