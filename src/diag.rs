@@ -12,6 +12,16 @@ use std::sync::{Arc, LazyLock, RwLock};
 pub struct Source {
     pub name: String,
     pub text: String,
+    /// What stands for a source that the user did not write as a file (options of the command line).
+    pub parts: Vec<Part>,
+}
+
+/// A stretch of a source that is shown by a name and words of its own instead of a line and a column.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub bytes: std::ops::Range<usize>,
+    pub name: String,
+    pub words: String,
 }
 
 static SOURCES: LazyLock<RwLock<Vec<Arc<Source>>>> = LazyLock::new(Default::default);
@@ -27,8 +37,16 @@ pub struct Span {
 /// Adds a source to the table and answers its number for spans.
 pub fn add_source(name: impl Into<String>, text: impl Into<String>) -> u32 {
     let mut all = SOURCES.write().unwrap_or_else(|e| e.into_inner());
-    all.push(Arc::new(Source { name: name.into(), text: text.into() }));
+    all.push(Arc::new(Source { name: name.into(), text: text.into(), parts: vec![] }));
     (all.len() - 1) as u32
+}
+
+/// Has stretches of the source with this name shown otherwise; where several hold a place, the first counts.
+pub fn show_parts(name: &str, parts: Vec<Part>) {
+    let mut all = SOURCES.write().unwrap_or_else(|e| e.into_inner());
+    if let Some(s) = all.iter_mut().rev().find(|s| s.name == name) {
+        *s = Arc::new(Source { name: s.name.clone(), text: s.text.clone(), parts });
+    }
 }
 
 /// The source with this number.
@@ -59,13 +77,22 @@ impl Span {
     pub fn file(&self) -> String {
         source(self.source).map(|s| s.name.clone()).unwrap_or_default()
     }
+    fn part(&self) -> Option<Part> {
+        source(self.source)?.parts.iter().find(|p| p.bytes.contains(&(self.start as usize))).cloned()
+    }
     /// `file:line:col`
     pub fn show(&self) -> String {
+        if let Some(p) = self.part() {
+            return p.name;
+        }
         let (l, c) = self.line_col();
         format!("{}:{l}:{c}", self.file())
     }
     /// The line of the place with the two before it, and a mark under its column, each line ended.
     pub fn excerpt(&self) -> String {
+        if let Some(p) = self.part() {
+            return format!("{}\n", p.words);
+        }
         let Some(source) = source(self.source) else { return String::new() };
         let (line, column) = self.line_col();
         let width = line.to_string().len();

@@ -2,7 +2,7 @@
 //! fragments of the host are the module's.
 
 use super::template::preserve_mode;
-use super::{Action, ActionCtx, ActionResult, Done};
+use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
 use crate::modules::assemble::Plan;
 use crate::modules::{Failure, support::digest};
@@ -22,7 +22,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     if ctx.arg_bool("remote_src", true) {
         return Ok(Done::of(ctx.module("assemble", ctx.args.clone(), None)?));
     }
-    let dir = ctx.find_file("files", &src)?;
+    let dir = ctx.find_file("files", &src).map_err(|e| ActionError::Raised(Error::general(e.message())))?;
     if !dir.is_dir() {
         return Err(Error::general(format!("Source ({dir}) is not a directory")).into());
     }

@@ -63,7 +63,8 @@ fn base_args(ctx: &ActionCtx) -> Map {
     args
 }
 
-fn send(ctx: &ActionCtx, args: Map, payload: Payload) -> ActionResult {
+/// Runs the module with a content; a failure tells the content's checksum.
+pub(super) fn send(ctx: &ActionCtx, args: Map, payload: Payload) -> ActionResult {
     let sent = payload.clone();
     let mut done = Done::of(ctx.module("copy", args, Some(payload))?);
     if done.data.get("msg").and_then(Value::as_str) == Some("can not use content with a dir as dest") {
@@ -116,6 +117,10 @@ fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionR
     let follow_local = ctx.arg_bool("local_follow", true);
     let mut entries = vec![];
     collect(root, Utf8Path::new(""), follow_local, &mut vec![], &mut entries)?;
+    if entries.len() == 1 {
+        // of a directory with nothing in it ansible-core makes nothing, not even itself
+        entries.clear();
+    }
     let mut changed = false;
     let mut diffs = vec![];
     let mut one = |d: Done| -> Result<(), Done> {
@@ -161,10 +166,7 @@ fn tree(ctx: &ActionCtx, root: &Utf8Path, trailing: bool, dest: &str) -> ActionR
             return Ok(failed);
         }
     }
-    let mut d = Done::new(changed).set("src", root.as_str()).set("dest", base.as_str());
-    if trailing {
-        d.data.insert("dest".into(), dest.into());
-    }
+    let mut d = Done::new(changed).set("src", root.as_str()).set("dest", format!("{}/", dest.trim_end_matches('/')));
     if !diffs.is_empty() {
         d.data.insert("diff".into(), Value::list(diffs));
     }

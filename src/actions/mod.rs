@@ -4,6 +4,7 @@
 mod add_host;
 mod assemble;
 mod assert;
+mod codecs;
 mod copy;
 mod debug;
 mod fetch;
@@ -310,11 +311,20 @@ impl ActionCtx<'_> {
     pub fn find_file(&self, kind: &str, name: &str) -> Result<camino::Utf8PathBuf> {
         self.scope.files.find(kind, name).ok_or_else(|| {
             let tried: Vec<String> = self.scope.files.tried(kind, name).iter().map(|p| format!("\t{p}")).collect();
-            Error::general(format!(
-                "Could not find or access '{name}'\nSearched in:\n{} on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option",
-                tried.join("\n")
-            ))
-            .apart()
+            // a file that is named in full is looked for nowhere else
+            let searched = match tried.as_slice() {
+                _ if camino::Utf8Path::new(name).is_absolute() => String::new(),
+                _ => format!("\nSearched in:\n{}", tried.join("\n")),
+            };
+            not_found(&format!("'{name}'{searched}")).apart()
         })
     }
+}
+
+/// The error of a file of the controller that is not there; `what` names it.
+fn not_found(what: &str) -> Error {
+    Error::general(format!(
+        "Could not find or access {what} on the Ansible Controller.\n\
+         If you are using a module and expect the file to exist on the remote, see the remote_src option"
+    ))
 }

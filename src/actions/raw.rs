@@ -19,7 +19,7 @@ fn spec() -> Spec {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
-    let command = ctx.arg_str("_raw_params").filter(|c| !c.trim().is_empty());
+    let command = ctx.arg_str("_raw_params").filter(|c| !c.is_empty());
     let Some(command) = command else { return Err(Error::general("no command given").into()) };
     if ctx.check {
         return Ok(Done::new(false).set("skipped", true));

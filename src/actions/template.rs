@@ -1,6 +1,7 @@
 //! `template`: renders a file of the controller and copies the result.
 
-use super::{Action, ActionCtx, ActionError, ActionResult, Done};
+use super::codecs;
+use super::{Action, ActionCtx, ActionError, ActionResult};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec};
 use crate::template::FileOptions;
@@ -31,7 +32,7 @@ fn spec() -> Spec {
         Arg::str("comment_end_string"),
         Arg::bool("trim_blocks").default(true),
         Arg::bool("lstrip_blocks").default(false),
-        Arg::str("output_encoding").default("utf-8"),
+        Arg::str("output_encoding").default("utf-8").doc("The name of the encoding, as Python has it."),
     ])
     .with_file_args()
 }
@@ -48,7 +49,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     if let Some(v) = ctx.args.get("newline_sequence").and_then(Value::as_str) {
         let escaped = v.replace('\r', "\\r").replace('\n', "\\n");
         if !["\\n", "\\r", "\\r\\n"].contains(&escaped.as_str()) {
-            return wrong("newline_sequence needs to be one of: \n, \r or \r\n");
+            return wrong("newline_sequence needs to be one of: \n, \r or");
         }
         ctx.args.insert("newline_sequence".into(), escaped.into());
     }
@@ -61,11 +62,9 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let src = ctx.arg_str("src").unwrap_or_default();
     let path = ctx.find_file("templates", &src)?;
     if path.is_dir() {
-        return Err(Error::general(format!("template source '{path}' is a directory")).into());
-    }
-    let encoding = a.str("output_encoding").to_ascii_lowercase();
-    if !matches!(encoding.as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii") {
-        return Err(Error::general(format!("output_encoding '{encoding}' is not supported; there is utf-8")).into());
+        return Err(ActionError::Raised(Error::general(format!(
+            "An error occurred while trying to read the file '{path}': [Errno 21] Is a directory: '{path}'"
+        ))));
     }
     let bytes = (ctx.read_file)(&path)?;
     let text = String::from_utf8(bytes)
@@ -92,6 +91,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     files.search = files.folders("templates");
     let scope = crate::template::Scope::new(ctx.scope.vars.clone(), Arc::new(files));
     let out = ctx.engine.render_file(&text, &options, &scope)?;
+    let bytes = codecs::encode(&out, a.str("output_encoding")).map_err(|e| ActionError::Raised(Error::general(e)))?;
     let base = path.file_name().unwrap_or_default().to_string();
     let mut args = Map::new();
     const PASSED: [&str; 14] = [
@@ -122,8 +122,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     args.insert("_original_basename".into(), base.as_str().into());
     args.insert("src".into(), path.as_str().into());
     preserve_mode(&mut args, &path)?;
-    let r = ctx.module("copy", args, Some(Payload::Bytes(Arc::from(out.into_bytes()))))?;
-    Ok(Done::of(r))
+    super::copy::send(ctx, args, Payload::Bytes(Arc::from(bytes)))
 }
 
 /// `mode: preserve` takes the controller's file's mode.

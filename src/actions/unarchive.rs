@@ -3,7 +3,7 @@
 use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
 use crate::transport::Payload;
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 pub fn action() -> Action {
     Action { name: "unarchive", spec: None, raw: false, local: false, run }
@@ -20,12 +20,22 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     args.shift_remove("decrypt");
     if remote {
         args.insert("remote_src".into(), true.into());
-        return Ok(Done::of(ctx.module("unarchive", args, None)?));
+        return send(ctx, args, None);
     }
     let path = ctx.find_file("files", &src).map_err(|e| ActionError::Raised(Error::general(e.message())))?;
     if path.is_dir() {
-        return Err(Error::general(format!("the source '{path}' is a directory, not an archive")).into());
+        return Err(ActionError::Raised(super::not_found(&format!("'{path}'"))));
     }
     args.insert("src".into(), Value::plain(path.as_str()));
-    Ok(Done::of(ctx.module("unarchive", args, Some(Payload::File(path)))?))
+    send(ctx, args, Some(Payload::File(path)))
+}
+
+fn send(ctx: &ActionCtx, args: Map, payload: Option<Payload>) -> ActionResult {
+    let done = Done::of(ctx.module("unarchive", args, payload)?);
+    // seen on the host only, but not the module's words in ansible-core
+    let msg = done.data.get("msg").map(Value::to_str).unwrap_or_default();
+    if msg.starts_with("dest '") && msg.ends_with("' must be an existing dir") {
+        return Err(Error::general(msg).into());
+    }
+    Ok(done)
 }

@@ -2,7 +2,7 @@
 
 use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
 use super::setup::{Ready, Wanted};
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Part, Result};
 use crate::modules;
 use crate::playbook::{RAW_PARAM, load_text, parse_kv, short_name};
 use crate::value::{Map, Value};
@@ -97,29 +97,50 @@ pub fn run(a: Args) -> Result<i32> {
         crate::output::show_warning("No hosts matched, nothing to do", ready.screen.color);
         return Ok(0);
     }
-    let mut action = Map::new();
-    action.insert("module".into(), a.module.as_str().into());
-    action.insert("args".into(), Value::map(arguments(&a.module, &a.args)?));
-    let mut task = Map::new();
-    task.insert("action".into(), Value::map(action));
-    if a.background > 0 {
-        task.insert("async".into(), Value::Int(a.background.into()));
-        task.insert("poll".into(), Value::Int(a.poll.into()));
-    }
-    if a.task_timeout > 0 {
-        task.insert("timeout".into(), Value::Int(a.task_timeout.into()));
-    }
-    let mut play = Map::new();
-    play.insert("name".into(), "Ansible Ad-Hoc".into());
-    play.insert("hosts".into(), a.pattern.as_str().into());
-    play.insert("gather_facts".into(), false.into());
-    play.insert("tasks".into(), Value::list(vec![Value::map(task)]));
-    // a document in JSON is one in YAML too
-    let text = crate::pyjson::py_json(&Value::list(vec![Value::map(play)]));
+    let (text, parts) = document(&a, &arguments(&a.module, &a.args)?);
     let dir = super::setup::absolute(&wanted.base_dir);
     let book = load_text(&ready.loader, "<ad-hoc command>", &text, &dir, &ready.extra)?;
+    crate::diag::show_parts(book.path.as_str(), parts);
     let runner = ready.runner()?;
     let code = runner.run(&[book]);
     runner.pool.shutdown();
     code
+}
+
+/// The play of an ad-hoc command as a document in YAML, and what its places are called: the task, and the options
+/// that its module and its arguments come from.
+fn document(a: &Args, args: &Map) -> (String, Vec<Part>) {
+    let json = |v: &Value| crate::pyjson::py_json(v);
+    let mut task = Map::new();
+    task.insert("action".into(), a.module.as_str().into());
+    task.insert("args".into(), Value::map(args.clone()));
+    for (k, n) in [("timeout", a.task_timeout), ("async_val", a.background), ("poll", a.poll)] {
+        task.insert(k.into(), Value::Int(n.into()));
+    }
+    let name = format!("<adhoc '{}' task>", a.module);
+    let whole = Part { bytes: 0..usize::MAX, name, words: Value::map(task).repr() };
+    let mut parts = vec![];
+    let hosts = json(&a.pattern.as_str().into());
+    let mut text = format!(r#"[{{"name": "Ansible Ad-Hoc", "hosts": {hosts}, "gather_facts": false, "tasks": [{{"#);
+    for (k, n) in [("async", a.background), ("poll", a.poll)] {
+        if a.background > 0 {
+            text.push_str(&format!(r#""{k}": {n}, "#));
+        }
+    }
+    if a.task_timeout > 0 {
+        text.push_str(&format!(r#""timeout": {}, "#, a.task_timeout));
+    }
+    let start = text.len();
+    text.push_str(&format!(r#""action": {{"module": {}, "args": {{"#, json(&a.module.as_str().into())));
+    let option = |o: &str, bytes, words: String| Part { bytes, name: format!("<CLI option '-{o}'>"), words };
+    parts.push(option("m", start..text.len(), a.module.clone()));
+    for (n, (k, v)) in args.iter().enumerate() {
+        text.push_str(&format!("{}{}: ", if n > 0 { ", " } else { "" }, json(&k.to_string().into())));
+        let start = text.len();
+        text.push_str(&json(v));
+        parts.push(option("a", start..text.len(), v.to_str()));
+    }
+    text.push_str("}}}]}]");
+    parts.push(whole);
+    (text, parts)
 }

@@ -202,7 +202,6 @@ impl Runner {
             playbook_dir,
             role_path,
             check_mode: self.options.check,
-            kind: view.task.as_ref().map_or("", |t| file_kind(&t.action)),
             warn: Warn(Some(Arc::new(move |n: Notice<'_>| {
                 if let Some(r) = weak.upgrade() {
                     match n {
@@ -280,17 +279,6 @@ impl Runner {
             }),
             _ => Ok(None),
         }
-    }
-}
-
-/// The folder into which an action's file lookups look first, by its name as ansible-core has it.
-fn file_kind(action: &str) -> &'static str {
-    if action.contains("template") {
-        "templates"
-    } else if action.contains("var") {
-        "vars"
-    } else {
-        ""
     }
 }
 

@@ -82,10 +82,6 @@ impl Answer {
 /// Runs the command line of `args`, through a shell or not.
 pub(super) fn execute(ctx: &mut Ctx, args: &Args, shell: bool) -> ModResult {
     let line = args.opt_str("_raw_params").or(args.opt_str("cmd"));
-    let given = match (line, args.get("argv")) {
-        (Some(l), _) => l.trim().to_string(),
-        (None, _) => String::new(),
-    };
     let argv = args.is_set("argv").then(|| args.strings("argv"));
     let mut answer = Answer {
         cmd: Json::Null,
@@ -101,12 +97,11 @@ pub(super) fn execute(ctx: &mut Ctx, args: &Args, shell: bool) -> ModResult {
         None if shell => vec![],
         None => shlex::split(line.unwrap_or("")).map_err(Failure::new)?,
     };
-    if argv.is_none() && (given.is_empty() || (!shell && words.is_empty())) {
-        return Err(Failure::new("Argument 'args' to run_command must be list or string")
-            .set("rc", 257)
-            .set("cmd", Json::Null));
+    // nothing to run is found where it would be run: a condition or a check run comes first
+    let nothing = argv.is_none() && if shell { line.unwrap_or("").is_empty() } else { words.is_empty() };
+    if !nothing {
+        answer.cmd = if shell && argv.is_none() { line.unwrap_or("").into() } else { words.clone().into() };
     }
-    answer.cmd = if shell && argv.is_none() { line.unwrap_or("").into() } else { words.clone().into() };
 
     let base = enter(args, &mut answer).map_err(|e| *e)?;
     if let Some(skip) = guarded(ctx, args, &base) {
@@ -119,6 +114,11 @@ pub(super) fn execute(ctx: &mut Ctx, args: &Args, shell: bool) -> ModResult {
         let known = args.is_set("creates") || args.is_set("removes");
         let o = answer.outcome(known, "Command would have run if not in check mode");
         return Ok(if known { o } else { o.set("skipped", true) });
+    }
+    if nothing {
+        return Err(Failure::new("Argument 'args' to run_command must be list or string")
+            .set("rc", 257)
+            .set("cmd", Json::Null));
     }
     let cmd = build(ctx, args, shell, argv.is_some(), words, line);
     run_it(ctx, args, cmd, answer)

@@ -115,6 +115,8 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     }
     let md5 = digest::of_file("md5", staged.path())?;
     let backup = finish(ctx, args, staged, &target, &want)?;
+    // a name alone is told with its directory, as ansible-core does of a file that it wrote
+    let shown = if shown.contains('/') { shown } else { format!("./{shown}") };
     let mut o = Outcome::changed(true).set("dest", shown).set("src", source).set("checksum", sha1).set("md5sum", md5);
     if let Some(b) = backup {
         o = o.set("backup_file", b);

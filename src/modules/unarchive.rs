@@ -42,7 +42,8 @@ pub fn module() -> Module {
 }
 
 fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
-    let dest = PathBuf::from(a.str("dest"));
+    let given = a.str("dest");
+    let dest = std::path::absolute(given).unwrap_or_else(|_| given.into());
     if let Some(c) = a.opt_str("creates")
         && !glob::glob(Path::new("/"), c).is_empty()
     {
@@ -78,18 +79,21 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     for m in &members {
         refuse_outside(m)?;
     }
+    let relative = Path::new(given).is_relative();
     let mut out = Outcome::ok()
         .set("handler", kind.handler())
-        .set("dest", dest.to_string_lossy().into_owned())
+        .set("dest", given)
         .set("src", if spool.is_some() { a.str("src").to_string() } else { src.to_string_lossy().into_owned() });
     if a.bool("list_files") {
-        out = out.set(
-            "files",
-            members.iter().map(|m| Json::from(m.trim_start_matches("./"))).filter(|m| m != "").collect::<Vec<_>>(),
-        );
+        out =
+            out.set("files", members.iter().map(|m| Json::from(m.strip_prefix('/').unwrap_or(m))).collect::<Vec<_>>());
     }
     let there = kind.is_unpacked(ctx, &src, &dest, a, &members)?;
     out.changed = !there;
+    if relative {
+        let full = dest.display();
+        out = out.warn(format!("Relative destination path '{given}' was resolved to absolute path '{full}'."));
+    }
     if !there && !ctx.check {
         out = out.set("extract_results", kind.unpack(ctx, &src, &dest, a)?);
     }
@@ -97,9 +101,10 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
         let attrs = fileargs::FileArgs::from_args(a);
         let mut diff = fileargs::AttrDiff::default();
         // the folders at the top may not be members themselves
-        let tops: BTreeSet<&str> = members.iter().filter_map(|m| m.split_once('/')).map(|(top, _)| top).collect();
+        let tops: BTreeSet<&str> =
+            members.iter().filter_map(|m| m.split_once('/')).map(|(top, _)| top).filter(|t| !t.is_empty()).collect();
         for m in members.iter().map(String::as_str).chain(tops) {
-            let p = dest.join(m);
+            let p = dest.join(m.trim_matches('/'));
             if p.symlink_metadata().is_ok() {
                 out.changed |= attrs.apply(&p, false, &mut diff)?;
             }
@@ -112,7 +117,9 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
 
 /// A member must stay below the destination.
 fn refuse_outside(name: &str) -> Result<(), Failure> {
-    let bad = Path::new(name).components().any(|c| matches!(c, Component::ParentDir | Component::RootDir));
+    // tar shows what --strip-components leaves nothing of as a slash, and unpacks none of it
+    let bad =
+        name != "/" && Path::new(name).components().any(|c| matches!(c, Component::ParentDir | Component::RootDir));
     if bad {
         Err(Failure::new(format!(
             "refused: the archive's member '{name}' would be unpacked outside of the destination"
@@ -130,6 +137,15 @@ enum Archive {
 
 impl Archive {
     fn of(src: &Path) -> Result<Archive, Failure> {
+        let unknown = || {
+            Failure::new(format!(
+                "Failed to find handler for \"{}\". Make sure the required command to extract the file is installed.",
+                src.display()
+            ))
+        };
+        if src.is_dir() {
+            return Err(unknown());
+        }
         let mut head = [0u8; 512];
         let mut f = std::fs::File::open(src)?;
         let mut n = 0;
@@ -147,12 +163,7 @@ impl Archive {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Archive::Tar(Some("--xz")),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Archive::Tar(Some("--zstd")),
             h if h.len() > 262 && &h[257..262] == b"ustar" => Archive::Tar(None),
-            _ => {
-                return Err(Failure::new(format!(
-                    "Failed to find handler for \"{}\". Make sure the required command to extract the file is installed.",
-                    src.display()
-                )));
-            }
+            _ => return Err(unknown()),
         })
     }
 
@@ -192,7 +203,7 @@ impl Archive {
                     return Err(Failure::new(format!("Unable to list files in the archive: {}", o.err().trim()))
                         .set("rc", o.rc));
                 }
-                Ok(o.out().lines().map(|l| l.trim_end_matches('/').to_string()).collect())
+                Ok(o.out().lines().map(str::to_string).collect())
             }
         }
     }
@@ -224,7 +235,8 @@ impl Archive {
                 || l.contains("Contents differ")
                 || l.contains("Symlink differs")
                 || l.contains("File type differs")
-                || l.contains("No such file or directory")
+                // what --strip-components leaves nothing of has no name
+                || (l.contains("No such file or directory") && !l.contains(": : "))
         });
         Ok(!differs)
     }

@@ -86,8 +86,9 @@ impl Minimal {
 
     fn json(&self, t: &TaskInfo, r: &TaskResult, word: &str, style: Style) {
         let mark = if r.status == Status::Failed { "!" } else { "" };
-        // one line tells all of a debug's result
-        let action = if self.one_line && !r.no_log { "" } else { &t.action };
+        // one line, and a failure, tell all of a debug's result
+        let all = (self.one_line || r.status == Status::Failed) && !r.no_log;
+        let action = if all { "" } else { &t.action };
         let m = shown(r, action, self.screen.verbosity);
         let text = if self.one_line {
             let indent = if r.verbose_always { 4 } else { 0 };

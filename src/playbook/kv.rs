@@ -176,6 +176,10 @@ pub fn parse_kv(text: &str, raw: bool, command: bool, span: Option<Span>) -> Res
             _ => rest.push((gap, word)),
         }
     }
+    if command && out.is_empty() && rest.is_empty() && !text.is_empty() {
+        // blanks are a command line, too
+        out.insert("_raw_params".into(), Value::trusted(text, span));
+    }
     if !rest.is_empty() {
         let mut joined = String::new();
         for (gap, w) in &rest {

@@ -75,7 +75,7 @@ pub fn from_mj(v: &Mj) -> Result<Value> {
             for item in v.try_iter().map_err(error)? {
                 out.push(from_mj(&item)?);
             }
-            if v.is_tuple() { Value::Tuple(Arc::new(out)) } else { Value::list(out) }
+            if is_tuple(v) { Value::Tuple(Arc::new(out)) } else { Value::list(out) }
         }
         ValueKind::Map => {
             let mut out = Map::with_capacity(v.len().unwrap_or(0).min(1024));
@@ -115,7 +115,7 @@ pub fn from_mj_told(v: &Mj, errors: &mut Vec<String>) -> Result<Value> {
             for item in v.try_iter().map_err(error)? {
                 out.push(from_mj_told(&item, errors)?);
             }
-            if v.is_tuple() { Value::Tuple(Arc::new(out)) } else { Value::list(out) }
+            if is_tuple(v) { Value::Tuple(Arc::new(out)) } else { Value::list(out) }
         }
         ValueKind::Map => {
             let mut out = Map::new();
@@ -237,6 +237,15 @@ pub fn write_out(v: &Mj, out: &mut String) -> Result<(), minijinja::Error> {
     }
 }
 
+/// True for what is a tuple in Python: those of the language, and the groups that `groupby` makes.
+pub fn is_tuple(v: &Mj) -> bool {
+    v.is_tuple() || is_group(v)
+}
+
+fn is_group(v: &Mj) -> bool {
+    v.downcast_object_ref::<super::filters::Group>().is_some()
+}
+
 /// Python's name of the value's type.
 pub fn type_name(v: &Mj) -> &'static str {
     match v.kind() {
@@ -247,7 +256,7 @@ pub fn type_name(v: &Mj) -> &'static str {
         ValueKind::Number => "float",
         ValueKind::String => "str",
         ValueKind::Bytes => "bytes",
-        ValueKind::Seq if v.is_tuple() => "tuple",
+        ValueKind::Seq if is_tuple(v) => "tuple",
         ValueKind::Map => "dict",
         ValueKind::Iterable => "generator",
         _ => super::filters::py::type_name(v),
@@ -288,7 +297,8 @@ fn write_value(v: &Mj, out: &mut String, depth: usize, stored: bool) -> Result<(
         ValueKind::Number => out.push_str(&py_float(f64::try_from(v.clone())?)),
         ValueKind::String => py_repr_str(v.as_str().unwrap_or_default(), out),
         ValueKind::Seq | ValueKind::Iterable => {
-            let tuple = v.is_tuple() && !stored;
+            // a group is a tuple with names, which is not taken for one that can be shown as a list
+            let tuple = is_tuple(v) && (!stored || is_group(v));
             out.push(if tuple { '(' } else { '[' });
             let mut n = 0;
             for item in v.try_iter()? {

@@ -437,6 +437,11 @@ impl Inner {
     pub(super) fn file(self: &Arc<Self>, text: &str, options: &FileOptions, r: &Renderer) -> Result<String> {
         let whole = text;
         let (text, options) = header(text, options).map_err(|e| in_file(e, None, &options.name, whole))?;
+        let begins = [&options.block_start_string, &options.variable_start_string, &options.comment_start_string];
+        if !begins.iter().any(|b| text.contains(b.as_str())) {
+            // no template: the line ends stay, too
+            return Ok(text.to_string());
+        }
         let syntax = Arc::new(FileSyntax {
             trim_blocks: options.trim_blocks,
             lstrip_blocks: options.lstrip_blocks,
@@ -463,7 +468,10 @@ impl Inner {
                 None => place(run_error(e, "template", None, r), line),
             }
         })?;
-        out.extend(std::iter::repeat_n('\n', prepare::trailing_newlines(&text.replace("\r\n", "\n"), &out)));
+        // ansible-core counts line feeds: of a result with other line ends it finds none
+        let counted = if options.newline_sequence == "\r" { "" } else { out.as_str() };
+        let missing = prepare::trailing_newlines(&text.replace("\r\n", "\n"), counted);
+        out.extend(std::iter::repeat_n('\n', missing));
         Ok(match options.newline_sequence.as_str() {
             "\n" => out,
             other => out.replace('\n', other),

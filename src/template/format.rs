@@ -1,6 +1,6 @@
 //! Python's two ways of formatting strings: `'%s' % x` and `'{}'.format(x)`.
 
-use super::convert::{fail, py_repr, py_str, type_name};
+use super::convert::{fail, is_tuple, py_repr, py_str, type_name};
 use super::ops::Num;
 use crate::value::py_float;
 use minijinja::Error;
@@ -141,7 +141,7 @@ fn format_text(s: &str, spec: &Spec, default_align: char) -> String {
 
 /// `format % value`
 pub fn percent(format: &str, value: &Mj) -> Result<String, Error> {
-    let tuple = value.is_tuple();
+    let tuple = is_tuple(value);
     let items: Vec<Mj> = if tuple { value.try_iter()?.collect() } else { vec![value.clone()] };
     let mapping = value.kind() == ValueKind::Map;
     let mut next = 0usize;

@@ -1,6 +1,6 @@
 //! Python's operators over template values, with Python's errors.
 
-use super::convert::{check, fail, is_undefined, py_str, type_name};
+use super::convert::{check, fail, is_tuple, is_undefined, py_str, type_name};
 use super::filters::time::arithmetic;
 use minijinja::Error;
 use minijinja::value::{Tuple, Value as Mj, ValueKind};
@@ -47,7 +47,7 @@ pub fn members(v: &Mj) -> Result<Vec<Mj>, Error> {
 }
 
 fn is_list(v: &Mj) -> bool {
-    v.kind() == ValueKind::Seq && !v.is_tuple()
+    v.kind() == ValueKind::Seq && !is_tuple(v)
 }
 
 /// `a + b`
@@ -64,13 +64,13 @@ pub fn add(a: &Mj, b: &Mj) -> Result<Mj, Error> {
             None => Err(concat_error("str", b)),
         };
     }
-    if a.is_tuple() || is_list(a) {
-        if a.is_tuple() != b.is_tuple() || b.kind() != ValueKind::Seq {
+    if is_tuple(a) || is_list(a) {
+        if is_tuple(a) != is_tuple(b) || b.kind() != ValueKind::Seq {
             return Err(concat_error(type_name(a), b));
         }
         let mut all = members(a)?;
         all.extend(members(b)?);
-        return Ok(if a.is_tuple() { Mj::from(Tuple::new(all)) } else { Mj::from(all) });
+        return Ok(if is_tuple(a) { Mj::from(Tuple::new(all)) } else { Mj::from(all) });
     }
     arithmetic('+', a, b).unwrap_or_else(|| Err(unsupported("+", a, b)))
 }
@@ -131,7 +131,7 @@ fn repeat(v: &Mj, n: i128) -> Result<Mj, Error> {
     }
     let one = members(v)?;
     let all: Vec<Mj> = std::iter::repeat_n(one, n).flatten().collect();
-    Ok(if v.is_tuple() { Mj::from(Tuple::new(all)) } else { Mj::from(all) })
+    Ok(if is_tuple(v) { Mj::from(Tuple::new(all)) } else { Mj::from(all) })
 }
 
 /// `a / b`, always a float.
@@ -244,7 +244,7 @@ fn equal_at(a: &Mj, b: &Mj, depth: usize) -> Result<bool, Error> {
     match (a.kind(), b.kind()) {
         (ValueKind::None, ValueKind::None) => Ok(true),
         (ValueKind::Seq, ValueKind::Seq) => {
-            if a.is_tuple() != b.is_tuple() || a.len() != b.len() {
+            if is_tuple(a) != is_tuple(b) || a.len() != b.len() {
                 return Ok(false);
             }
             for (x, y) in a.try_iter()?.zip(b.try_iter()?) {
@@ -283,7 +283,7 @@ pub fn compare_for(a: &Mj, b: &Mj, op: &str) -> Result<Ordering, Error> {
             (x, y) => x.float().partial_cmp(&y.float()).unwrap_or(Ordering::Greater),
         });
     }
-    if a.kind() == ValueKind::Seq && b.kind() == ValueKind::Seq && a.is_tuple() == b.is_tuple() {
+    if a.kind() == ValueKind::Seq && b.kind() == ValueKind::Seq && is_tuple(a) == is_tuple(b) {
         for (x, y) in a.try_iter()?.zip(b.try_iter()?) {
             let (x, y) = (check(x)?, check(y)?);
             if !equal(&x, &y)? {
@@ -365,7 +365,7 @@ pub fn slice(v: &Mj, start: &Mj, stop: &Mj, step: &Mj) -> Result<Mj, Error> {
     let all = members(v)?;
     let out: Vec<Mj> =
         picked(all.len(), index(start)?, index(stop)?, step).filter_map(|i| all.get(i).cloned()).collect();
-    Ok(if v.is_tuple() { Mj::from(Tuple::new(out)) } else { Mj::from(out) })
+    Ok(if is_tuple(v) { Mj::from(Tuple::new(out)) } else { Mj::from(out) })
 }
 
 fn picked(len: usize, start: Option<i128>, stop: Option<i128>, step: i128) -> impl Iterator<Item = usize> {

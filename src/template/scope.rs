@@ -21,8 +21,8 @@ pub struct FileScope {
     pub role_path: Option<Utf8PathBuf>,
     /// True in check mode.
     pub check_mode: bool,
-    /// The folder that the running action looks into first (`templates` for template, `vars` for
-    /// include_vars); empty for `files`.
+    /// The folder that a loop over files looks into first, by its action (`templates` for template, `vars` for
+    /// include_vars, `files` for others); empty outside of loops, where `first_found` looks into no such folder.
     pub kind: &'static str,
     /// Settings by their name in ansible.cfg's documentation (`DEFAULT_FORKS`), for the lookup `config`.
     pub config: Arc<Map>,

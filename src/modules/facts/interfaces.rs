@@ -111,6 +111,7 @@ struct V4 {
 fn addresses(list: &mut Vec<Interface>) {
     let Ok(found) = getifaddrs() else { return };
     let mut seen: Vec<V4> = vec![];
+    let mut sixes = vec![];
     for a in found {
         let Some(addr) = a.address else { continue };
         if let Some(v4) = addr.as_sockaddr_in() {
@@ -123,7 +124,7 @@ fn addresses(list: &mut Vec<Interface>) {
             seen.push(V4 { label: a.interface_name, address: v4.ip(), mask, broadcast });
         } else if let Some(v6) = addr.as_sockaddr_in6() {
             let mask = a.netmask.and_then(|m| m.as_sockaddr_in6().map(|s| s.ip()));
-            add_v6(list, &a.interface_name, v6.ip(), mask);
+            sixes.push((a.interface_name, v6.ip(), mask));
         }
     }
     for (n, a) in seen.iter().enumerate() {
@@ -135,6 +136,9 @@ fn addresses(list: &mut Vec<Interface>) {
             .take(n)
             .any(|b| b.label.split(':').next() == Some(device) && b.mask == a.mask && net(a) == net(b));
         add_v4(list, a, device, secondary);
+    }
+    for (name, address, mask) in sixes {
+        add_v6(list, &name, address, mask);
     }
 }
 

@@ -66,7 +66,10 @@ pub fn after_from<'a>(d: &mut Diff, c: Option<&mut Box<dyn ContentSource + 'a>>,
     Ok(())
 }
 
-/// Bytes as text for a diff.
+/// Bytes as text for a diff; what is not UTF-8 is shown as a question mark, as ansible-core prints it.
 pub fn text(data: &[u8]) -> Json {
-    String::from_utf8_lossy(data).into_owned().into()
+    match std::str::from_utf8(data) {
+        Ok(t) => t.into(),
+        Err(_) => String::from_utf8_lossy(data).replace('\u{fffd}', "?").into(),
+    }
 }

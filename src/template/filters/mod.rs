@@ -45,6 +45,7 @@ pub use args::{Args, Signature};
 pub use json::{JsonStyle, dumps, loads};
 pub use paths::normpath;
 pub use pyfmt::percent;
+pub use sorting::Group;
 pub use strings::capitalize;
 
 use minijinja::value::{Rest, ValueOrKwargs};

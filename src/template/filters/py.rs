@@ -59,7 +59,7 @@ pub fn view(v: &Value) -> Py<'_> {
         ValueKind::String => Py::Str(v.as_str().unwrap_or("")),
         ValueKind::Bytes => Py::Bytes(v.as_bytes().unwrap_or(&[])),
         ValueKind::Seq => {
-            if v.is_tuple() || v.downcast_object_ref::<super::sorting::Group>().is_some() {
+            if crate::template::convert::is_tuple(v) {
                 Py::Tuple
             } else {
                 Py::List

@@ -21,8 +21,11 @@ pub(super) fn password(call: &Call<'_>) -> Result<Vec<Value>> {
 
 fn one(call: &Call<'_>, term: &str) -> Result<String> {
     let (path, own) = split_term(term)?;
-    let mut options: Map = call.options.clone();
-    options.extend(own);
+    if path.contains(' ') && !own.is_empty() && !term.starts_with(&path) {
+        return Err(Error::template("Unrecognized value after key=value parameters given to password lookup"));
+    }
+    // a term with options of its own goes without those of the call
+    let options: Map = if own.is_empty() { call.options.clone() } else { own };
     let unknown: Vec<String> =
         options.keys().map(ToString::to_string).filter(|k| !KNOWN.contains(&k.as_str())).collect();
     if !unknown.is_empty() {
@@ -34,13 +37,13 @@ fn one(call: &Call<'_>, term: &str) -> Result<String> {
     let get = |name: &str| options.get(name).filter(|v| !v.is_null());
     let length: usize = match get("length") {
         None => 20,
-        Some(v) => v
-            .to_str()
-            .trim()
-            .parse()
-            .ok()
-            .filter(|n| *n <= 1 << 16)
-            .ok_or_else(|| Error::template(format!("Invalid value provided for 'integer': '{}'", v.to_str())))?,
+        Some(v) => v.to_str().trim().parse().ok().filter(|n| *n <= 1 << 16).ok_or_else(|| {
+            Error::template(format!(
+                "Config 'length' for 'password' lookup plugin from 'Direct' has an invalid value: \
+                     Invalid value provided for 'integer': '{}'",
+                v.to_str()
+            ))
+        })?,
     };
     let seed = get("seed").map(Value::to_str);
     let encrypt = get("encrypt").filter(|v| v.as_bool() != Some(false)).map(Value::to_str);

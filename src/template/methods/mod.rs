@@ -2,7 +2,7 @@
 
 mod strings;
 
-use super::convert::{check, fail, type_name, undefined};
+use super::convert::{check, fail, is_tuple, type_name, undefined};
 use super::object::{ListObj, MapObj};
 use super::ops;
 use indexmap::IndexMap;
@@ -79,11 +79,11 @@ fn list(v: &Mj, name: &str, args: &[Mj]) -> Result<Option<Mj>, Error> {
             }
             Mj::from(n)
         }
-        "copy" if !v.is_tuple() => {
+        "copy" if !is_tuple(v) => {
             let () = from_args(args)?;
             Mj::from_object(ListObj::owned(ops::members(v)?))
         }
-        "append" | "extend" | "insert" | "remove" | "pop" | "clear" | "reverse" | "sort" if !v.is_tuple() => {
+        "append" | "extend" | "insert" | "remove" | "pop" | "clear" | "reverse" | "sort" if !is_tuple(v) => {
             let own = v.downcast_object_ref::<ListObj>().ok_or_else(|| frozen("list"))?;
             return change_list(own, name, args).map(Some);
         }

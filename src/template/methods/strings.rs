@@ -1,6 +1,6 @@
 //! Python's string methods.
 
-use crate::template::convert::{check, fail, py_str, type_name};
+use crate::template::convert::{check, fail, is_tuple, py_str, type_name};
 use crate::template::{format, ops};
 use minijinja::Error;
 use minijinja::value::{Kwargs, Tuple, Value as Mj, ValueKind, from_args};
@@ -59,7 +59,7 @@ pub(super) fn call(s: &str, name: &str, args: &[Mj]) -> Result<Option<Mj>, Error
                 };
                 Ok(if name == "startswith" { part.starts_with(x) } else { part.ends_with(x) })
             };
-            if what.is_tuple() {
+            if is_tuple(&what) {
                 let mut any = false;
                 for v in what.try_iter()? {
                     any |= test(&check(v)?)?;
