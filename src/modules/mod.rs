@@ -22,6 +22,7 @@ mod file;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 mod group;
 mod haproxy_backend;
 mod hostname;
@@ -288,6 +289,7 @@ pub fn registry() -> &'static [Module] {
             haproxy_backend::module(),
             user::module(),
             getent::module(),
+            git::module(),
             service_facts::module(),
             service::module(),
             systemd::module(),

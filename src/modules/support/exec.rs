@@ -43,6 +43,10 @@ impl Output {
     pub fn ok(&self) -> bool {
         self.rc == 0
     }
+    /// A failure with `rc`, `stdout` and `stderr`.
+    pub fn failure(&self, msg: impl Into<String>) -> crate::modules::Failure {
+        crate::modules::Failure::new(msg).set("rc", self.rc).set("stdout", self.out()).set("stderr", self.err())
+    }
 }
 
 /// Why a process could not be run: the error number (0 if there is none) and its words.
@@ -113,6 +117,29 @@ impl Cmd {
     /// The command line as a person would type it.
     pub fn shown(&self) -> String {
         super::shlex::join(&self.argv)
+    }
+
+    /// Runs the process, which must be found and end with 0: fails as ansible-core's `run_command(check_rc=True)`.
+    pub fn must(&self, ctx: &Ctx) -> Result<Output, crate::modules::Failure> {
+        let o = self.tried(ctx)?;
+        match o.ok() {
+            true => Ok(o),
+            false => Err(self.failure(o.err().trim_end(), &o)),
+        }
+    }
+
+    /// Runs the process, whatever it answers; fails if it cannot be started.
+    pub fn tried(&self, ctx: &Ctx) -> Result<Output, crate::modules::Failure> {
+        self.run(ctx).map_err(|e| {
+            let rc = if e.errno == 0 { 257 } else { e.errno };
+            let o = Output { rc, ..Output::default() };
+            self.failure("Error executing command.", &o).set("_ansible_cause", e.text)
+        })
+    }
+
+    /// A failure with the command line and what the process left behind.
+    pub fn failure(&self, msg: impl Into<String>, o: &Output) -> crate::modules::Failure {
+        o.failure(msg).set("cmd", self.shown())
     }
 
     /// Runs the process in a process group of its own. The task's environment applies, then the
