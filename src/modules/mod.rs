@@ -31,6 +31,7 @@ mod iptables;
 mod known_hosts;
 mod lineinfile;
 mod mount;
+mod mount_facts;
 mod package;
 mod package_facts;
 mod ping;
@@ -44,6 +45,7 @@ mod shell;
 mod slurp;
 pub mod spec;
 mod stat;
+mod subversion;
 pub mod support;
 mod sysctl;
 mod systemd;
@@ -276,8 +278,10 @@ pub fn registry() -> &'static [Module] {
             authorized_key::module(),
             dpkg_selections::module(),
             yum_repository::module(),
+            subversion::module(),
             sysctl::module(),
             mount::module(),
+            mount_facts::module(),
             async_status::module(),
             etcdctl::module(),
             fetch_content::module(),

@@ -10,7 +10,7 @@ mod interfaces;
 mod local;
 mod lvm;
 mod memory;
-mod mounts;
+pub(crate) mod mounts;
 mod network;
 mod platform;
 mod session;

@@ -16,7 +16,7 @@ struct Mount {
 }
 
 /// `\040` and its like, as the kernel writes spaces in names.
-fn unescape(s: &str) -> String {
+pub(crate) fn unescape(s: &str) -> String {
     let b = s.as_bytes();
     let mut out: Vec<u8> = Vec::with_capacity(b.len());
     let mut i = 0;
@@ -75,7 +75,7 @@ fn bound() -> Vec<String> {
 }
 
 /// Device path to file system UUID, as udev knows them.
-fn uuids() -> HashMap<String, String> {
+pub(crate) fn uuids() -> HashMap<String, String> {
     names("/dev/disk/by-uuid")
         .into_iter()
         .filter_map(|u| {
@@ -85,7 +85,7 @@ fn uuids() -> HashMap<String, String> {
         .collect()
 }
 
-fn sizes(point: &str) -> Facts {
+pub(crate) fn sizes(point: &str) -> Facts {
     let Ok(s) = nix::sys::statvfs::statvfs(point) else { return Facts::new() };
     let n = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
     let frag = n(s.fragment_size());

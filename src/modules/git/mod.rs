@@ -134,22 +134,25 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         None => need_program(ctx, "git")?,
     };
     let given = super::expand_path(args.str("repo"));
+    let (ssh, note) = ssh_command(ctx, args);
     let url = if given.starts_with('/') { format!("file://{given}") } else { args.str("repo").to_owned() };
     let git = Git {
         ctx,
         args,
         program,
-        env: vec![("GIT_TERMINAL_PROMPT", "0".into()), ("GIT_SSH_COMMAND", ssh_command(ctx, args))],
+        env: vec![("GIT_TERMINAL_PROMPT", "0".into()), ("GIT_SSH_COMMAND", ssh)],
         umask,
         url,
-        dest: if dest.is_empty() { PathBuf::new() } else { std::path::absolute(dest)? },
+        dest: if dest.is_empty() { PathBuf::new() } else { plain_path(Path::new(dest))? },
         remote: args.str("remote"),
         version: args.str("version"),
         bare: args.bool("bare"),
         depth: args.opt_int("depth").filter(|d| *d > 0),
     };
     git.must(&["--version"])?;
-    git.deploy()
+    let mut o = git.deploy()?;
+    o.warnings.extend(note);
+    Ok(o)
 }
 
 impl Git<'_, '_> {
@@ -188,7 +191,7 @@ impl Git<'_, '_> {
             url_changed = self.point_remote()?;
             o = o.set("remote_url_changed", url_changed);
             if self.ctx.check {
-                let after = self.remote_commit(if url_changed { &self.url } else { self.remote }, true)?;
+                let after = self.remote_commit(self.remote, true)?;
                 o.changed = before != after || url_changed;
                 return self.with_diff(o, Some(before), after);
             }
@@ -259,6 +262,18 @@ impl Git<'_, '_> {
     }
 }
 
+/// An absolute path without `.` and `..`, by its words alone (`os.path.abspath`).
+fn plain_path(p: &Path) -> std::io::Result<PathBuf> {
+    let mut out = PathBuf::new();
+    for c in std::path::absolute(p)?.components() {
+        match c {
+            std::path::Component::ParentDir => drop(out.pop()),
+            other => out.push(other),
+        }
+    }
+    Ok(out)
+}
+
 /// The umask that is asked for: octal digits as text.
 fn umask_of(v: &Json) -> Result<Option<u32>, Failure> {
     match v {
@@ -271,8 +286,8 @@ fn umask_of(v: &Json) -> Result<Option<u32>, Failure> {
     }
 }
 
-/// The ssh command line for git, with the options that are asked for; it never prompts.
-fn ssh_command(ctx: &Ctx, args: &Args) -> String {
+/// The ssh command line for git, with the options that are asked for; it never prompts. A warning, if ssh is too old.
+fn ssh_command(ctx: &Ctx, args: &Args) -> (String, Option<String>) {
     let var = |name: &str| {
         let own = ctx.env.iter().rev().find(|(k, _)| k == name).map(|(_, v)| v.clone());
         own.or_else(|| std::env::var(name).ok()).filter(|v| !v.is_empty())
@@ -281,9 +296,15 @@ fn ssh_command(ctx: &Ctx, args: &Args) -> String {
     words.extend(var("GIT_SSH_OPTS"));
     let given = args.str("ssh_opts");
     words.extend((!given.is_empty()).then(|| given.to_owned()));
+    let mut note = None;
+    let mut new_hosts = args.bool("accept_newhostkey");
+    if new_hosts && !Cmd::new(["ssh", "-o", "StrictHostKeyChecking=accept-new", "-V"]).run(ctx).is_ok_and(|o| o.ok()) {
+        new_hosts = false;
+        note = Some("Your ssh client does not support accept_newhostkey option, therefore it cannot be used.".into());
+    }
     for (on, option) in [
         (args.bool("accept_hostkey"), "-o StrictHostKeyChecking=no"),
-        (args.bool("accept_newhostkey"), "-o StrictHostKeyChecking=accept-new"),
+        (new_hosts, "-o StrictHostKeyChecking=accept-new"),
         (true, "-o BatchMode=yes"),
     ] {
         if on && !given.contains(option) {
@@ -291,9 +312,9 @@ fn ssh_command(ctx: &Ctx, args: &Args) -> String {
         }
     }
     if let Some(key) = args.opt_str("key_file") {
-        words.push(format!("-o IdentitiesOnly=yes -i {}", super::support::shlex::join(&[key.to_owned()])));
+        words.push(format!("-i {} -o IdentitiesOnly=yes", super::support::shlex::join(&[key.to_owned()])));
     }
-    words.join(" ")
+    (words.join(" "), note)
 }
 
 #[cfg(test)]

@@ -50,11 +50,11 @@ fn options_for_ssh() {
         let mut all = json!({"accept_hostkey": false});
         all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let ctx = Ctx { env: vec![("GIT_SSH_COMMAND".into(), "ssh -v".into())], ..Ctx::bare() };
-        ssh_command(&ctx, &Args(all.as_object().expect("an object").clone()))
+        ssh_command(&ctx, &Args(all.as_object().expect("an object").clone())).0
     };
     assert_eq!(words(json!({})), "ssh -v -o BatchMode=yes");
     let all = json!({"accept_hostkey": true, "ssh_opts": "-o X=y", "key_file": "/a b"});
-    let said = "ssh -v -o X=y -o StrictHostKeyChecking=no -o BatchMode=yes -o IdentitiesOnly=yes -i '/a b'";
+    let said = "ssh -v -o X=y -o StrictHostKeyChecking=no -o BatchMode=yes -i '/a b' -o IdentitiesOnly=yes";
     assert_eq!(words(all), said);
 }
 

@@ -135,10 +135,11 @@ impl Git<'_, '_> {
             c.tried(self.ctx)
         };
         if scratch.is_some() && !own(&["cat-file", "-e", &format!("{after}^{{commit}}")])?.ok() {
-            let mut words =
-                vec!["fetch", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules", "--no-auto-gc"];
-            words.extend(["--refmap=", self.url.as_str(), "refs/heads/*", "refs/tags/*"]);
-            words.extend(self.args.opt_str("refspec").map(|s| s.split(':').next().unwrap_or(s)));
+            // A dry run brings the objects, but writes no reference.
+            let mut words = vec!["fetch", "--dry-run", "--no-write-fetch-head", "--no-tags", "--no-recurse-submodules"];
+            words.extend(["--no-auto-gc", self.url.as_str()]);
+            words.extend(["+refs/heads/*:refs/predicted/heads/*", "+refs/tags/*:refs/predicted/tags/*"]);
+            words.extend(self.args.opt_str("refspec"));
             own(&words)?;
         }
         let o = own(&["diff", before, after])?;
