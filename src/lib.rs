@@ -1,7 +1,7 @@
 //! Dirigo: a drop-in replacement for Ansible's playbook engine.
 //!
 //! The rooms, from the ground up: [`value`], [`diag`], [`proto`] and [`seconds`] know nothing; [`yaml`],
-//! [`settings`], [`template`] and [`modules`] know values and spans; [`inventory`], [`playbook`], [`vars`] and
+//! [`settings`], [`facts`], [`template`] and [`modules`] know values and spans; [`inventory`], [`playbook`], [`vars`] and
 //! [`vault`] know nodes and templates; [`actions`], [`transport`] and [`agent`] know requests;
 //! [`executor`] knows plays; [`output`] and [`cli`] know everything and are known by nobody.
 
@@ -10,6 +10,7 @@ pub mod agent;
 pub mod cli;
 pub mod diag;
 pub mod executor;
+pub mod facts;
 pub mod inventory;
 pub mod modules;
 pub mod output;

@@ -60,6 +60,10 @@ settings! {
     "vault_encrypt_identity": ["ANSIBLE_VAULT_ENCRYPT_IDENTITY"], [("defaults", "vault_encrypt_identity")];
     "gathering": ["ANSIBLE_GATHERING"], [("defaults", "gathering")];
     "strategy": ["ANSIBLE_STRATEGY"], [("defaults", "strategy")];
+    "fact_caching": ["ANSIBLE_CACHE_PLUGIN"], [("defaults", "fact_caching")];
+    "fact_caching_connection": ["ANSIBLE_CACHE_PLUGIN_CONNECTION"], [("defaults", "fact_caching_connection")];
+    "fact_caching_prefix": ["ANSIBLE_CACHE_PLUGIN_PREFIX"], [("defaults", "fact_caching_prefix")];
+    "fact_caching_timeout": ["ANSIBLE_CACHE_PLUGIN_TIMEOUT"], [("defaults", "fact_caching_timeout")];
     "duplicate_dict_key": ["ANSIBLE_DUPLICATE_YAML_DICT_KEY"], [("defaults", "duplicate_dict_key")];
     "private_role_vars": ["ANSIBLE_PRIVATE_ROLE_VARS"], [("defaults", "private_role_vars")];
     "debugger": ["ANSIBLE_ENABLE_TASK_DEBUGGER"], [("defaults", "enable_task_debugger")];

@@ -2,8 +2,9 @@
 
 use super::common::{InventoryArgs, VaultArgs};
 use super::config::Config;
-use super::setup::{adjust, extra_vars, load_inventory, secrets, sources};
+use super::setup::{adjust, extra_vars, fact_cache, flush, load_inventory, secrets, sources};
 use crate::diag::{Error, Result};
+use crate::facts::{FactCache, as_variables};
 use crate::inventory::{Group, Inventory, load, load_vars_dir};
 use crate::output::Screen;
 use crate::pyjson::py_json_indent;
@@ -47,6 +48,8 @@ pub struct Wanted {
     pub export: bool,
     pub limit: Option<String>,
     pub extra_vars: Map,
+    /// The fact cache: a run would see its facts.
+    pub facts: Option<Arc<FactCache>>,
     /// `--playbook-dir`, for group_vars and host_vars beside playbooks.
     pub playbook_dir: Option<Utf8PathBuf>,
 }
@@ -137,6 +140,9 @@ impl<'a> View<'a> {
             self.add_files(&mut out, d, "host_vars", &h.name)?;
         }
         if !self.want.export {
+            if let Some(facts) = self.want.facts.as_ref().map(|c| c.get(host)).transpose()?.flatten() {
+                merge(&mut out, &as_variables(facts));
+            }
             merge(&mut out, &self.want.extra_vars);
         }
         Ok(public(out))
@@ -260,7 +266,7 @@ impl<'a> View<'a> {
             return Err(Error::options("You must pass a single valid host to --host parameter"));
         };
         let vars = Value::map(self.host_vars(host)?);
-        Ok(if self.want.yaml { dump_yaml(&vars) } else { dump_json(&vars) })
+        Ok(if self.want.yaml { dump_yaml(&vars) } else { py_json_indent(&marked(&vars, false), 4) })
     }
 
     /// `--graph`, from `top` down.
@@ -339,18 +345,19 @@ fn dump_yaml(v: &Value) -> String {
 
 /// JSON with keys sorted; vaulted and unsafe text is marked.
 fn dump_json(v: &Value) -> String {
-    py_json_indent(&marked(v), 4)
+    py_json_indent(&marked(v, true), 4)
 }
 
-fn marked(v: &Value) -> Value {
+/// One host's variables show unsafe text as it is.
+fn marked(v: &Value, unsafe_too: bool) -> Value {
     let with = |mark: &str, text: &Arc<str>| {
         Value::map(Map::from_iter([(Key::from(mark), Value::trusted(text.clone(), None))]))
     };
     match v {
-        Value::Str(s) if s.trust == Trust::Plain => with("__ansible_unsafe", &s.text),
+        Value::Str(s) if unsafe_too && s.trust == Trust::Plain => with("__ansible_unsafe", &s.text),
         Value::Vault(t) => with("__ansible_vault", &t.envelope),
-        Value::List(l) | Value::Tuple(l) => Value::list(l.iter().map(marked).collect()),
-        Value::Map(m) => Value::map(m.iter().map(|(k, v)| (k.clone(), marked(v))).collect()),
+        Value::List(l) | Value::Tuple(l) => Value::list(l.iter().map(|v| marked(v, unsafe_too)).collect()),
+        Value::Map(m) => Value::map(m.iter().map(|(k, v)| (k.clone(), marked(v, unsafe_too))).collect()),
         v => v.clone(),
     }
 }
@@ -364,7 +371,7 @@ pub struct Args {
     /// Limit the hosts further (a pattern, or @FILE)
     #[arg(short = 'l', long = "limit", value_name = "SUBSET")]
     pub limit: Option<String>,
-    /// Forget cached facts (there is no cache here; accepted for Ansible's sake)
+    /// Forget cached facts
     #[arg(long)]
     pub flush_cache: bool,
     #[command(flatten)]
@@ -424,13 +431,20 @@ impl Args {
     }
 
     /// Shows the inventory. `extra` are the variables of `-e`.
-    pub fn show(&self, inv: &Inventory, secrets: &Secrets, extra: Map) -> Result<(String, Vec<Error>)> {
+    pub fn show(
+        &self,
+        inv: &Inventory,
+        secrets: &Secrets,
+        extra: Map,
+        facts: Option<Arc<FactCache>>,
+    ) -> Result<(String, Vec<Error>)> {
         let want = Wanted {
             yaml: self.yaml,
             vars: self.vars,
             export: self.export,
             limit: self.limit.clone(),
             extra_vars: extra,
+            facts,
             playbook_dir: self.playbook_dir.as_deref().map(load::absolute),
         };
         let view = View::new(inv, secrets, &want);
@@ -456,8 +470,12 @@ pub fn run(a: Args) -> Result<i32> {
     let secrets = Arc::new(secrets(&a.vault, &config)?);
     let extra = extra_vars(&a.extra_vars, &secrets)?;
     let from = InventoryArgs { inventory: a.inventory.clone(), ..InventoryArgs::default() };
-    let inv = load_inventory(&sources(&config, &from), &secrets, &config, &screen, &extra)?;
-    let shown = a.show(&inv, &secrets, extra);
+    let facts = fact_cache(&screen)?;
+    let inv = load_inventory(&sources(&config, &from), &secrets, &config, &screen, &extra, &facts)?;
+    if let (Some(cache), true) = (&facts, a.flush_cache) {
+        flush(cache, &inv);
+    }
+    let shown = a.show(&inv, &secrets, extra, facts);
     inv.take_warnings().iter().for_each(|w| warn(w));
     let (text, warnings) = shown?;
     warnings.iter().for_each(|w| warn(&w.in_full()));

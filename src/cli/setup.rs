@@ -4,6 +4,7 @@ use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
 use super::config::Config;
 use crate::diag::{Error, Kind, Result};
 use crate::executor::{Defaults, Options, Runner, Sink};
+use crate::facts::FactCache;
 use crate::inventory::{Inventory, LoadOptions};
 use crate::output::{Callbacks, Screen, Tee, Tree};
 use crate::playbook::{Loader, LoaderOptions, parse_kv};
@@ -299,7 +300,8 @@ impl Ready {
             crate::output::show_warning(&text, screen.color);
         }
         let sources = sources(&config, w.inventory);
-        let inventory = load_inventory(&sources, &secrets, &config, &screen, &extra)?;
+        let facts = fact_cache(&screen)?;
+        let inventory = load_inventory(&sources, &secrets, &config, &screen, &extra, &facts)?;
         let engine = Engine::new(EngineOptions::default());
         let limit = limit(&inventory, w.inventory.limit.as_deref(), &screen)?;
         let info = RunInfo {
@@ -321,7 +323,10 @@ impl Ready {
             Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone(), &options.foreign, &w.run.module_path));
         let dirs = source_dirs(&sources);
         let store = Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), globals, secrets.clone());
-        let store = Arc::new(store.merging_hashes(merge_hashes(&config)?));
+        let store = Arc::new(store.merging_hashes(merge_hashes(&config)?).with_cache(facts));
+        if let (Some(cache), true) = (&store.cache, w.inventory.flush_cache) {
+            flush(cache, &store.inventory());
+        }
         Ok(Ready { config, secrets, extra, loader, engine, store, sink, options, limit, screen, sources })
     }
 
@@ -333,7 +338,8 @@ impl Ready {
         );
         let (sources, secrets, config, screen, extra) =
             (self.sources, self.secrets, self.config, self.screen, self.extra);
-        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen, &extra));
+        let facts = self.store.cache.clone();
+        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen, &extra, &facts));
         Runner::new(self.options, self.store, self.engine, self.loader, pool, self.sink, reload, self.limit)
     }
 }
@@ -397,14 +403,30 @@ pub(super) fn adjust(s: &mut Screen, c: &Config) -> Result<()> {
     Ok(())
 }
 
+/// The fact cache of the configuration, if there is one that can be used.
+pub(super) fn fact_cache(screen: &Screen) -> Result<Option<Arc<FactCache>>> {
+    let (cache, warnings) = FactCache::open(&crate::settings::current())?;
+    for w in warnings {
+        crate::output::show_warning(&w, screen.color);
+    }
+    Ok(cache.map(Arc::new))
+}
+
+/// `--flush-cache`: all hosts of the inventory are forgotten, whatever the limit.
+pub(super) fn flush(cache: &FactCache, inv: &Inventory) {
+    inv.hosts.keys().for_each(|h| cache.delete(h));
+}
+
 pub(super) fn load_inventory(
     sources: &[String],
     secrets: &Arc<Secrets>,
     c: &Config,
     screen: &Screen,
     extra: &Map,
+    facts: &Option<Arc<FactCache>>,
 ) -> Result<Inventory> {
     let mut options = LoadOptions {
+        facts: facts.clone(),
         secrets: secrets.clone(),
         unparsed_warning: c.flag("inventory_unparsed_warning", true)?,
         unparsed_is_failed: c.flag("inventory_unparsed_failed", false)?,

@@ -57,19 +57,15 @@ fn single(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let mut a = Work { runner: r, task, info, view: view.clone(), item: None }.run();
     a.complete();
     let to = a.delegated_to.as_ref().map(|d| d.host.clone());
+    let facts = facts_of(task, &a, to.clone());
     let effects = std::mem::take(&mut a.effects).into_iter().map(|e| (e, to.clone())).collect();
-    let facts = facts_of(&a.data, &effects_is_set(&a), to);
     HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts }
 }
 
-/// True if the result's facts are already carried by an effect.
-fn effects_is_set(a: &Attempt) -> bool {
-    !a.effects.is_empty()
-}
-
-fn facts_of(data: &Map, carried: &bool, to: Option<String>) -> Vec<(Map, Option<String>)> {
-    match data.get("ansible_facts") {
-        Some(Value::Map(m)) if !carried => vec![((**m).clone(), to)],
+/// The facts of a result, unless they are carried by an effect, or only shown (`debug: var=ansible_facts`).
+fn facts_of(task: &Task, a: &Attempt, to: Option<String>) -> Vec<(Map, Option<String>)> {
+    match a.data.get("ansible_facts") {
+        Some(Value::Map(m)) if a.effects.is_empty() && task.short != "debug" => vec![((**m).clone(), to)],
         _ => vec![],
     }
 }
@@ -317,7 +313,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         }
         delegated = a.delegated_to.clone().or(delegated);
         let to = a.delegated_to.as_ref().map(|d| d.host.clone());
-        facts.extend(facts_of(&a.data, &effects_is_set(&a), to.clone()));
+        facts.extend(facts_of(task, &a, to.clone()));
         for e in std::mem::take(&mut a.effects) {
             // set_fact, include_vars, add_host of one item are seen by the next
             match super::results::apply_early(r, view, &e) {

@@ -419,11 +419,8 @@ fn gather(p: &PlayRun, hosts: &[Host]) -> Result<()> {
         return Ok(());
     }
     let smart = r.options.gathering == "smart" && p.play.gather_facts.is_none();
-    let todo: Vec<Host> = hosts
-        .iter()
-        .filter(|h| !smart || r.store.host(&h.name).facts.read().unwrap_or_else(|e| e.into_inner()).is_empty())
-        .cloned()
-        .collect();
+    let todo: Vec<Host> =
+        hosts.iter().filter(|h| !smart || !r.store.host(&h.name).gathered.load(Ordering::SeqCst)).cloned().collect();
     if todo.is_empty() {
         return Ok(());
     }

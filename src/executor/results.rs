@@ -74,6 +74,9 @@ pub fn settle_told(
     };
     for (facts, to) in &o.facts {
         for t in fact_targets(&targets, to, delegate_facts) {
+            if task.short == "gather_facts" && matches!(result.status, Status::Ok | Status::Changed) {
+                r.store.host(&t).gathered.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
             take_facts(r, &t, facts);
         }
     }
@@ -201,8 +204,16 @@ fn fact_targets(hosts: &[Arc<str>], to: &Option<String>, delegate_facts: bool) -
 
 fn take_facts(r: &Arc<Runner>, host: &Arc<str>, facts: &Map) {
     let dropped = r.store.host(host).add_facts(facts);
+    told_of_cache(r);
     for d in dropped {
         r.warn(format!("Removed restricted key from module data: {d}"));
+    }
+}
+
+/// Warns of facts that could not be cached.
+fn told_of_cache(r: &Arc<Runner>) {
+    for w in r.store.cache.iter().flat_map(|c| c.take_problems()) {
+        r.warn(w);
     }
 }
 
@@ -218,6 +229,7 @@ fn apply(p: &PlayRun, targets: &[Arc<str>], host: &Host, e: &Effect, to: &Option
                 }
                 if *cacheable {
                     h.add_facts(vars);
+                    told_of_cache(r);
                 }
             }
         }

@@ -3,17 +3,25 @@
 
 use super::{Inventory, LoadOptions, identifier, load_vars_dir};
 use crate::diag::{Error, Result};
+use crate::facts::as_variables;
 use crate::template::{Engine, EngineOptions, FileScope, MapVars, Scope};
 use crate::value::{Map, Value};
 use crate::yaml::Node;
 use camino::Utf8Path;
 use std::sync::Arc;
 
+/// Options of plug-ins that ask a server. These here have nothing to cache, and take the options without effect, as in
+/// ansible-core.
+const CACHING: [&str; 5] = ["cache", "cache_connection", "cache_plugin", "cache_prefix", "cache_timeout"];
+
 /// Checks a configuration against the options that the plug-in has.
 fn options<'a>(root: &'a Node, known: &[&str]) -> Result<&'a [(Node, Node)]> {
     let pairs = root.as_map().ok_or_else(|| root.error("the plugin's configuration must be a dictionary"))?;
     for (k, _) in pairs {
         let name = k.to_plain_value().to_str();
+        if CACHING.contains(&name.as_str()) {
+            continue;
+        }
         if !known.contains(&name.as_str()) {
             return Err(k.error(format!("this inventory plugin has no option '{name}'")).help(known.join(", ")));
         }
@@ -190,6 +198,9 @@ fn known_of(
     }
     if files {
         vars.extend(load_vars_dir(base, "host_vars", host, &opts.secrets, warnings)?);
+    }
+    if let Some(facts) = opts.facts.as_ref().map(|c| c.get(host)).transpose()?.flatten() {
+        vars.extend(as_variables(facts));
     }
     vars.insert("inventory_hostname".into(), Value::plain(host.clone()));
     vars.insert("inventory_hostname_short".into(), Value::plain(host.split('.').next().unwrap_or(host)));

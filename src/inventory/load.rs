@@ -2,6 +2,7 @@
 
 use super::{GroupChars, Inventory, constructed, hostname, ini, script, toml, yaml};
 use crate::diag::{Error, Result};
+use crate::facts::FactCache;
 use crate::value::Map;
 use crate::vault::Secrets;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -33,6 +34,8 @@ pub struct LoadOptions {
     pub group_chars: GroupChars,
     /// `-e`, for the plug-in `constructed`.
     pub extra_vars: Map,
+    /// The fact cache, for the same.
+    pub facts: Option<Arc<FactCache>>,
     /// Where messages of interest to few go, if somebody wants them.
     pub note: Option<fn(&str)>,
 }
@@ -61,6 +64,7 @@ impl Default for LoadOptions {
             enabled: ENABLED.iter().map(|s| s.to_string()).collect(),
             group_chars: GroupChars::default(),
             extra_vars: Map::new(),
+            facts: None,
             note: None,
         }
     }

@@ -161,6 +161,14 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
         }
         Resolved::Refused(why) => return Err(at.error(why)),
     };
+    // as in ansible-core only those of the action itself are looked at, not those of `args`
+    if let Some(k) = a.args.keys().map(Key::to_string).find(|k| k.starts_with("_ansible_")) {
+        return Err(Error::general(format!(
+            "Invalid parameter specified beginning with keyword '_ansible_' for action '{}': '{k}'. The prefix '_ansible_' is reserved for internal use only.",
+            a.name
+        ))
+        .at(at.span));
+    }
     if let Some(n) = args_kw {
         merge_args(&mut a, n)?;
     }

@@ -2,12 +2,14 @@
 
 use super::magic::Globals;
 use crate::diag::{Error, Result};
+use crate::facts::{FactCache, GATHERED, is_control_name};
 use crate::inventory::{Inventory, load_vars_dir};
 use crate::playbook::{Play, Role};
 use crate::value::{Key, Map, Value, VaultText};
 use crate::vault::Secrets;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(super) fn read<T>(l: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -30,42 +32,14 @@ pub struct HostStore {
     pub set_facts: RwLock<Arc<Map>>,
     /// The play's `vars_files` as this host reads them, strongest last.
     pub vars_files: RwLock<Arc<Vec<Arc<Map>>>>,
+    /// True once facts were gathered, not only set; by this or, with a fact cache, an earlier run.
+    pub gathered: AtomicBool,
+    /// Where the facts are kept beyond the run, and the host's name there.
+    cache: Option<(Arc<FactCache>, Arc<str>)>,
+    /// Why the cached facts cannot be read.
+    unread: Mutex<Option<Error>>,
     /// Layers from inventory and vars directories for one playbook directory, strongest first.
     layers: RwLock<Option<(u64, Utf8PathBuf, Arc<Vec<Arc<Map>>>)>>,
-}
-
-/// Names that a host's facts may never set (CVE-2020-10684): they steer the connection.
-pub fn is_control_name(name: &str) -> bool {
-    const EXACT: [&str; 22] = [
-        "ansible_host",
-        "ansible_port",
-        "ansible_user",
-        "ansible_password",
-        "ansible_pass",
-        "ansible_connection",
-        "ansible_private_key_file",
-        "ansible_shell_type",
-        "ansible_shell_executable",
-        "ansible_timeout",
-        "ansible_remote_tmp",
-        "ansible_scp_executable",
-        "ansible_sftp_executable",
-        "ansible_ssh_executable",
-        "ansible_pipelining",
-        "ansible_rsync_path",
-        "ansible_playbook_python",
-        "ansible_agent_path",
-        "ansible_verbosity",
-        "ansible_check_mode",
-        "ansible_diff_mode",
-        "ansible_facts",
-    ];
-    EXACT.contains(&name)
-        || name.starts_with("ansible_become")
-        || name.starts_with("ansible_sudo")
-        || name.starts_with("ansible_su_")
-        || (name.starts_with("ansible_ssh_") && !name.starts_with("ansible_ssh_host_key"))
-        || (name.starts_with("ansible_") && name.ends_with("_interpreter"))
 }
 
 impl HostStore {
@@ -78,6 +52,19 @@ impl HostStore {
     pub fn set_fact(&self, name: &str, v: Value) {
         HostStore::put(&self.set_facts, name, v);
     }
+    /// A host with what the cache knows of it.
+    fn cached(cache: &Arc<FactCache>, name: &Arc<str>) -> HostStore {
+        let empty = HostStore::default();
+        match cache.get(name) {
+            Ok(Some(facts)) => {
+                empty.gathered.store(facts.contains_key(GATHERED), Ordering::SeqCst);
+                empty.add_facts(&facts);
+            }
+            Ok(None) => {}
+            Err(e) => *empty.unread.lock().unwrap_or_else(|e| e.into_inner()) = Some(e),
+        }
+        HostStore { cache: Some((cache.clone(), name.clone())), ..empty }
+    }
     /// Takes in facts from a module; those that would steer the connection are dropped and named.
     pub fn add_facts(&self, facts: &Map) -> Vec<String> {
         let mut dropped = vec![];
@@ -86,6 +73,9 @@ impl HostStore {
         let (inner, injected) = (Arc::make_mut(&mut *inner), Arc::make_mut(&mut *injected));
         for (k, v) in facts {
             let name = k.to_string();
+            if name.starts_with("_ansible_") {
+                continue;
+            }
             if is_control_name(&name) {
                 dropped.push(name);
                 continue;
@@ -98,9 +88,20 @@ impl HostStore {
             }
             injected.insert(k.clone(), v);
         }
+        if let Some((cache, name)) = &self.cache {
+            let mut kept = injected.clone();
+            if self.gathered.load(Ordering::SeqCst) {
+                kept.insert(GATHERED.into(), true.into());
+            }
+            cache.set(name, &kept);
+        }
         dropped
     }
     pub fn clear_facts(&self) {
+        if let Some((cache, name)) = &self.cache {
+            cache.delete(name);
+        }
+        self.gathered.store(false, Ordering::SeqCst);
         *write(&self.facts) = Arc::default();
         *write(&self.injected) = Arc::default();
     }
@@ -143,6 +144,8 @@ pub struct Store {
     vars_dirs: Mutex<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Arc<Map>>>,
     decrypted: Mutex<HashMap<Arc<str>, Arc<str>>>,
     warnings: Mutex<Vec<Error>>,
+    /// Where facts are kept from run to run.
+    pub cache: Option<Arc<FactCache>>,
     /// `hash_behaviour = merge`: dicts of one name from several layers are merged, the stronger winning.
     pub merge_hashes: bool,
 }
@@ -168,8 +171,13 @@ impl Store {
             vars_dirs: Mutex::default(),
             decrypted: Mutex::default(),
             warnings: Mutex::default(),
+            cache: None,
             merge_hashes: false,
         }
+    }
+    pub fn with_cache(mut self, cache: Option<Arc<FactCache>>) -> Store {
+        self.cache = cache;
+        self
     }
     pub fn merging_hashes(mut self, merge: bool) -> Store {
         self.merge_hashes = merge;
@@ -193,7 +201,12 @@ impl Store {
         if let Some(h) = read(&self.hosts).get(name) {
             return h.clone();
         }
-        write(&self.hosts).entry(name.clone()).or_default().clone()
+        let mut hosts = write(&self.hosts);
+        let made = hosts.entry(name.clone()).or_insert_with(|| match &self.cache {
+            Some(cache) => Arc::new(HostStore::cached(cache, name)),
+            None => Arc::default(),
+        });
+        made.clone()
     }
     /// The text of a vaulted value; kept, since deriving a key is dear.
     pub fn decrypt(&self, v: &VaultText) -> Result<Arc<str>> {
@@ -223,6 +236,9 @@ impl Store {
     /// The layers of a host from inventory, group_vars and host_vars, strongest first.
     pub fn layers(&self, host: &Arc<str>, playbook_dir: &Utf8Path) -> Result<Arc<Vec<Arc<Map>>>> {
         let store = self.host(host);
+        if let Some(e) = store.unread.lock().unwrap_or_else(|e| e.into_inner()).take() {
+            return Err(e);
+        }
         let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
         if let Some((g, d, l)) = &*read(&store.layers)
             && *g == generation

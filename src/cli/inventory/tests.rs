@@ -53,7 +53,7 @@ fn odd_inventories_as_ansible() {
             let options = crate::inventory::LoadOptions { secrets: secrets.clone(), ..Default::default() };
             let (inv, warnings) = Inventory::load(std::slice::from_ref(&path), &options)?;
             let args = Args { list: true, export, ..Args::default() };
-            let (text, more) = args.show(&inv, &secrets, Map::new())?;
+            let (text, more) = args.show(&inv, &secrets, Map::new(), None)?;
             Ok((text, warnings.into_iter().chain(more).collect()))
         };
         let label = format!("{} {}", c.kind, c.name);
