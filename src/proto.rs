@@ -6,7 +6,7 @@
 
 mod frame;
 
-pub use frame::{Frame, FrameBuf, FrameError, encode};
+pub use frame::{Frame, FrameBuf, FrameError, START, Whole, encode, start};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -45,12 +45,18 @@ pub enum FrameKind {
     Ping = 8,
     /// Agent → controller: the answer to a ping, with its id.
     Pong = 9,
+    /// Agent → controller: the module of this id needs the checksum of its content before the content.
+    WantSum = 10,
+    /// Controller → agent: that checksum, SHA-1 in hex; or an exclamation mark and why there is none.
+    Sum = 11,
 }
 
 impl FrameKind {
     pub fn from_byte(b: u8) -> Option<FrameKind> {
         use FrameKind::*;
-        [Hello, Request, Response, Data, DataEnd, WantData, Cancel, Ping, Pong].into_iter().find(|k| *k as u8 == b)
+        [Hello, Request, Response, Data, DataEnd, WantData, Cancel, Ping, Pong, WantSum, Sum]
+            .into_iter()
+            .find(|k| *k as u8 == b)
     }
 }
 
@@ -152,7 +158,10 @@ pub enum Interpreter {
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub struct Content {
     pub size: u64,
-    pub sha1: String,
+    /// SHA-1 in hex; none if the content is large and has not been read yet: then it follows at the end of the
+    /// content, or is told to who asks with `WantSum`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha1: Option<String>,
     /// True if the data frames follow at once; otherwise the agent asks with `WantData`.
     pub inline: bool,
 }

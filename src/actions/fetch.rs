@@ -3,13 +3,13 @@
 
 use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
+use crate::modules::support::digest;
 use crate::modules::{Arg, Args, Spec};
 use crate::proto::{Request, hex};
-use crate::transport::CallError;
+use crate::transport::{CallError, SENT_SUM};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
-use md5::Md5;
+use md5::{Digest, Md5};
 use serde_json::{Map as JsonMap, Value as Json, json};
-use sha1::{Digest, Sha1};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -46,39 +46,55 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let (Some(src), Some(dest)) = (args.opt_str("src"), args.opt_str("dest")) else {
         return Err(Error::general("src and dest are required").into());
     };
-    let seen = look(ctx, src, None)?;
+    let seen = look(ctx, src, Want::Size)?;
     if let Some(done) = not_a_file(&seen, &args, src) {
         return Ok(done);
     }
-    let text = |k: &str| seen.get(k).and_then(Json::as_str).unwrap_or("").to_string();
-    let (file, wanted) = (text("file"), text("checksum"));
-    let target = target(ctx, &args, src, &file, dest)?;
-    let here = checksums(&target);
-    if here.as_ref().is_some_and(|(sha1, _)| *sha1 == wanted) {
-        let md5 = here.map(|(_, md5)| md5).unwrap_or_default();
-        return Ok(Done::new(false)
-            .set("md5sum", md5)
-            .set("file", file)
-            .set("dest", target.as_str())
-            .set("checksum", wanted));
-    }
+    let file = text(&seen, "file");
     let size = seen.get("size").and_then(Json::as_u64).unwrap_or(0);
+    let target = target(ctx, &args, src, &file, dest)?;
+    // only what may be here already is worth reading twice
+    if fs::metadata(&target).is_ok_and(|m| m.is_file() && m.len() == size) {
+        let there = look(ctx, src, Want::Sum)?;
+        if let Some(done) = not_a_file(&there, &args, src) {
+            return Ok(done);
+        }
+        let wanted = text(&there, "checksum");
+        if let Some((sha1, md5)) = checksums(&target)
+            && sha1 == wanted
+        {
+            let done = Done::new(false).set("md5sum", md5).set("file", file);
+            return Ok(done.set("dest", target.as_str()).set("checksum", wanted));
+        }
+    }
+    // the checksum is that of the content on both sides, or the transfer has failed
     let (sha1, md5) = transfer(ctx, &file, &target, size)?;
-    let done = Done::new(true)
+    Ok(Done::new(true)
         .set("md5sum", md5)
         .set("dest", target.as_str())
         .set("remote_md5sum", crate::value::Value::Null)
         .set("checksum", sha1.as_str())
-        .set("remote_checksum", wanted.as_str());
-    if args.bool("validate_checksum") && sha1 != wanted {
-        return Ok(done.set("failed", true).set("changed", false).set("msg", "checksum mismatch").set("file", file));
-    }
-    Ok(done)
+        .set("remote_checksum", sha1.as_str()))
 }
 
-/// Asks the host for the file: what it is, or (with a sink) its content.
-fn look(ctx: &ActionCtx, src: &str, sink: Option<&mut (dyn Write + Send)>) -> Result<JsonMap<String, Json>, CallError> {
-    let args = match json!({"src": src, "send": sink.is_some()}) {
+fn text(m: &JsonMap<String, Json>, key: &str) -> String {
+    m.get(key).and_then(Json::as_str).unwrap_or("").to_string()
+}
+
+/// What the host is asked to tell of a file.
+enum Want<'a> {
+    Size,
+    Sum,
+    Content(&'a mut (dyn Write + Send)),
+}
+
+fn look(ctx: &ActionCtx, src: &str, want: Want) -> Result<JsonMap<String, Json>, CallError> {
+    let sum = matches!(want, Want::Sum);
+    let sink = match want {
+        Want::Content(sink) => Some(sink),
+        Want::Size | Want::Sum => None,
+    };
+    let args = match json!({"src": src, "send": sink.is_some(), "sum": sum}) {
         Json::Object(m) => m,
         _ => JsonMap::new(),
     };
@@ -160,15 +176,13 @@ fn clean(path: &Utf8Path) -> Utf8PathBuf {
 
 /// SHA-1 and MD5 of a file of ours, if there is one.
 fn checksums(path: &Utf8Path) -> Option<(String, String)> {
-    let mut tee = Tee { to: io::sink(), sha1: Sha1::new(), md5: Md5::new(), left: u64::MAX };
-    io::copy(&mut fs::File::open(path).ok()?, &mut tee).ok()?;
-    Some(tee.sums())
+    let sum = |kind| digest::of_file(kind, path.as_std_path()).ok();
+    Some((sum("sha1")?, sum("md5")?))
 }
 
-/// Computes checksums of what is written, and stops what never ends.
+/// Computes the MD5 of what is written, and stops what never ends.
 struct Tee<W> {
     to: W,
-    sha1: Sha1,
     md5: Md5,
     left: u64,
 }
@@ -178,7 +192,6 @@ impl<W: Write> Write for Tee<W> {
         let left = self.left.checked_sub(bytes.len() as u64);
         self.left = left.ok_or_else(|| io::Error::other("the host sends much more than the file holds"))?;
         self.to.write_all(bytes)?;
-        self.sha1.update(bytes);
         self.md5.update(bytes);
         Ok(bytes.len())
     }
@@ -187,30 +200,29 @@ impl<W: Write> Write for Tee<W> {
     }
 }
 
-impl<W> Tee<W> {
-    fn sums(self) -> (String, String) {
-        (hex(&self.sha1.finalize()), hex(&self.md5.finalize()))
-    }
-}
-
-/// Receives the file beside its destination and puts it in place when it is whole.
+/// Receives the file beside its destination and puts it in place when it is whole. Its SHA-1 and MD5.
 fn transfer(ctx: &ActionCtx, file: &str, target: &Utf8Path, size: u64) -> Result<(String, String), ActionError> {
     let bad = |e: io::Error| Error::general(format!("could not write {target}: {e}"));
     let dir = target.parent().unwrap_or(Utf8Path::new("/"));
     fs::create_dir_all(dir).map_err(bad)?;
     let mut tmp = tempfile::Builder::new().prefix(".fetch-").tempfile_in(dir).map_err(bad)?;
     let left = size.saturating_mul(2).saturating_add(64 << 20);
-    let mut tee = Tee { to: tmp.as_file_mut(), sha1: Sha1::new(), md5: Md5::new(), left };
-    let got = look(ctx, file, Some(&mut tee))?;
+    let mut tee = Tee { to: tmp.as_file_mut(), md5: Md5::new(), left };
+    let got = look(ctx, file, Want::Content(&mut tee))?;
     if got.get("failed").and_then(Json::as_bool) == Some(true) {
         let why = got.get("msg").and_then(Json::as_str).unwrap_or("the file could not be sent");
         return Err(Error::general(why).into());
     }
-    let sums = tee.sums();
+    let md5 = hex(&tee.md5.finalize());
+    // of an empty file nothing was sent
+    let sha1 = match text(&got, SENT_SUM) {
+        none if none.is_empty() => digest::of_bytes("sha1", b""),
+        sum => sum,
+    };
     let mode = fs::metadata(target).map_or(0o666 & !umask(), |m| m.permissions().mode() & 0o7777);
     tmp.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(bad)?;
     tmp.persist(target).map_err(|e| bad(e.error))?;
-    Ok(sums)
+    Ok((sha1, md5))
 }
 
 /// The process's umask, read without changing it for other threads.
@@ -235,7 +247,7 @@ mod tests {
 
     #[test]
     fn endless_content_is_stopped() {
-        let mut t = Tee { to: io::sink(), sha1: Sha1::new(), md5: Md5::new(), left: 10 };
+        let mut t = Tee { to: io::sink(), md5: Md5::new(), left: 10 };
         assert!(t.write(&[0; 8]).is_ok());
         assert!(t.write(&[0; 8]).is_err());
     }

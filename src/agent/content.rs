@@ -4,15 +4,16 @@ use super::worker::Link;
 use crate::modules::ContentSource;
 use crate::proto::{Content, FrameKind, hex};
 use sha1::{Digest, Sha1};
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 /// How many bytes may be on the way at once.
-const WINDOW: u64 = 2 << 20;
+const WINDOW: u64 = 4 << 20;
 
 /// The content of the request at hand, read from the link to the supervisor.
 pub struct Incoming<'l> {
     link: &'l Link,
     id: u64,
+    /// Its checksum is there once it is known: announced, asked for, or computed while it arrived.
     meta: Content,
     asked: bool,
 }
@@ -28,11 +29,28 @@ impl ContentSource for Incoming<'_> {
         self.meta.size
     }
 
-    fn sha1(&self) -> &str {
-        &self.meta.sha1
+    fn sha1(&mut self) -> io::Result<String> {
+        if let Some(sum) = &self.meta.sha1 {
+            return Ok(sum.clone());
+        }
+        if self.asked {
+            return Err(io::Error::other("the content was not read to its end"));
+        }
+        self.link.send(FrameKind::WantSum, self.id, &[])?;
+        loop {
+            let f = self.link.recv()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            if f.id == self.id && f.kind == FrameKind::Sum {
+                let text = String::from_utf8_lossy(&f.payload).into_owned();
+                if let Some(why) = text.strip_prefix('!') {
+                    return Err(bad(why.to_owned()));
+                }
+                self.meta.sha1 = Some(text.clone());
+                return Ok(text);
+            }
+        }
     }
 
-    fn reader(&mut self) -> io::Result<Box<dyn Read + '_>> {
+    fn reader(&mut self) -> io::Result<Box<dyn BufRead + '_>> {
         if self.asked {
             return Err(io::Error::other("the content of a request can be read once only"));
         }
@@ -43,8 +61,12 @@ impl ContentSource for Incoming<'_> {
     }
 }
 
+fn bad(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
 struct Reader<'a, 'l> {
-    src: &'a Incoming<'l>,
+    src: &'a mut Incoming<'l>,
     /// Taken when the end was seen and checked.
     hash: Option<Sha1>,
     got: u64,
@@ -54,10 +76,6 @@ struct Reader<'a, 'l> {
 }
 
 impl Reader<'_, '_> {
-    fn bad(text: String) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, text)
-    }
-
     /// Asks for more before the last portion is used up.
     fn grant(&mut self) -> io::Result<()> {
         if self.granted == u64::MAX || self.granted.saturating_sub(self.got) > WINDOW / 2 {
@@ -79,7 +97,7 @@ impl Reader<'_, '_> {
                 FrameKind::Data => {
                     self.got += f.payload.len() as u64;
                     if self.got > self.src.meta.size {
-                        return Err(Self::bad(format!("more content than the {} bytes announced", self.src.meta.size)));
+                        return Err(bad(format!("more content than the {} bytes announced", self.src.meta.size)));
                     }
                     if let Some(h) = &mut self.hash {
                         h.update(&f.payload);
@@ -92,37 +110,50 @@ impl Reader<'_, '_> {
                 }
                 FrameKind::DataEnd => {
                     let Some(h) = self.hash.take() else { return Ok(false) };
-                    return self.check(&hex(&h.finalize()), &f.payload).map(|()| false);
+                    return self.check(hex(&h.finalize()), &f.payload).map(|()| false);
                 }
-                _ => return Err(Self::bad("something else than content arrived".into())),
+                _ => return Err(bad("something else than content arrived".into())),
             }
         }
     }
 
-    fn check(&self, sum: &str, sent: &[u8]) -> io::Result<()> {
-        let meta = &self.src.meta;
+    fn check(&mut self, sum: String, sent: &[u8]) -> io::Result<()> {
+        let meta = &mut self.src.meta;
         if let Some(why) = sent.strip_prefix(b"!") {
-            return Err(Self::bad(String::from_utf8_lossy(why).into_owned()));
+            return Err(bad(String::from_utf8_lossy(why).into_owned()));
         }
-        if self.got != meta.size || sum != meta.sha1 {
-            return Err(Self::bad(format!(
-                "the content changed while it was sent: {} bytes with checksum {sum}, announced were {} with {}",
-                self.got, meta.size, meta.sha1
+        let announced = match &meta.sha1 {
+            Some(s) => s.clone(),
+            None => String::from_utf8_lossy(sent).into_owned(),
+        };
+        if self.got != meta.size || sum != announced {
+            return Err(bad(format!(
+                "the content changed while it was sent: {} bytes with checksum {sum}, announced were {} with {announced}",
+                self.got, meta.size
             )));
         }
+        meta.sha1 = Some(sum);
         Ok(())
+    }
+}
+
+impl BufRead for Reader<'_, '_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at >= self.chunk.len() && (self.hash.is_none() || !self.next_chunk()?) {
+            return Ok(&[]);
+        }
+        Ok(self.chunk.get(self.at..).unwrap_or(&[]))
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at += n;
     }
 }
 
 impl Read for Reader<'_, '_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.chunk.len() && (self.hash.is_none() || !self.next_chunk()?) {
-            return Ok(0);
-        }
-        let rest = self.chunk.get(self.at..).unwrap_or(&[]);
-        let n = rest.len().min(buf.len());
-        buf.iter_mut().zip(rest).for_each(|(b, r)| *b = *r);
-        self.at += n;
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
         Ok(n)
     }
 }
@@ -143,12 +174,13 @@ mod tests {
             let mut all = vec![];
             source.reader()?.read_to_end(&mut all)?;
             assert!(source.reader().is_err());
+            assert_eq!(source.sha1()?, hex(&Sha1::digest(&all)));
             Ok(all)
         })
     }
 
     fn meta(bytes: &[u8], inline: bool) -> Content {
-        Content { size: bytes.len() as u64, sha1: hex(&Sha1::digest(bytes)), inline }
+        Content { size: bytes.len() as u64, sha1: Some(hex(&Sha1::digest(bytes))), inline }
     }
 
     #[test]
@@ -183,11 +215,32 @@ mod tests {
                 for p in parts {
                     peer.send(FrameKind::Data, 5, p).unwrap();
                 }
-                let _ = peer.send(FrameKind::DataEnd, 5, announced.sha1.as_bytes());
+                let _ = peer.send(FrameKind::DataEnd, 5, announced.sha1.as_deref().unwrap_or("").as_bytes());
             });
             assert_eq!(r.unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
         let r = receive(announced, |peer| peer.send(FrameKind::DataEnd, 5, b"!could not read").unwrap());
         assert_eq!(r.unwrap_err().to_string(), "could not read");
+    }
+
+    #[test]
+    fn the_checksum_comes_with_the_end_or_when_asked_for() {
+        let unknown = Content { sha1: None, ..meta(b"hello", false) };
+        let sum = hex(&Sha1::digest(b"hello"));
+        let send = |peer: &Link| {
+            while peer.recv().unwrap().unwrap().kind != FrameKind::WantData {}
+            peer.send(FrameKind::Data, 5, b"hello").unwrap();
+            peer.send(FrameKind::DataEnd, 5, sum.as_bytes()).unwrap();
+        };
+        assert_eq!(receive(unknown.clone(), |peer| send(&peer)).unwrap(), b"hello");
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mine, peer) = (Link::new(a), Link::new(b));
+        let mut source = Incoming::new(&mine, 5, unknown.clone());
+        peer.send(FrameKind::Sum, 5, sum.as_bytes()).unwrap();
+        assert_eq!(source.sha1().unwrap(), sum);
+        assert_eq!(peer.recv().unwrap().unwrap().kind, FrameKind::WantSum);
+        let mut source = Incoming::new(&mine, 6, unknown);
+        peer.send(FrameKind::Sum, 6, b"!no such file").unwrap();
+        assert_eq!(source.sha1().unwrap_err().to_string(), "no such file");
     }
 }

@@ -23,7 +23,7 @@ use std::io::Write;
 pub const MAGIC: &str = "DIRIGO-AGENT-HELLO";
 
 /// Version of the protocol that controller and agent must share.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
 
 /// Runs the agent with these arguments (without the program's name) and ends the process.
 ///

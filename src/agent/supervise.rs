@@ -223,7 +223,17 @@ impl Supervisor {
             Err(e) => return Err(e),
         }
         self.heard = Instant::now();
-        while let Some(f) = self.input.next_frame().map_err(io::Error::other)? {
+        while let Some(f) = self.input.next_whole().map_err(io::Error::other)? {
+            let content = matches!(f.kind, FrameKind::Data | FrameKind::DataEnd | FrameKind::Sum);
+            let whose = |w: &&mut Worker| w.running.as_ref().is_some_and(|r| r.id == f.id);
+            if content && let Some(w) = self.workers.iter_mut().find(whose) {
+                w.output.extend(f.bytes);
+                if !w.gone && send_some(&mut w.output, &mut w.sock).is_err() {
+                    w.output.clear();
+                }
+                continue;
+            }
+            let f = f.frame();
             self.obey(f);
         }
         Ok(true)
@@ -242,12 +252,9 @@ impl Supervisor {
                 }
                 self.waiting.push_back(Waiting { frame, envelope, content: vec![] });
             }
-            FrameKind::Data | FrameKind::DataEnd => {
+            FrameKind::Data | FrameKind::DataEnd | FrameKind::Sum => {
                 let Some(bytes) = encode(frame.kind, frame.id, &frame.payload) else { return };
-                if let Some(w) = self.workers.iter_mut().find(|w| w.running.as_ref().is_some_and(|r| r.id == frame.id))
-                {
-                    w.output.extend(bytes);
-                } else if let Some(w) = self.waiting.iter_mut().find(|w| w.frame.id == frame.id) {
+                if let Some(w) = self.waiting.iter_mut().find(|w| w.frame.id == frame.id) {
                     w.content.extend(bytes);
                 }
             }
@@ -260,7 +267,7 @@ impl Supervisor {
                 }
             }
             FrameKind::Ping => self.tell(FrameKind::Pong, frame.id, &[]),
-            FrameKind::Hello | FrameKind::Response | FrameKind::WantData | FrameKind::Pong => {}
+            FrameKind::Hello | FrameKind::Response | FrameKind::WantData | FrameKind::WantSum | FrameKind::Pong => {}
         }
     }
 
@@ -304,23 +311,25 @@ impl Supervisor {
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
             Err(_) => w.gone = true,
         }
-        let mut frames = vec![];
-        while let Ok(Some(f)) = w.input.next_frame() {
-            frames.push(f);
-        }
-        for f in frames {
-            let Some(w) = self.workers.get_mut(i) else { return };
+        let idle = self.output.is_empty();
+        let mut answers = vec![];
+        while let Ok(Some(f)) = w.input.next_whole() {
             if w.running.as_ref().is_none_or(|r| r.id != f.id) {
                 continue;
             }
-            if f.kind == FrameKind::Cancel {
-                w.leaving = true;
-                continue;
+            match f.kind {
+                FrameKind::Cancel => w.leaving = true,
+                FrameKind::Response => answers.push(f.frame()),
+                _ => self.output.extend(f.bytes),
             }
-            if f.kind != FrameKind::Response {
-                self.tell(f.kind, f.id, &f.payload);
-                continue;
-            }
+        }
+        if idle && !self.output.is_empty() {
+            let _ = send_some(&mut self.output, &mut self.to);
+        }
+        for f in answers {
+            let Some(w) = self.workers.get_mut(i).filter(|w| w.running.as_ref().is_some_and(|r| r.id == f.id)) else {
+                return;
+            };
             // Whatever a module says after it was told to stop, it was stopped.
             match w.running.take().and_then(|r| r.stopping) {
                 Some((answer, _)) => self.respond(f.id, answer),

@@ -193,6 +193,12 @@ pub struct HostRemote<'a> {
 }
 
 impl HostRemote<'_> {
+    /// Passes on what the connections have to say to the user.
+    fn told(&self) {
+        if let Some(text) = self.runner.pool.take_notice() {
+            self.runner.warn(text);
+        }
+    }
     /// What of the task goes along with each request.
     fn fill_in(&self, q: &mut Request) {
         for (k, v) in &self.env {
@@ -225,7 +231,9 @@ impl Remote for HostRemote<'_> {
         {
             return answer;
         }
-        self.runner.pool.call(&self.params, self.become_.as_ref(), q, payload, sink)
+        let answer = self.runner.pool.call(&self.params, self.become_.as_ref(), q, payload, sink);
+        self.told();
+        answer
     }
     fn call_chain(
         &self,
@@ -235,7 +243,9 @@ impl Remote for HostRemote<'_> {
             return Err(note.refuse());
         }
         requests.iter_mut().for_each(|(q, _)| self.fill_in(q));
-        self.runner.pool.call_chain(&self.params, self.become_.as_ref(), requests)
+        let answers = self.runner.pool.call_chain(&self.params, self.become_.as_ref(), requests);
+        self.told();
+        answers
     }
     fn raw(&self, command: &str, stdin: Option<&[u8]>) -> std::result::Result<RawOutput, CallError> {
         if let Some(note) = self.plan {

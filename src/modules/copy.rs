@@ -10,6 +10,7 @@ use super::support::atomic::{self, Staged};
 use super::support::fileargs::{AttrDiff, FileArgs, followed, real_path};
 use super::support::{copytree, digest, mode, pytext::os_error, textdiff};
 use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support};
+use md5::Digest as _;
 use serde_json::Value as Json;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -49,12 +50,14 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     if args.bool("remote_src") && literal.is_none() {
         return remote(ctx, args);
     }
-    let (size, sha1) = match (&literal, &ctx.content) {
-        (Some(text), _) => (text.len() as u64, digest::of_bytes("sha1", text.as_bytes())),
-        (None, Some(c)) => (c.size(), c.sha1().to_owned()),
+    let size = match (&literal, &ctx.content) {
+        (Some(text), _) => text.len() as u64,
+        (None, Some(c)) => c.size(),
         (None, None) => return Err("src (or content) is required".into()),
     };
-    check_sum(args, &sha1)?;
+    if args.opt_str("checksum").is_some() {
+        check_sum(args, &sum_of(&literal, ctx)?)?;
+    }
     let given = args.str("dest");
     let mut dest = PathBuf::from(given);
     let name = args.opt_str("_original_basename").map(str::to_owned);
@@ -76,9 +79,12 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let asked = shown;
     let shown = if target == dest { asked.clone() } else { target.to_string_lossy().into_owned() };
     let want = FileArgs::from_args(args);
-    let same = old.as_ref().is_some_and(|st| st.is_file() && st.len() == size)
-        && digest::of_file("sha1", &target).is_ok_and(|s| s == sha1);
-    if same {
+    // content of another size is not worth a checksum before it is here
+    let alike = match old.as_ref().is_some_and(|st| st.is_file() && st.len() == size) {
+        true => Some(sum_of(&literal, ctx)?).filter(|sum| digest::of_file("sha1", &target).is_ok_and(|s| s == *sum)),
+        false => None,
+    };
+    if let Some(sha1) = alike {
         let mut diff = AttrDiff::default();
         diff.set("path", shown.as_str(), shown.as_str());
         let changed = want.apply(&target, ctx.check, &mut diff)?;
@@ -101,19 +107,17 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         return Err(Failure::new(format!("Destination directory {} does not exist", parent.display())));
     }
     let mut staged = atomic::stage(&target, args.bool("unsafe_writes"))?;
+    let mut md5 = md5::Md5::new();
     match (&literal, &mut ctx.content) {
-        (Some(text), _) => staged.write(text.as_bytes())?,
-        (None, Some(c)) => {
-            let r = c.reader().map_err(|e| Failure::new(format!("could not receive the content: {e}")))?;
-            staged.fill(r)?;
-        }
+        (Some(text), _) => staged.fill_summed(text.as_bytes(), &mut md5)?,
+        (None, Some(c)) => staged.fill_summed(c.reader().map_err(not_received)?, &mut md5)?,
         (None, None) => {}
     }
+    let (sha1, md5) = (sum_of(&literal, ctx)?, digest::hex(&md5.finalize()));
     if let Some(d) = &mut diff {
         let name = staged.path().to_owned();
         textdiff::after_of(d, &name, &source)?;
     }
-    let md5 = digest::of_file("md5", staged.path())?;
     let backup = finish(ctx, args, staged, &target, &want)?;
     // a name alone is told with its directory, as ansible-core does of a file that it wrote
     let shown = if shown.contains('/') { shown } else { format!("./{shown}") };
@@ -122,6 +126,18 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         o = o.set("backup_file", b);
     }
     Ok(with(o, diff))
+}
+
+/// SHA-1 of what is to be written.
+fn sum_of(literal: &Option<String>, ctx: &mut Ctx) -> Result<String, Failure> {
+    match (literal, &mut ctx.content) {
+        (None, Some(c)) => c.sha1().map_err(not_received),
+        (text, _) => Ok(digest::of_bytes("sha1", text.as_deref().unwrap_or_default().as_bytes())),
+    }
+}
+
+fn not_received(e: std::io::Error) -> Failure {
+    Failure::new(format!("could not receive the content: {e}"))
 }
 
 fn with(o: Outcome, diff: Option<Diff>) -> Outcome {

@@ -1,8 +1,7 @@
 //! `fetch_content`: the target's half of `fetch`. Tells what a path is, or streams a file back.
 
+use super::support::digest;
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, expand_path};
-use crate::proto::hex;
-use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
@@ -13,7 +12,8 @@ pub fn module() -> Module {
         collection: "dirigo.internal",
         spec: Spec::new(vec![
             Arg::str("src").required().doc("The file."),
-            Arg::bool("send").default(false).doc("Send the content; otherwise only its size and checksum."),
+            Arg::bool("send").default(false).doc("Send the content."),
+            Arg::bool("sum").default(false).doc("Tell its checksum, without sending it."),
         ]),
         check: Support::Full,
         diff: Support::None,
@@ -45,7 +45,14 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         return Err(Failure::new(format!("{shown} is not a regular file")).set("file", shown.as_str()));
     }
     let mut from = File::open(&path).map_err(|e| failed("file is not readable", &e))?;
-    let mut sum = Sha1::new();
+    let told = Outcome::ok().set("file", shown.as_str());
+    if args.bool("sum") {
+        let sum = digest::of_reader("sha1", from).map_err(|e| failed("file is not readable", &e))?;
+        return Ok(told.set("size", meta.len()).set("checksum", sum));
+    }
+    if !args.bool("send") {
+        return Ok(told.set("size", meta.len()));
+    }
     let mut size = 0u64;
     let mut part = vec![0u8; 256 << 10];
     loop {
@@ -55,15 +62,11 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => return Err(failed("file is not readable", &e)),
         };
-        let bytes = part.get(..n).unwrap_or(&[]);
-        sum.update(bytes);
         size += n as u64;
-        if args.bool("send") {
-            let Some(sink) = &mut ctx.sink else { return Err("there is nobody to send the content to".into()) };
-            sink(bytes)?;
-        }
+        let Some(sink) = &mut ctx.sink else { return Err("there is nobody to send the content to".into()) };
+        sink(part.get(..n).unwrap_or(&[]))?;
     }
-    Ok(Outcome::ok().set("file", shown).set("size", size).set("checksum", hex(&sum.finalize())))
+    Ok(told.set("size", size))
 }
 
 #[cfg(test)]
@@ -72,7 +75,7 @@ mod tests {
     use serde_json::{Map, Value as Json, json};
 
     fn ask(ctx: &mut Ctx, src: &str, send: bool) -> Map<String, Json> {
-        super::super::run(&module(), ctx, json!({"src": src, "send": send}).as_object().unwrap())
+        super::super::run(&module(), ctx, json!({"src": src, "send": send, "sum": !send}).as_object().unwrap())
     }
 
     #[test]

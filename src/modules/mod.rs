@@ -62,7 +62,7 @@ pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
 pub use validate::{Checked, unsupported, validate, validate_all};
 
 use serde_json::{Map, Value as Json};
-use std::io::Read;
+use std::io::BufRead;
 use std::sync::OnceLock;
 
 /// How far a module supports check mode or diff.
@@ -239,10 +239,11 @@ impl Ctx<'_> {
 /// Content that the controller announced: asked for only if the module needs it.
 pub trait ContentSource {
     fn size(&self) -> u64;
-    /// SHA-1 in hex, as announced.
-    fn sha1(&self) -> &str;
+    /// SHA-1 in hex. It may cost the controller a reading of the file and a round trip before the content was read;
+    /// afterwards it is known.
+    fn sha1(&mut self) -> std::io::Result<String>;
     /// The bytes; the first read asks the controller to send them. Fails if the checksum is wrong at the end.
-    fn reader(&mut self) -> std::io::Result<Box<dyn Read + '_>>;
+    fn reader(&mut self) -> std::io::Result<Box<dyn BufRead + '_>>;
 }
 
 /// Every module of the agent, one line each.

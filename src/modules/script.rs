@@ -150,10 +150,10 @@ mod tests {
         fn size(&self) -> u64 {
             self.0.len() as u64
         }
-        fn sha1(&self) -> &str {
-            ""
+        fn sha1(&mut self) -> std::io::Result<String> {
+            Ok(String::new())
         }
-        fn reader(&mut self) -> std::io::Result<Box<dyn std::io::Read + '_>> {
+        fn reader(&mut self) -> std::io::Result<Box<dyn std::io::BufRead + '_>> {
             Ok(Box::new(self.0.as_bytes()))
         }
     }

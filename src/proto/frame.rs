@@ -13,6 +13,22 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+/// A frame among the bytes that arrived, to be passed on as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    pub kind: FrameKind,
+    pub id: u64,
+    /// All of it, length, kind and id included.
+    pub bytes: &'a [u8],
+}
+
+impl Whole<'_> {
+    /// The frame taken out of the buffer.
+    pub fn frame(self) -> Frame {
+        Frame { kind: self.kind, id: self.id, payload: self.bytes.get(START..).unwrap_or_default().to_vec() }
+    }
+}
+
 /// Why bytes are not a frame; the connection cannot be used any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
@@ -24,12 +40,24 @@ pub enum FrameError {
 
 /// The bytes of a frame; `None` if the payload is larger than a frame may be.
 pub fn encode(kind: FrameKind, id: u64, payload: &[u8]) -> Option<Vec<u8>> {
-    let len = u32::try_from(payload.len() + HEAD).ok().filter(|l| *l <= MAX_FRAME)?;
-    let mut out = Vec::with_capacity(payload.len() + HEAD + 4);
-    out.extend_from_slice(&len.to_be_bytes());
-    out.push(kind as u8);
-    out.extend_from_slice(&id.to_be_bytes());
+    let mut out = Vec::with_capacity(payload.len() + START);
+    out.extend_from_slice(&start(kind, id, payload.len())?);
     out.extend_from_slice(payload);
+    Some(out)
+}
+
+/// Bytes of a frame before its payload.
+pub const START: usize = HEAD + 4;
+
+/// The bytes of a frame before a payload of this length; `None` if that is larger than a frame may be.
+pub fn start(kind: FrameKind, id: u64, payload: usize) -> Option<[u8; START]> {
+    let len = u32::try_from(payload.checked_add(HEAD)?).ok().filter(|l| *l <= MAX_FRAME)?;
+    let mut out = [0; START];
+    let (length, rest) = out.split_first_chunk_mut::<4>()?;
+    let (what, whose) = rest.split_first_mut()?;
+    *length = len.to_be_bytes();
+    *what = kind as u8;
+    whose.copy_from_slice(&id.to_be_bytes());
     Some(out)
 }
 
@@ -55,6 +83,15 @@ impl FrameBuf {
 
     /// The next complete frame, if there is one.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        Ok(self.next_whole()?.map(Whole::frame))
+    }
+
+    /// As [`FrameBuf::next_frame`], where it lies.
+    pub fn next_whole(&mut self) -> Result<Option<Whole<'_>>, FrameError> {
+        if self.start == self.buf.len() && self.buf.capacity() > 4 << 20 {
+            self.buf = Vec::new();
+            self.start = 0;
+        }
         let rest = self.buf.get(self.start..).unwrap_or(&[]);
         let Some((len, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
         let len = u32::from_be_bytes(*len);
@@ -67,17 +104,12 @@ impl FrameBuf {
         {
             return Err(FrameError::Kind(*k));
         }
-        let Some(body) = after.get(..len as usize) else { return Ok(None) };
-        let Some((head, payload)) = body.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let Some(bytes) = rest.get(..4 + len as usize) else { return Ok(None) };
+        let Some((head, _)) = after.split_first_chunk::<HEAD>() else { return Ok(None) };
         let [kind, id @ ..] = *head;
         let kind = FrameKind::from_byte(kind).ok_or(FrameError::Kind(kind))?;
-        let frame = Frame { kind, id: u64::from_be_bytes(id), payload: payload.to_vec() };
-        self.start += 4 + len as usize;
-        if self.buf.capacity() > 4 << 20 && self.start == self.buf.len() {
-            self.buf = Vec::new();
-            self.start = 0;
-        }
-        Ok(Some(frame))
+        self.start += bytes.len();
+        Ok(Some(Whole { kind, id: u64::from_be_bytes(id), bytes }))
     }
 
     /// True if the middle of a frame is waiting for its rest.

@@ -24,7 +24,7 @@ const PLACES: &str =
 /// else could write there could replace the agent.
 fn script() -> String {
     const TEXT: &str = r#"
-k=$1 H=$2 N=$3 T=$4 X=$5; shift 5; u=$(id -u);
+k=$1 H=$2 T=$3 X=$4; shift 4; u=$(id -u);
 case $T in *[$]*) T=$(eval echo "$T");; esac;
 own() { set -- "$2" $(LC_ALL=C ls -ldn "$1" 2>/dev/null); [ "$4" = "$u" ] && case $2 in "$1"|"$1".) ;; *) false;; esac; };
 mine() { set -- $(LC_ALL=C ls -ldn "$1" 2>/dev/null); [ "$3" = "$u" ]; };
@@ -37,8 +37,9 @@ m=$(umask); umask 077;
 for d in PLACES; do case "$X" in *":$d:"*) continue;; esac;
 mkdir -p "$d" 2>/dev/null; own "$d" drwx------ || continue;
 t=$d/up-$$; rm -f "$t"; { echo exit 0 > "$t" && chmod 700 "$t" && "$t"; } 2>/dev/null || { rm -f "$t"; continue; };
-echo; echo "$k SEND $(uname -s) $(uname -m) $d";
-head -c "$N" 2>/dev/null > "$t"; f=$d/agent-$H;
+z=cat; gzip -c </dev/null >/dev/null 2>&1 && z="gzip -dc";
+echo; echo "$k SEND $(uname -s) $(uname -m) ${z%% *}"; read -r N;
+head -c "$N" 2>/dev/null | $z 2>/dev/null > "$t"; f=$d/agent-$H;
 if same "$t" && mv -f "$t" "$f"; then
 find "$d" -name "agent-*" -mtime +7 -exec rm -f {} ";" 2>/dev/null; find "$d" -name "up-*" -mtime +0 -exec rm -f {} ";" 2>/dev/null;
 umask "$m"; exec "$f" __agent "$@"; fi;
@@ -79,11 +80,10 @@ impl Start<'_> {
     fn shell(&self, agent_args: &str) -> String {
         let skip: String = self.skip.iter().map(|d| format!(":{d}:")).collect();
         format!(
-            "/bin/sh -c '{}' sh {} {} {} {} {} {agent_args}",
+            "/bin/sh -c '{}' sh {} {} {} {} {agent_args}",
             script(),
             quote(self.token),
             self.agent.sha256,
-            self.agent.size,
             quote(self.remote_tmp),
             quote(&skip)
         )
@@ -153,8 +153,8 @@ pub async fn run(mut channel: Channel, start: &Start<'_>, seconds: u64) -> Resul
                     let line = start.escalate.and_then(|b| b.password.as_ref()).map(|p| p.reveal()).unwrap_or("");
                     send(&mut channel, format!("{line}\n").as_bytes()).await?;
                 }
-                Word::Send => {
-                    upload(&mut channel, start.agent).await?;
+                Word::Send { packed } => {
+                    upload(&mut channel, start.agent, packed).await?;
                     end = Instant::now() + patience;
                 }
             }
@@ -194,27 +194,29 @@ async fn send(channel: &mut Channel, bytes: &[u8]) -> Result<(), CallError> {
     Ok(())
 }
 
-async fn upload(channel: &mut Channel, agent: &AgentFile) -> Result<(), CallError> {
-    let bad = |e: std::io::Error| CallError::Failed(format!("the agent {} cannot be read: {e}", agent.path));
-    let mut f = tokio::fs::File::open(&agent.path).await.map_err(bad)?;
-    let mut part = vec![0u8; 128 << 10];
-    loop {
-        let n = f.read(&mut part).await.map_err(bad)?;
-        if n == 0 {
-            return Ok(());
-        }
-        let write = channel.stdin.write_all(part.get(..n).unwrap_or(&[]));
-        match tokio::time::timeout(Duration::from_secs(60), write).await {
+/// Sends how many bytes follow, on a line, and the bytes.
+async fn upload(channel: &mut Channel, agent: &AgentFile, packed: bool) -> Result<(), CallError> {
+    let file = agent.clone();
+    let read = tokio::task::spawn_blocking(move || file.bytes(packed)).await.map_err(std::io::Error::other);
+    let bytes =
+        read.and_then(|r| r).map_err(|e| CallError::Failed(format!("the agent {} cannot be read: {e}", agent.path)))?;
+    send(channel, format!("{}\n", bytes.len()).as_bytes()).await?;
+    for part in bytes.chunks(128 << 10) {
+        match tokio::time::timeout(Duration::from_secs(60), channel.stdin.write_all(part)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Ok(()),
             Err(_) => return Err(CallError::Unreachable("the host stopped taking the agent's file".into())),
         }
     }
+    Ok(())
 }
 
 enum Word {
     Hello,
-    Send,
+    /// The agent's file is wanted, compressed or as it is.
+    Send {
+        packed: bool,
+    },
     TerminalReady,
 }
 
@@ -266,9 +268,9 @@ impl Talk<'_> {
             match words.as_slice() {
                 [MAGIC] => return Ok(Some(Word::Hello)),
                 ["TTY"] => return Ok(Some(Word::TerminalReady)),
-                ["SEND", system, machine, ..] => {
+                ["SEND", system, machine, how] => {
                     self.check_machine(system, machine)?;
-                    return Ok(Some(Word::Send));
+                    return Ok(Some(Word::Send { packed: *how == "gzip" }));
                 }
                 ["FAIL", dir @ ..] => return Err(StartError::Place(dir.join(" "))),
                 ["NOPLACE", system, machine] => {

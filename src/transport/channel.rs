@@ -29,7 +29,9 @@ pub struct Channel {
 
 /// Starts a command on this machine, without a shell.
 pub fn local(program: &str, args: &[String]) -> Result<Channel, CallError> {
-    let mut child = tokio::process::Command::new(program)
+    let mut command = tokio::process::Command::new(program);
+    super::bound::as_before(&mut command);
+    let mut child = command
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,13 +1,15 @@
 //! The controller's side of one agent: many calls over one stream of frames.
 
-use super::CallError;
 use super::channel::{Channel, Exit, Reader, Tail, Writer};
+use super::content::Source;
 use super::pool::Payload;
-use crate::proto::{CHUNK, Content, Frame, FrameBuf, FrameKind, Hello, INLINE, Request, Response, encode};
+use super::{CallError, SENT_SUM};
+use crate::proto::{Frame, FrameBuf, FrameKind, Hello, Request, Response, encode};
 use crate::seconds;
+use serde_json::Value as Json;
 use sha1::{Digest, Sha1};
 use std::collections::{HashMap, VecDeque};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
@@ -117,13 +119,18 @@ impl Client {
         }
     }
 
-    async fn send(&self, kind: FrameKind, id: u64, payload: &[u8]) -> Result<(), CallError> {
+    pub(super) async fn send(&self, kind: FrameKind, id: u64, payload: &[u8]) -> Result<(), CallError> {
         let bytes = encode(kind, id, payload).ok_or_else(|| {
             CallError::Failed(format!("{} bytes of arguments are more than a task can send", payload.len()))
         })?;
+        self.send_encoded(&bytes).await
+    }
+
+    /// Sends whole frames.
+    pub(super) async fn send_encoded(&self, bytes: &[u8]) -> Result<(), CallError> {
         let write = async {
             let mut w = self.writer.lock().await;
-            w.write_all(&bytes).await?;
+            w.write_all(bytes).await?;
             w.flush().await
         };
         match timeout(self.patience, write).await {
@@ -215,7 +222,7 @@ impl Client {
     /// Sends a request, with its content if that is small.
     async fn begin(&self, mut req: Request, payload: Option<&Payload>) -> Result<Pending<'_>, CallError> {
         let mut source = match payload {
-            Some(p) => Some(Source::open(p)?),
+            Some(p) => Some(Source::open(p).await?),
             None => None,
         };
         req.content = source.as_ref().map(|s| s.meta.clone());
@@ -240,7 +247,7 @@ impl Client {
         let Pending { id, mut events, mut source, timeout: seconds, _forget } = pending;
         let limit = (seconds > 0).then(|| seconds::whole(seconds) + TIMEOUT_GRACE);
         let work = async {
-            let mut sum = Sha1::new();
+            let (mut sum, mut sent, mut unfinished) = (Sha1::new(), None, false);
             loop {
                 let frame = match events.recv().await {
                     Some(Event::Frame(f)) => f,
@@ -249,8 +256,16 @@ impl Client {
                 };
                 match frame.kind {
                     FrameKind::Response => {
-                        let r: Response = serde_json::from_slice(&frame.payload)
+                        let mut r: Response = serde_json::from_slice(&frame.payload)
                             .map_err(|e| CallError::Failed(format!("the agent's answer cannot be understood: {e}")))?;
+                        r.result.shift_remove(SENT_SUM);
+                        if let Some(sum) = sent {
+                            r.result.insert(SENT_SUM.into(), Json::String(sum));
+                        }
+                        let failed = r.result.get("failed").and_then(Json::as_bool).unwrap_or(false);
+                        if unfinished && !failed {
+                            return Err(damaged());
+                        }
                         let over = seconds > 0 && r.result.contains_key("timedout");
                         return if over { Err(CallError::Timeout(seconds)) } else { Ok(r) };
                     }
@@ -260,7 +275,14 @@ impl Client {
                             s.portion(self, id, more).await?;
                         }
                     }
+                    FrameKind::WantSum => {
+                        if let Some(s) = &mut source {
+                            let sum = s.sha1().await.unwrap_or_else(|e| format!("!{e}"));
+                            self.send(FrameKind::Sum, id, sum.as_bytes()).await?;
+                        }
+                    }
                     FrameKind::Data => {
+                        unfinished = true;
                         sum.update(&frame.payload);
                         let taken = sink.as_mut().map_or(Ok(()), |out| out.write_all(&frame.payload));
                         if let Err(e) = taken {
@@ -268,7 +290,10 @@ impl Client {
                             return Err(CallError::Failed(e.to_string()));
                         }
                     }
-                    FrameKind::DataEnd => verify(&mut sum, &frame.payload)?,
+                    FrameKind::DataEnd => {
+                        sent = Some(verify(&mut sum, &frame.payload)?);
+                        unfinished = false;
+                    }
                     _ => {}
                 }
             }
@@ -323,65 +348,13 @@ impl Drop for Forget<'_> {
     }
 }
 
-/// Content on its way to the agent.
-struct Source {
-    meta: Content,
-    from: Box<dyn Read + Send>,
-    sum: Sha1,
-    done: bool,
+fn verify(sum: &mut Sha1, announced: &[u8]) -> Result<String, CallError> {
+    let sum = crate::proto::hex(&sum.finalize_reset());
+    if sum.as_bytes() == announced { Ok(sum) } else { Err(damaged()) }
 }
 
-impl Source {
-    /// Reads the content once for its size and checksum, which the agent needs first.
-    fn open(p: &Payload) -> Result<Source, CallError> {
-        let (size, sha1, from): (u64, String, Box<dyn Read + Send>) = match p {
-            Payload::Bytes(b) => {
-                (b.len() as u64, crate::proto::hex(&Sha1::digest(b)), Box::new(std::io::Cursor::new(b.clone())))
-            }
-            Payload::File(path) => {
-                let bad = |e: std::io::Error| CallError::Failed(format!("could not read {path}: {e}"));
-                let mut f = std::fs::File::open(path).map_err(bad)?;
-                let mut sum = Sha1::new();
-                let size = std::io::copy(&mut f, &mut sum).map_err(bad)?;
-                std::io::Seek::rewind(&mut f).map_err(bad)?;
-                (size, crate::proto::hex(&sum.finalize()), Box::new(f))
-            }
-        };
-        let meta = Content { size, sha1, inline: size <= INLINE };
-        Ok(Source { meta, from, sum: Sha1::new(), done: false })
-    }
-
-    /// Sends as much as was granted, and the end when it is reached.
-    async fn portion(&mut self, client: &Client, id: u64, mut grant: u64) -> Result<(), CallError> {
-        let mut part = vec![0u8; CHUNK.min(self.meta.size as usize).max(1)];
-        while !self.done && grant > 0 {
-            let room = part.len().min(usize::try_from(grant).unwrap_or(usize::MAX));
-            let n = match self.from.read(part.get_mut(..room).unwrap_or_default()) {
-                Ok(n) => n,
-                Err(e) => {
-                    self.done = true;
-                    return client.send(FrameKind::DataEnd, id, format!("!{e}").as_bytes()).await;
-                }
-            };
-            if n == 0 {
-                self.done = true;
-                let sum = crate::proto::hex(&self.sum.finalize_reset());
-                return client.send(FrameKind::DataEnd, id, sum.as_bytes()).await;
-            }
-            let bytes = part.get(..n).unwrap_or(&[]);
-            self.sum.update(bytes);
-            client.send(FrameKind::Data, id, bytes).await?;
-            grant -= n as u64;
-        }
-        Ok(())
-    }
-}
-
-fn verify(sum: &mut Sha1, announced: &[u8]) -> Result<(), CallError> {
-    match crate::proto::hex(&sum.finalize_reset()).as_bytes() == announced {
-        true => Ok(()),
-        false => Err(CallError::Failed("content was damaged on its way from the host".into())),
-    }
+fn damaged() -> CallError {
+    CallError::Failed("content was damaged on its way from the host".into())
 }
 
 fn lost(host: &str, stderr: &Tail) -> CallError {
@@ -473,10 +446,10 @@ async fn deliver(client: &Client, f: Frame, greet: &mut Option<oneshot::Sender<(
             }
         }
         FrameKind::Pong => {}
-        FrameKind::Request | FrameKind::Cancel | FrameKind::Ping => {
+        FrameKind::Request | FrameKind::Cancel | FrameKind::Ping | FrameKind::Sum => {
             return Err("the agent sends what only a controller may send".into());
         }
-        FrameKind::Response | FrameKind::Data | FrameKind::DataEnd | FrameKind::WantData => {
+        FrameKind::Response | FrameKind::Data | FrameKind::DataEnd | FrameKind::WantData | FrameKind::WantSum => {
             let tx = client.calls().open.get(&f.id).cloned();
             match tx {
                 Some(tx) => drop(tx.send(Event::Frame(f)).await),

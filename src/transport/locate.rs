@@ -3,8 +3,9 @@
 use super::CallError;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Set by `dirigo`'s main: this executable answers `__agent` itself.
 static OWN_AGENT: AtomicBool = AtomicBool::new(false);
@@ -24,13 +25,14 @@ pub fn hidden_commands() {
 #[derive(Clone, Debug)]
 pub struct AgentFile {
     pub path: Utf8PathBuf,
-    pub size: u64,
     /// SHA-256 in hex.
     pub sha256: String,
     /// As `uname -m` says it.
     pub machine: &'static str,
     /// Linked to shared libraries of this machine.
     pub dynamic: bool,
+    /// Its bytes as they are and compressed, read when the first host needs them.
+    bytes: Arc<[Mutex<Option<Arc<[u8]>>>; 2]>,
 }
 
 /// Finds the agent: `DIRIGO_AGENT`, `dirigo-agent` beside this executable, or this executable itself.
@@ -55,17 +57,37 @@ impl AgentFile {
         let bad = |e: &dyn std::fmt::Display| CallError::Failed(format!("the agent {path} cannot be used: {e}"));
         let mut f = std::fs::File::open(path).map_err(|e| bad(&e))?;
         let mut head = vec![];
-        f.by_ref().take(4096).read_to_end(&mut head).map_err(|e| bad(&e))?;
+        Read::by_ref(&mut f).take(4096).read_to_end(&mut head).map_err(|e| bad(&e))?;
         let (machine, dynamic) = inspect(&head).ok_or_else(|| bad(&"it is no 64-bit Linux executable"))?;
         let mut sum = Sha256::new_with_prefix(&head);
-        let rest = std::io::copy(&mut f, &mut sum).map_err(|e| bad(&e))?;
+        std::io::copy(&mut f, &mut sum).map_err(|e| bad(&e))?;
         Ok(AgentFile {
             path: path.into(),
-            size: head.len() as u64 + rest,
             sha256: crate::proto::hex(&sum.finalize()),
             machine,
             dynamic,
+            bytes: Arc::default(),
         })
+    }
+
+    /// The file, or the file compressed by gzip; once for all hosts. May take a good part of a second.
+    pub fn bytes(&self, packed: bool) -> std::io::Result<Arc<[u8]>> {
+        let [plain, small] = &*self.bytes;
+        let place = if packed { small } else { plain };
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(b) = &*place {
+            return Ok(b.clone());
+        }
+        let all = std::fs::read(&self.path)?;
+        let all: Arc<[u8]> = match packed {
+            false => all.into(),
+            true => {
+                let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::new(6));
+                z.write_all(&all)?;
+                z.finish()?.into()
+            }
+        };
+        Ok(place.insert(all).clone())
     }
 }
 
@@ -99,9 +121,23 @@ mod tests {
         let me = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
         let a = AgentFile::load(&me).unwrap();
         assert_eq!(a.machine, std::env::consts::ARCH);
-        assert_eq!(a.size, std::fs::metadata(&me).unwrap().len());
         assert_eq!(a.dynamic, !cfg!(target_feature = "crt-static"));
         assert!(inspect(b"#!/bin/sh\n").is_none());
         assert!(inspect(b"\x7fELF\x02\x01").is_none());
+    }
+
+    #[test]
+    fn its_bytes_come_back_from_gzip() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().join("a")).unwrap();
+        let mut all = std::fs::read("/proc/self/exe").unwrap();
+        all.truncate(300_000);
+        std::fs::write(&path, &all).unwrap();
+        let a = AgentFile::load(&path).unwrap();
+        let (plain, packed) = (a.bytes(false).unwrap(), a.bytes(true).unwrap());
+        let mut back = vec![];
+        flate2::read::GzDecoder::new(&*packed).read_to_end(&mut back).unwrap();
+        assert!(plain[..] == all && back == all && packed.len() < all.len());
+        assert!(Arc::ptr_eq(&packed, &a.clone().bytes(true).unwrap()), "once for all hosts");
     }
 }

@@ -8,10 +8,12 @@
 
 mod askpass;
 mod bootstrap;
+mod bound;
 mod channel;
 mod client;
 #[cfg(test)]
 mod client_tests;
+mod content;
 mod escalation;
 mod locate;
 mod params;
@@ -19,10 +21,15 @@ mod pool;
 mod raw;
 mod ssh;
 
+pub use channel::{Channel, Exit};
 pub use locate::hidden_commands;
 pub use params::{Become, ConnParams, Connection, Method, Secret};
-pub use pool::{Payload, Pool, PoolOptions};
+pub use pool::{Payload, Pool, PoolOptions, simulate};
 pub use raw::RawOutput;
+
+/// The key of a result for the SHA-1 of the content that came before it: computed on this side, equal to what the agent
+/// says it sent. Not there if no content came.
+pub const SENT_SUM: &str = "_dirigo_sent_sha1";
 
 /// Why a call has no answer of the module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

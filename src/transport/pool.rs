@@ -1,6 +1,7 @@
 //! All connections of a run.
 
 use super::bootstrap::{self, Start, StartError};
+use super::bound::{self, Bound};
 use super::channel::{self, Channel, Tail};
 use super::client::Client;
 use super::locate::{self, AgentFile};
@@ -11,15 +12,28 @@ use crate::seconds;
 use camino::Utf8PathBuf;
 use std::collections::HashMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Content that goes with a request: sent only when the module asks for it, in portions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     Bytes(Arc<[u8]>),
     File(Utf8PathBuf),
+}
+
+/// Opens a channel on which an agent has said its magic word; its greeting comes next.
+type Connector = dyn Fn(&ConnParams) -> Channel + Send + Sync;
+
+static SIMULATED: OnceLock<Box<Connector>> = OnceLock::new();
+
+/// For measurements: from now on every connection of this process is opened by this function, which is called within
+/// the runtime. No host is contacted.
+pub fn simulate(open: impl Fn(&ConnParams) -> Channel + Send + Sync + 'static) {
+    let _ = SIMULATED.set(Box::new(open));
 }
 
 /// How a pool behaves.
@@ -31,19 +45,33 @@ pub struct PoolOptions {
     pub agent: Option<Utf8PathBuf>,
     /// How long a host may give no sign of life; `None` for four times its timeout, but at least 60 seconds.
     pub patience: Option<Duration>,
+    /// How many connections may be open at once; `None` for what the machine's limits allow.
+    pub most: Option<usize>,
 }
 
 type Key = (ConnParams, Option<Become>);
 
 /// The place of one connection; the lock is held while it is made, so that it is made once.
 #[derive(Default)]
-struct Slot(tokio::sync::Mutex<Option<Arc<Client>>>);
+struct Slot(tokio::sync::Mutex<Option<Held>>);
+
+/// An open connection, with its share of the machine's limits.
+struct Held {
+    client: Arc<Client>,
+    used: Instant,
+    _room: OwnedSemaphorePermit,
+}
 
 struct Inner {
     options: PoolOptions,
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
     agent_path: Result<Utf8PathBuf, CallError>,
     agent_file: tokio::sync::OnceCell<AgentFile>,
+    bound: Bound,
+    room: Arc<Semaphore>,
+    /// Said to the user once, when connections have to make room for others.
+    notice: Mutex<Option<String>>,
+    bound_told: AtomicBool,
 }
 
 /// Keeps every connection of a run and answers calls. Shared by all threads; not for use inside tokio tasks.
@@ -58,7 +86,18 @@ impl Pool {
     pub fn new(options: PoolOptions) -> std::io::Result<Pool> {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("transport").enable_all().build()?;
         let agent_path = options.agent.clone().map_or_else(locate::find, Ok);
-        let inner = Inner { options, slots: Mutex::default(), agent_path, agent_file: Default::default() };
+        let mut bound = Bound::find();
+        bound.most = options.most.map_or(bound.most, |n| n.clamp(1, bound.most));
+        let inner = Inner {
+            room: Arc::new(Semaphore::new(bound.most)),
+            bound,
+            options,
+            slots: Mutex::default(),
+            agent_path,
+            agent_file: Default::default(),
+            notice: Mutex::default(),
+            bound_told: AtomicBool::new(false),
+        };
         let handle = runtime.handle().clone();
         Ok(Pool { inner: Arc::new(inner), runtime: Some(runtime), handle })
     }
@@ -150,6 +189,11 @@ impl Pool {
         })
     }
 
+    /// What the user should know once: that the machine's limits bind, and which one.
+    pub fn take_notice(&self) -> Option<String> {
+        self.inner.notice.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Closes the connections of these parameters, the master too; the next call makes new ones.
     pub fn reset(&self, params: &ConnParams) {
         let gone: Vec<Arc<Slot>> = {
@@ -175,7 +219,7 @@ impl Pool {
         self.handle.block_on(async {
             for slot in slots {
                 // A slot whose connection is being made has nothing to cancel.
-                let client = slot.0.try_lock().ok().and_then(|c| c.clone());
+                let client = slot.0.try_lock().ok().and_then(|c| c.as_ref().map(|h| h.client.clone()));
                 if let Some(c) = client {
                     c.cancel_all().await;
                 }
@@ -199,9 +243,9 @@ impl Pool {
         let slots: Vec<(Key, Arc<Slot>)> = self.inner.slots().drain().collect();
         self.handle.block_on(async {
             for (key, slot) in slots {
-                let client = slot.0.lock().await.take();
-                if let Some(c) = client {
-                    c.break_off(CallError::Failed("the run has ended".into()));
+                let held = slot.0.lock().await.take();
+                if let Some(h) = held {
+                    h.client.break_off(CallError::Failed("the run has ended".into()));
                 }
                 if key.0.connection == Connection::Ssh
                     && ssh::ends_with_run(&key.0)
@@ -247,13 +291,57 @@ impl Inner {
         let key = (params.clone(), escalate.cloned());
         let slot = self.slots().entry(key).or_default().clone();
         let mut place = slot.0.lock().await;
-        if let Some(c) = place.as_ref().filter(|c| c.usable()) {
-            return Ok(c.clone());
+        if let Some(h) = place.as_mut().filter(|h| h.client.usable()) {
+            h.used = Instant::now();
+            return Ok(h.client.clone());
         }
         *place = None;
+        let room = self.room().await;
         let client = self.connect(params, escalate).await?;
-        *place = Some(client.clone());
+        *place = Some(Held { client: client.clone(), used: Instant::now(), _room: room });
         Ok(client)
+    }
+
+    /// Room for one more connection: free, or made by closing one that nobody uses.
+    async fn room(&self) -> OwnedSemaphorePermit {
+        bound::raise_files(self.bound.most - self.room.available_permits().min(self.bound.most) + 1);
+        loop {
+            if let Ok(room) = self.room.clone().try_acquire_owned() {
+                return room;
+            }
+            if !self.bound_told.swap(true, Ordering::Relaxed) {
+                *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.bound.notice());
+            }
+            if !self.close_idle().await {
+                // all are at work; one of them will be done
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// Closes the connection that was not used for the longest time; false if all are in use.
+    async fn close_idle(&self) -> bool {
+        let slots: Vec<(Key, Arc<Slot>)> = self.slots().iter().map(|(k, s)| (k.clone(), s.clone())).collect();
+        let idle = |h: &Held| Arc::strong_count(&h.client) == 1;
+        let of = |slot: &Slot| slot.0.try_lock().ok().and_then(|p| p.as_ref().filter(|h| idle(h)).map(|h| h.used));
+        let Some((_, (params, _), slot)) =
+            slots.iter().filter_map(|(k, s)| Some((of(s)?, k, s))).min_by_key(|(used, ..)| *used)
+        else {
+            return false;
+        };
+        let Some(held) = slot.0.try_lock().ok().and_then(|mut p| p.take_if(|h| idle(h))) else {
+            return true; // somebody was faster; look again
+        };
+        held.client.break_off(CallError::Failed("closed to make room for others".into()));
+        drop(held);
+        let shared = slots.iter().any(|((p, _), s)| p == params && s.0.try_lock().map_or(true, |h| h.is_some()));
+        if params.connection == Connection::Ssh
+            && !shared
+            && let Ok(path) = ssh::socket(params)
+        {
+            ssh::release(&path).await;
+        }
+        true
     }
 
     fn patience(&self, params: &ConnParams) -> Duration {
@@ -263,6 +351,9 @@ impl Inner {
 
     async fn connect(&self, params: &ConnParams, escalate: Option<&Become>) -> Result<Arc<Client>, CallError> {
         let patience = self.patience(params);
+        if let Some(open) = SIMULATED.get() {
+            return Client::start(params.host.clone(), open(params), vec![], Tail::default(), patience).await;
+        }
         if params.connection == Connection::Local && escalate.is_none() {
             return self.connect_here(params, patience).await;
         }

@@ -2,7 +2,7 @@
 //! left to live on as ControlPersist says.
 
 use super::channel::{Channel, Exit};
-use super::{CallError, ConnParams, askpass};
+use super::{CallError, ConnParams, askpass, bound};
 use crate::modules::expand_path;
 use crate::seconds;
 use nix::fcntl::{Flock, FlockArg};
@@ -164,6 +164,7 @@ async fn start_master(p: &ConnParams, path: &Path, helper: &Helper) -> Result<()
     unsafe {
         command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
     }
+    bound::as_before(&mut command);
     let mut child = command.spawn().map_err(|e| io_bad(&format!("{} could not be started", p.ssh_executable), e))?;
     let limit = seconds::whole(p.timeout.saturating_mul(4).saturating_add(30));
     let status = tokio::select! {
@@ -245,14 +246,19 @@ fn describe(e: &SshError) -> String {
 
 /// Ends the master, whoever uses it.
 pub async fn stop(path: &Path) {
-    let _ = timeout(Duration::from_secs(5), terminate(path)).await;
+    let _ = timeout(Duration::from_secs(5), control(path, "exit")).await;
     let _ = fs::remove_file(path);
 }
 
-async fn terminate(path: &Path) {
+/// Ends the master once the last of its sessions ends: other runs may use it.
+pub async fn release(path: &Path) {
+    let _ = timeout(Duration::from_secs(5), control(path, "stop")).await;
+}
+
+async fn control(path: &Path, what: &str) {
     // Without a request of the multiplexing protocol for it, ask the program.
     let _ = tokio::process::Command::new("ssh")
-        .args(["-O", "exit", "-S"])
+        .args(["-O", what, "-S"])
         .arg(path)
         .arg("none")
         .stdin(std::process::Stdio::null())

@@ -243,3 +243,24 @@ fn what_arrives_after_the_failure_is_not_run_either() {
     assert_eq!(output(&pool, &here(), None, "echo next"), "next");
     assert!(dir.path().read_dir().unwrap().next().is_none());
 }
+
+#[test]
+fn connections_make_room_for_others() {
+    let pool = pool_with(PoolOptions { most: Some(2), ..PoolOptions::default() });
+    let hosts: Vec<ConnParams> = (0..6).map(|i| ConnParams::local(&format!("h{i}"))).collect();
+    assert_eq!(output(&pool, &hosts[0], None, "echo one"), "one");
+    assert_eq!(pool.take_notice(), None);
+    for round in 0..2 {
+        std::thread::scope(|s| {
+            for h in &hosts {
+                let pool = &pool;
+                s.spawn(move || {
+                    assert_eq!(output(pool, h, None, &format!("sleep 0.05; echo {round}")), round.to_string())
+                });
+            }
+        });
+    }
+    let notice = pool.take_notice().unwrap();
+    assert!(notice.starts_with("At most 2 connections are kept open at once"), "{notice}");
+    assert_eq!(pool.take_notice(), None, "said once");
+}

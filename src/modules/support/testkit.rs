@@ -3,7 +3,7 @@
 use crate::modules::{ContentSource, Ctx, find, run};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::BufRead;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ impl ContentSource for Content {
     fn size(&self) -> u64 {
         self.0.len() as u64
     }
-    fn sha1(&self) -> &str {
-        &self.1
+    fn sha1(&mut self) -> std::io::Result<String> {
+        Ok(self.1.clone())
     }
-    fn reader(&mut self) -> std::io::Result<Box<dyn Read + '_>> {
+    fn reader(&mut self) -> std::io::Result<Box<dyn BufRead + '_>> {
         Ok(Box::new(self.0.as_slice()))
     }
 }
