@@ -82,7 +82,7 @@ impl AgentFile {
         let all: Arc<[u8]> = match packed {
             false => all.into(),
             true => {
-                let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::new(6));
+                let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
                 z.write_all(&all)?;
                 z.finish()?.into()
             }
