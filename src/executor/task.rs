@@ -205,7 +205,7 @@ impl Work<'_> {
                         other.type_name()
                     ))
                     .at(at)
-                    .during(unfinished_step(self.task), Some(self.task.span)));
+                    .during(unfinished_step(self.task), Some(self.task.action_span)));
                 }
             }
         }
@@ -249,7 +249,7 @@ const SPLAT: &str = "Using a template for task args is unsafe in some situations
 
 fn unfinished(e: Error, task: &Task, key: &str, value: &Value) -> Error {
     e.during(format!("Error while resolving value for '{key}'"), super::runner::origin(value))
-        .during(unfinished_step(task), Some(task.span))
+        .during(unfinished_step(task), Some(task.action_span))
 }
 
 fn unfinished_step(task: &Task) -> String {

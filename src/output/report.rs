@@ -15,12 +15,13 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
     let full = steps.iter().map(|(words, _)| words.as_str()).collect::<Vec<_>>().join(": ");
     // steps without a place of their own are told together with those before them
     let mut groups: Vec<(String, Option<Span>)> = vec![];
+    let place = |s: Option<Span>| s.map(|s| (s.source, s.start));
     let (last, helped) = (steps.len() - 1, e.help_text().is_some());
     for (i, (words, span)) in steps.into_iter().enumerate() {
         // an error with advice, or of several lines, stands for itself
         let alone = i == last && (e.is_apart() || i > 1 && helped);
         match groups.last_mut() {
-            Some((before, at)) if !alone && (span.is_none() || at.is_none() || *at == span) => {
+            Some((before, at)) if !alone && (span.is_none() || at.is_none() || place(*at) == place(span)) => {
                 *before = format!("{before}: {words}");
                 *at = at.or(span);
             }

@@ -4,7 +4,7 @@ use super::block::{Own, conditions, nearest, own_names, unknown};
 use super::keywords::{Want, check, check_late, is_identifier, list_of, texts_of};
 use super::loader::{Loader, Place};
 use super::{Keywords, Loop, LoopControl, Resolved, Task, kv};
-use crate::diag::{Error, Kind, Result};
+use crate::diag::{Error, Kind, Result, Span};
 use crate::value::{Key, Map, Value};
 use crate::yaml::{Node, NodeKind};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ const STRUCTURE: [&str; 6] = ["meta", "include_tasks", "include_role", "include"
 /// Where a task's action and arguments come from.
 struct ActionOf {
     name: String,
+    /// Where the name stands.
+    span: Span,
     args: Map,
     args_template: Option<Value>,
     delegate: Option<Value>,
@@ -94,7 +96,13 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                 if short_name(key) == "set_fact" {
                     loader.warn_reserved(Some(v));
                 }
-                let a = ActionOf { name: key.to_string(), args: args_of(key, v)?, args_template: None, delegate: None };
+                let a = ActionOf {
+                    name: key.to_string(),
+                    span: k.span,
+                    args: args_of(key, v)?,
+                    args_template: None,
+                    delegate: None,
+                };
                 set_action(&mut action, a, k)?;
             }
             _ => {
@@ -253,6 +261,7 @@ impl Parts {
         Task {
             id: loader.next_id(),
             span: node.span,
+            action_span: a.span,
             name: self.name,
             action: a.name,
             short,
@@ -382,7 +391,7 @@ fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
             let (name, rest) = first_word(t);
             let (raw, command) = free_form(&short_name(name));
             let args = kv::parse_kv(rest, raw, command, Some(v.span))?;
-            Ok(ActionOf { name: name.to_string(), args, args_template: None, delegate: None })
+            Ok(ActionOf { name: name.to_string(), span: v.span, args, args_template: None, delegate: None })
         }
         NodeKind::Map(_) => {
             let mut args = v.to_value().as_map().cloned().unwrap_or_default();
@@ -397,7 +406,8 @@ fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
                 all.extend(inner.iter().map(|(k, v)| (k.clone(), v.clone())));
             }
             all.extend(args);
-            Ok(ActionOf { name: name.to_string(), args: all, args_template: None, delegate: None })
+            let span = v.get("module").map_or(v.span, |n| n.span);
+            Ok(ActionOf { name: name.to_string(), span, args: all, args_template: None, delegate: None })
         }
         _ => Err(v.error(format!("unexpected parameter type in action: {}", v.type_name()))),
     }

@@ -119,6 +119,8 @@ pub struct LoopControl {
 pub struct Task {
     pub id: usize,
     pub span: Span,
+    /// Where the action is named.
+    pub action_span: Span,
     pub name: Option<Value>,
     /// The module or action as written, e.g. `ansible.builtin.copy`.
     pub action: String,
@@ -182,6 +184,7 @@ impl Task {
         Task {
             id: 0,
             span,
+            action_span: span,
             name: Some(Value::plain(name)),
             action: action.into(),
             short: super::short_name(action),

@@ -132,6 +132,15 @@ impl Args {
         py::str(self.val(name))
     }
 
+    /// The argument, which must be text: `words` says of another type what Python's function says.
+    pub fn only_text(&self, name: &str, words: fn(&str) -> String) -> Res<String> {
+        let v = self.val(name);
+        match py::view(v) {
+            Py::Str(s) => Ok(s.to_string()),
+            _ => fail(words(py::type_name(v))),
+        }
+    }
+
     /// The argument as text, or `default` if it was left out or is `None`.
     pub fn text_or(&self, name: &str, default: &str) -> Res<String> {
         match self.some(name) {

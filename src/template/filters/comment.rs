@@ -1,12 +1,12 @@
 //! The comment filter.
 
-use super::py::{Res, fail};
+use super::py::{self, Py, Res, error, fail};
 use super::{Args, Filter, f};
 use minijinja::{State, Value};
 
 pub const FILTERS: &[Filter] = &[f(
     "comment",
-    "text, style=, *, decoration=, beginning=, prefix=, prefix_count=, postfix=, postfix_count=, end=, newline=",
+    "text, style=, *, decoration=, beginning=, prefix=, prefix_count=, postfix=, postfix_count=, end=, newline=, **more",
     comment,
 )];
 
@@ -25,6 +25,15 @@ fn style(name: &str) -> Option<(&'static str, &'static str, &'static str)> {
 /// More lines than this only serve to exhaust memory.
 const MAX_COUNT: i128 = 10_000;
 
+/// A count: a number, or text of one.
+fn whole(a: &Args, key: &str) -> Res<i128> {
+    match a.some(key).map(py::view) {
+        Some(Py::Str(s)) => super::numbers::parse_int(s, 10)
+            .ok_or_else(|| error(format!("invalid literal for int() with base 10: '{s}'"))),
+        _ => a.int(key, 1),
+    }
+}
+
 fn comment(_: &mut State, a: &Args) -> Res {
     let name = a.text_or("style", "plain")?;
     let Some((decoration, beginning, end)) = style(&name) else { return fail(format!("Invalid style '{name}'.")) };
@@ -36,7 +45,7 @@ fn comment(_: &mut State, a: &Args) -> Res {
     let bare = decoration.trim_end().to_string();
     let prefix = given("prefix", &bare)?;
     let postfix = given("postfix", &bare)?;
-    let count = |key: &str| match a.int(key, 1)? {
+    let count = |key: &str| match whole(a, key)? {
         n if n > MAX_COUNT => fail(format!("{key} is too large (at most {MAX_COUNT})")),
         n => Ok(usize::try_from(n).unwrap_or(0)),
     };
@@ -53,7 +62,7 @@ fn comment(_: &mut State, a: &Args) -> Res {
             out.push_str(&newline);
         }
     }
-    let text = a.text("text")?;
+    let text = a.only_text("text", |kind| format!("'{kind}' object has no attribute 'replace'"))?;
     let lines: Vec<String> = if newline.is_empty() {
         vec![format!("{decoration}{text}")]
     } else {
@@ -64,11 +73,10 @@ fn comment(_: &mut State, a: &Args) -> Res {
     let shown = |(i, l): (usize, &String)| if i < last && *l == decoration { bare.clone() } else { l.clone() };
     let body = lines.iter().enumerate().map(shown).collect::<Vec<_>>().join(&newline);
     out.push_str(&body);
-    if !postfix.is_empty() {
-        for _ in 0..after {
-            out.push_str(&newline);
-            out.push_str(&postfix);
-        }
+    // an empty one leaves its line breaks
+    for _ in 0..after {
+        out.push_str(&newline);
+        out.push_str(&postfix);
     }
     if !end.is_empty() {
         out.push_str(&newline);

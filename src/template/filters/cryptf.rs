@@ -21,12 +21,21 @@ fn password_hash(_: &mut State, a: &Args) -> Res {
     let kind = a.text_or("hashtype", "sha512")?;
     let salt = a.text_opt("salt")?.filter(|s| !s.is_empty());
     let size = a.int_opt("salt_size")?.and_then(|n| usize::try_from(n).ok());
-    let rounds = a.int_opt("rounds")?;
+    let rounds = match a.some("rounds").map(py::view) {
+        Some(py::Py::Str(s)) => Some(
+            super::numbers::parse_int(s, 10)
+                .ok_or_else(|| error(format!("invalid literal for int() with base 10: '{s}'")))?,
+        ),
+        _ => a.int_opt("rounds")?,
+    };
     let ident = a.text_opt("ident")?;
     if password.contains('\0') {
         return fail("embedded null byte in password");
     }
     let hash = match kind.as_str() {
+        "md5" | "md5_crypt" if rounds.is_some() => {
+            return fail("md5_crypt has no rounds: unexpected keyword argument 'rounds'");
+        }
         "md5" | "md5_crypt" => md5_crypt(password.as_bytes(), &checked_salt(salt, size, 8, "md5_crypt")?),
         "sha256" | "sha256_crypt" => {
             sha(&password, checked_salt(salt, size, 16, "sha256_crypt")?, rounds, 535_000, "5")?
@@ -46,6 +55,9 @@ fn password_hash(_: &mut State, a: &Args) -> Res {
 
 /// The salt given, or a fresh one.
 fn checked_salt(salt: Option<String>, size: Option<usize>, longest: usize, scheme: &str) -> Res<String> {
+    if let Some(n) = size.filter(|n| *n > longest) {
+        return fail(format!("Could not hash the secret: {scheme}: salt_size ({n}) above max_salt_size ({longest})"));
+    }
     match salt {
         Some(s) => {
             if s.bytes().any(|b| !ALPHABET.contains(&b)) {
@@ -60,9 +72,6 @@ fn checked_salt(salt: Option<String>, size: Option<usize>, longest: usize, schem
         }
         None => {
             let n = size.unwrap_or(longest);
-            if n > longest {
-                return fail(format!("salt_size too large (requires <= {longest} chars)"));
-            }
             let mut rng = rand::rng();
             Ok((0..n).map(|_| ALPHABET.get(rng.random_range(0..64)).copied().map_or('.', char::from)).collect())
         }

@@ -67,6 +67,9 @@ fn items2dict(_: &mut State, a: &Args) -> Res {
                 py::repr(v)?
             ));
         }
+        if matches!(py::view(&k), Py::List | Py::Dict) {
+            return fail(format!("items2dict requires a list of dictionaries, got {} instead.", py::repr(v)?));
+        }
         out.push((k, x));
     }
     Ok(py::dict(out))

@@ -25,7 +25,7 @@ pub const FILTERS: &[Filter] = &[
     f("zip", "value, *lists, strict=", zip),
     f("zip_longest", "value, *lists, fillvalue=", zip_longest),
     f("product", "value, *lists, repeat=", product),
-    f("combinations", "value, r", combinations),
+    f("combinations", "value, r=", combinations),
     f("permutations", "value, r=", permutations),
 ];
 
@@ -123,7 +123,7 @@ fn reverse(_: &mut State, a: &Args) -> Res {
 }
 
 fn join(_: &mut State, a: &Args) -> Res {
-    let sep = a.text_or("d", "")?;
+    let sep = a.get("d").map_or_else(|| Ok(String::new()), py::str)?;
     let path = a.some("attribute").map(super::sorting::Path::new).transpose()?;
     let mut out = String::new();
     for (i, item) in py::iter(a.val("value"))?.iter().enumerate() {
@@ -144,6 +144,13 @@ fn batch(_: &mut State, a: &Args) -> Res {
     let fill = a.some("fill_with");
     let mut out = vec![];
     if n == 0 {
+        // no row is ever full: an empty one is before the first member where 0 was said
+        if a.int("linecount", 1)? == 0 && !all.is_empty() {
+            out.push(py::list(vec![]));
+        }
+        if !all.is_empty() {
+            out.push(py::list(all));
+        }
         return Ok(py::list(out));
     }
     if n > MAX_ITEMS && fill.is_some() {
@@ -263,6 +270,9 @@ fn size(a: &Args, all: usize) -> Res<usize> {
 }
 
 fn combinations(_: &mut State, a: &Args) -> Res {
+    if a.get("r").is_none() {
+        return fail("combinations() missing required argument 'r' (pos 2)");
+    }
     let all = py::iter(a.val("value"))?;
     let r = size(a, all.len())?;
     let mut out = vec![];

@@ -24,8 +24,14 @@ fn arguments(first: Value, rest: &[Value], more: &[(String, Value)]) -> Vec<Valu
     all
 }
 
+/// The items; whatever counts as false has none, also where it is no list.
+fn members(a: &Args) -> Res<Vec<Value>> {
+    let v = a.val("value");
+    if py::truthy(v)? { py::iter(v) } else { Ok(vec![]) }
+}
+
 fn map(state: &mut State, a: &Args) -> Res {
-    let items = py::iter(a.val("value"))?;
+    let items = members(a)?;
     if a.rest.is_empty()
         && let Some((_, path)) = a.more.iter().find(|(k, _)| k == "attribute")
     {
@@ -77,7 +83,7 @@ fn choose(state: &mut State, a: &Args, by_attribute: bool, keep: bool) -> Res {
         }
     };
     let mut out = vec![];
-    for item in py::iter(a.val("value"))? {
+    for item in members(a)? {
         let probe = match &path {
             Some(p) => p.get(&item)?,
             None => item.clone(),

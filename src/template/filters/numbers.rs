@@ -238,7 +238,11 @@ fn log(_: &mut State, a: &Args) -> Res {
 fn pow(_: &mut State, a: &Args) -> Res {
     let x = real(a, "x", "pow() can only be used on numbers:")?;
     let y = real(a, "y", "pow() can only be used on numbers:")?;
-    Ok(Value::from(x.powf(y)))
+    let z = x.powf(y);
+    if z.is_finite() || !x.is_finite() || !y.is_finite() {
+        return Ok(Value::from(z));
+    }
+    fail(if z.is_nan() || x == 0.0 { "math domain error" } else { "math range error" })
 }
 
 fn root(_: &mut State, a: &Args) -> Res {

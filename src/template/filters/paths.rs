@@ -30,7 +30,10 @@ pub const FILTERS: &[Filter] = &[
 ];
 
 fn path(a: &Args, name: &str) -> Res<String> {
-    let v = a.val(name);
+    path_of(a.val(name))
+}
+
+fn path_of(v: &Value) -> Res<String> {
     match py::view(v) {
         Py::Str(s) => Ok(s.to_string()),
         _ => fail(format!("expected str, bytes or os.PathLike object, not {}", py::type_name(v))),
@@ -96,14 +99,19 @@ fn path_join(_: &mut State, a: &Args) -> Res {
     }
     let mut out = String::new();
     for (i, part) in parts.iter().enumerate() {
-        let part = py::str(part)?;
+        let Py::Str(part) = py::view(part) else {
+            return fail(format!(
+                "join() argument must be str, bytes, or os.PathLike object, not '{}'",
+                py::type_name(part)
+            ));
+        };
         if part.starts_with('/') {
-            out = part;
+            out = part.to_string();
         } else {
             if i > 0 && !out.is_empty() && !out.ends_with('/') {
                 out.push('/');
             }
-            out.push_str(&part);
+            out.push_str(part);
         }
     }
     Ok(Value::from(out))
@@ -112,9 +120,9 @@ fn path_join(_: &mut State, a: &Args) -> Res {
 fn commonpath(_: &mut State, a: &Args) -> Res {
     let v = a.val("paths");
     if !matches!(py::view(v), Py::List | Py::Tuple) {
-        return fail("|commonpath expects sequence, got ".to_string() + py::type_name(v) + " instead.");
+        return fail(format!("|commonpath expects sequence, got <class '{}'> instead.", py::type_name(v)));
     }
-    let paths = py::items(v)?.iter().map(py::str).collect::<Res<Vec<_>>>()?;
+    let paths = py::items(v)?.iter().map(path_of).collect::<Res<Vec<_>>>()?;
     let Some(first) = paths.first() else { return fail("commonpath() arg is an empty sequence") };
     let absolute = first.starts_with('/');
     if paths.iter().any(|p| p.starts_with('/') != absolute) {
@@ -135,7 +143,7 @@ fn relpath(_: &mut State, a: &Args) -> Res {
     if path.is_empty() {
         return fail("no path specified");
     }
-    let (path, start) = (abspath(&path), abspath(&a.text_or("start", ".")?));
+    let (path, start) = (abspath(&path), abspath(&a.some("start").map_or_else(|| Ok(".".into()), path_of)?));
     let parts = |p: &str| -> Vec<String> { p.split('/').filter(|x| !x.is_empty()).map(str::to_string).collect() };
     let (p, s) = (parts(&path), parts(&start));
     let n = p.iter().zip(&s).take_while(|(x, y)| x == y).count();
@@ -244,7 +252,7 @@ pub fn realpath(p: &str) -> String {
 }
 
 fn fileglob(_: &mut State, a: &Args) -> Res {
-    let pattern = a.text("pathname")?;
+    let pattern = a.only_text("pathname", |kind| format!("'{kind}' object is not subscriptable"))?;
     Ok(py::list(glob(&pattern).into_iter().filter(|p| Path::new(p).is_file()).map(Value::from).collect()))
 }
 

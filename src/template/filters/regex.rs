@@ -7,7 +7,7 @@ use fancy_regex::Captures;
 use minijinja::{State, Value};
 
 pub const FILTERS: &[Filter] = &[
-    f("regex_search", "value, regex, *args, ignorecase=, multiline=", search),
+    f("regex_search", "value, regex, *args, ignorecase=, multiline=, **more", search),
     f("regex_findall", "value, regex, multiline=, ignorecase=", findall),
     f("regex_replace", "value=, pattern=, replacement=, ignorecase=, multiline=, count=, mandatory_count=", replace),
     f("regex_escape", "string, re_type=", escape),
@@ -70,7 +70,12 @@ fn findall(_: &mut State, a: &Args) -> Res {
 
 fn replace(_: &mut State, a: &Args) -> Res {
     let value = if a.get("value").is_some() { a.text("value")? } else { String::new() };
-    let (pattern, replacement) = (a.text_or("pattern", "")?, a.text_or("replacement", "")?);
+    let part = |name: &str, words: fn(&str) -> String| match a.get(name) {
+        Some(_) => a.only_text(name, words),
+        None => Ok(String::new()),
+    };
+    let replacement = part("replacement", |kind| format!("decoding to str: need a bytes-like object, {kind} found"))?;
+    let pattern = part("pattern", |_| "first argument must be string or compiled pattern".into())?;
     let re = compile(&pattern, flags(a)?, &value)?;
     let limit = usize::try_from(a.int("count", 0)?).ok().filter(|n| *n > 0).unwrap_or(usize::MAX);
     let parts = regexlib::template(&replacement, re.captures_len().saturating_sub(1))?;

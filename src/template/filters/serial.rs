@@ -9,7 +9,7 @@ use minijinja::{State, Value};
 pub const FILTERS: &[Filter] = &[
     f("tojson", "value, indent=", tojson),
     f("to_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, None)?)?))),
-    f("to_nice_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &style(a, Some(4))?)?))),
+    f("to_nice_json", JSON, |_, a| Ok(Value::from(dumps(a.val("value"), &nice(a)?)?))),
     f("from_json", "value", from_json),
     f("to_yaml", YAML, |_, a| to_yaml(a, EmitOptions::to_yaml())),
     f("to_nice_yaml", YAML, |_, a| to_yaml(a, EmitOptions::to_nice_yaml())),
@@ -53,6 +53,13 @@ fn style(a: &Args, nice: Option<i128>) -> Res<JsonStyle> {
     Ok(s)
 }
 
+/// `to_nice_json` has separators of its own, whatever is asked for.
+fn nice(a: &Args) -> Res<JsonStyle> {
+    let own = JsonStyle { item_separator: ",".into(), key_separator: ": ".into(), ..JsonStyle::default() };
+    let asked = style(a, Some(4))?;
+    Ok(JsonStyle { item_separator: own.item_separator, key_separator: own.key_separator, ..asked })
+}
+
 /// Jinja's own: sorted keys, safe to stand in HTML.
 fn tojson(_: &mut State, a: &Args) -> Res {
     let mut s = match a.int_opt("indent")? {
@@ -81,7 +88,7 @@ const YAML: &str = "value, *args, indent=, default_flow_style=, sort_keys=, widt
                     version=, tags=";
 
 fn to_yaml(a: &Args, mut o: EmitOptions) -> Res {
-    for unsupported in ["canonical", "line_break", "encoding", "version", "tags"] {
+    for unsupported in ["canonical", "tags"] {
         if a.some(unsupported).is_some() {
             return fail(format!("the parameter '{unsupported}' is not supported"));
         }
@@ -105,7 +112,22 @@ fn to_yaml(a: &Args, mut o: EmitOptions) -> Res {
     if let Some(style) = a.text_opt("default_style")? {
         o.default_style = style.chars().next();
     }
-    Ok(Value::from(yaml::emit(&py::to_core_sealed(a.val("value"))?, &o)))
+    if let Some(name) = a.text_opt("encoding")?.filter(|n| !n.eq_ignore_ascii_case("utf-8")) {
+        return fail(format!("the encoding '{name}' is not supported, only utf-8"));
+    }
+    let mut head = String::new();
+    if let Some(version) = a.some("version") {
+        match py::iter(version)?.iter().map(py::view).collect::<Vec<_>>().as_slice() {
+            [Py::Int(1), Py::Int(minor @ (1 | 2))] => head = format!("%YAML 1.{minor}\n"),
+            _ => return fail("incompatible %YAML directive"),
+        }
+        o.explicit_start = true;
+    }
+    let text = head + &yaml::emit(&py::to_core_sealed(a.val("value"))?, &o);
+    Ok(Value::from(match a.text_opt("line_break")?.as_deref() {
+        Some(line_break @ ("\r" | "\r\n")) => text.replace('\n', line_break),
+        _ => text,
+    }))
 }
 
 fn from_yaml(a: &Args, all: bool) -> Res {

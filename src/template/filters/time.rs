@@ -214,7 +214,14 @@ pub fn strftime(format: &str, d: &DateTime, stamp: i64) -> String {
     out
 }
 
+/// The class's name in the words of Python's time functions, which show `None` itself.
+fn none_itself(kind: &str) -> &str {
+    if kind == "NoneType" { "None" } else { kind }
+}
+
 fn strftime_filter(_: &mut State, a: &Args) -> Res {
+    let format =
+        a.only_text("string_format", |kind| format!("strftime() argument 1 must be str, not {}", none_itself(kind)))?;
     let utc = a.flag("utc", false)?;
     let seconds = match a.some("second") {
         None => None,
@@ -236,11 +243,11 @@ fn strftime_filter(_: &mut State, a: &Args) -> Res {
     let zoned = stamp.to_zoned(if utc { TimeZone::UTC } else { TimeZone::system() });
     let zone = if utc { "GMT".to_string() } else { zoned.strftime("%Z").to_string() };
     let d = DateTime { at: zoned.datetime(), offset: Some(zoned.offset().seconds()), zone };
-    Ok(Value::from(strftime(&a.text("string_format")?, &d, stamp.as_second())))
+    Ok(Value::from(strftime(&format, &d, stamp.as_second())))
 }
 
 fn to_datetime(_: &mut State, a: &Args) -> Res {
-    let text = a.text("string")?;
+    let text = a.only_text("string", |kind| format!("strptime() argument 1 must be str, not {}", none_itself(kind)))?;
     let format = a.text_or("format", "%Y-%m-%d %H:%M:%S")?;
     strptime(&text, &format).map(Value::from_object)
 }

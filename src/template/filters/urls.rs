@@ -5,7 +5,10 @@ use super::{Args, Filter, f};
 use minijinja::{State, Value};
 
 pub const FILTERS: &[Filter] = &[
-    f("urldecode", "string", |_, a| Ok(Value::from(decode(&a.text("string")?)))),
+    f("urldecode", "string", |_, a| {
+        let text = a.only_text("string", |kind| format!("'{kind}' object has no attribute 'replace'"))?;
+        Ok(Value::from(decode(&text)))
+    }),
     f("urlencode", "value", urlencode),
     f("urlsplit", "value, query=", urlsplit),
 ];
@@ -138,7 +141,7 @@ impl Url {
 }
 
 fn urlsplit(_: &mut State, a: &Args) -> Res {
-    let url = Url::split(&a.text("value")?);
+    let url = Url::split(&a.only_text("value", |kind| format!("'{kind}' object has no attribute 'decode'"))?);
     let query = a.text_or("query", "")?;
     let opt = |s: Option<String>| s.map(Value::from).unwrap_or_else(|| Value::from(()));
     let (user, password) = url.user();

@@ -22,7 +22,7 @@ fn indent(_: &mut State, a: &Args) -> Res {
         },
     };
     let (first, blank) = (a.flag("first", false)?, a.flag("blank", false)?);
-    let text = a.text("s")?;
+    let text = a.only_text("s", |kind| format!("unsupported operand type(s) for +=: '{kind}' and 'str'"))?;
     let lines = split_lines(&text);
     let mut out = String::new();
     for (i, line) in lines.iter().enumerate() {
@@ -78,7 +78,7 @@ fn truncate(_: &mut State, a: &Args) -> Res {
 }
 
 fn wordwrap(_: &mut State, a: &Args) -> Res {
-    let text = a.text("s")?;
+    let text = a.only_text("s", |kind| format!("'{kind}' object has no attribute 'splitlines'"))?;
     let width = a.int("width", 79)?;
     if width <= 0 {
         return fail(format!("invalid width {width} (must be > 0)"));

@@ -3,44 +3,88 @@
 use super::{Call, find, split_term};
 use crate::diag::{Error, Result};
 use crate::value::{Map, Value};
+use camino::Utf8Path;
 use indexmap::IndexMap;
 
-/// The term's own options before the call's.
-fn setting(own: &Map, call: &Call<'_>, name: &str) -> Option<String> {
-    own.get(name).map(Value::to_str).or_else(|| call.text(name))
+/// The term's words, and its options: its own before the call's.
+fn settings(call: &Call<'_>, lookup: &str, term: &str) -> Result<(String, Map)> {
+    let (key, own) = split_term(term)?;
+    let mut all = call.options.clone();
+    all.extend(own);
+    all.retain(|_, v| !v.is_null());
+    super::options::typed(lookup, &mut all)?;
+    Ok((key, all))
+}
+
+fn text(options: &Map, name: &str, default: &str) -> String {
+    options.get(name).map_or_else(|| default.to_string(), Value::to_str)
+}
+
+/// The text of a data file in its encoding.
+fn read(call: &Call<'_>, path: &Utf8Path, options: &Map) -> Result<String> {
+    let encoding = text(options, "encoding", "utf-8");
+    match encoding.to_ascii_lowercase().replace('_', "-").as_str() {
+        "utf-8" | "utf8" => call.r.scope.files.read_text(path),
+        "latin-1" | "latin1" | "iso-8859-1" => {
+            Ok(call.r.scope.files.read(path)?.iter().map(|b| char::from(*b)).collect())
+        }
+        "ascii" | "us-ascii" => {
+            let bytes = call.r.scope.files.read(path)?;
+            match bytes.iter().position(|b| !b.is_ascii()) {
+                Some(at) => Err(Error::template(format!(
+                    "'ascii' codec can't decode byte 0x{:02x} in position {at}: ordinal not in range(128)",
+                    bytes.get(at).copied().unwrap_or(0)
+                ))),
+                None => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            }
+        }
+        _ => Err(Error::template(format!("unknown encoding: {encoding}"))
+            .help("encodings known here: utf-8, latin-1, ascii")),
+    }
 }
 
 /// The cell of the column `col` in the row whose column `keycol` is the term.
 pub(super) fn csvfile(call: &Call<'_>) -> Result<Vec<Value>> {
+    const NO_KEY: &str = "Search key is required but was not found";
+    if call.terms.is_empty() {
+        return Err(Error::template(NO_KEY));
+    }
     let mut out = Vec::new();
     for term in call.texts()? {
-        let (key, own) = split_term(&term)?;
+        let (mut key, options) = settings(call, "csvfile", &term)?;
         if key.is_empty() {
-            return Err(Error::template("Search key is required but was not found"));
+            key = text(&options, "_raw_params", "");
         }
-        let file = setting(&own, call, "file").unwrap_or_else(|| "ansible.csv".into());
-        let delimiter = match setting(&own, call, "delimiter").as_deref() {
-            None | Some("TAB" | "t") => '\t',
-            Some(d) => d.chars().next().unwrap_or('\t'),
+        if key.is_empty() {
+            return Err(Error::template(NO_KEY));
+        }
+        let file = text(&options, "file", "ansible.csv");
+        let delimiter = text(&options, "delimiter", "TAB");
+        let delimiter = match (delimiter.as_str(), delimiter.chars().collect::<Vec<_>>().as_slice()) {
+            ("TAB" | "t", _) => '\t',
+            (_, [one]) => *one,
+            _ => return Err(Error::template("\"delimiter\" must be a 1-character string")),
         };
-        let number = |name: &str, default: usize| -> Result<usize> {
-            match setting(&own, call, name) {
-                None => Ok(default),
-                Some(v) => v.trim().parse().map_err(|_| Error::template(format!("{name} must be a number, not '{v}'"))),
-            }
+        // a number below zero counts from the end, as Python's lists do
+        let number = |name: &str, default: i128| match options.get(name) {
+            Some(Value::Int(i)) => *i,
+            _ => default,
         };
-        let (col, keycol) = (number("col", 1)?, number("keycol", 0)?);
+        let (col, keycol) = (number("col", 1), number("keycol", 0));
+        let cell = |row: &Vec<String>, at: i128| {
+            let at = if at < 0 { at + row.len() as i128 } else { at };
+            usize::try_from(at).ok().and_then(|at| row.get(at).cloned())
+        };
         let path = find(call, "files", &file)
             .ok_or_else(|| Error::template(format!("csvfile: the file '{file}' was not found")))?;
-        let text = call.r.scope.files.read_text(&path)?;
-        let rows = csv_rows(&text, delimiter);
-        let row = rows.iter().find(|r| r.get(keycol).is_some_and(|k| *k == key));
-        match (row, call.option("default").cloned().or_else(|| own.get("default").cloned())) {
+        let rows = csv_rows(&read(call, &path, &options)?, delimiter);
+        let row = rows.iter().find(|r| cell(r, keycol).is_some_and(|k| k == key));
+        match (row, options.get("default")) {
             (Some(row), _) => {
-                let cell = row.get(col).ok_or_else(|| Error::template("csvfile: list index out of range"))?;
-                out.push(Value::plain(cell.clone()));
+                let found = cell(row, col).ok_or_else(|| Error::template("list index out of range"))?;
+                out.push(Value::plain(found));
             }
-            (None, Some(default)) => out.push(default),
+            (None, Some(default)) => out.push(default.clone()),
             (None, None) => {}
         }
     }
@@ -83,15 +127,11 @@ type Section = IndexMap<String, Option<String>>;
 pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>> {
     let mut out = Vec::new();
     for term in call.texts()? {
-        let (key, own) = split_term(&term)?;
-        let properties = setting(&own, call, "type").is_some_and(|t| t == "properties");
-        let section = if properties {
-            "java_properties".to_string()
-        } else {
-            setting(&own, call, "section").unwrap_or_else(|| "global".into())
-        };
-        let file = setting(&own, call, "file").unwrap_or_else(|| "ansible.ini".into());
-        let flag = |name: &str, default: bool| match own.get(name).or_else(|| call.option(name)) {
+        let (key, options) = settings(call, "ini", &term)?;
+        let properties = text(&options, "type", "ini") == "properties";
+        let section = if properties { "java_properties".to_string() } else { text(&options, "section", "global") };
+        let file = text(&options, "file", "ansible.ini");
+        let flag = |name: &str, default: bool| match options.get(name) {
             Some(v) => v.to_bool_loose().unwrap_or(default),
             None => default,
         };
@@ -99,12 +139,11 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>> {
         let allow_none = flag("allow_no_value", false) || flag("allow_none", false);
         let path = find(call, "files", &file)
             .ok_or_else(|| Error::template(format!("ini: the file '{file}' was not found")))?;
-        let mut text = call.r.scope.files.read_text(&path)?;
+        let mut content = read(call, &path, &options)?;
         if properties {
-            text.insert_str(0, "[java_properties]\n");
+            content.insert_str(0, "[java_properties]\n");
         }
-        let sections = parse_ini(&text, case_sensitive, allow_none)
-            .map_err(|e| Error::template(format!("Error reading config file '{file}': {e}")))?;
+        let sections = parse_ini(&content, case_sensitive, allow_none, &file)?;
         let Some(found) = sections.get(&section) else {
             return Err(Error::template(format!("No section '{section}' in '{file}'.")));
         };
@@ -120,7 +159,7 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>> {
         if flag("re", false) {
             let regex = fancy_regex::Regex::new(&key)
                 .map_err(|e| Error::template(format!("bad regular expression '{key}': {e}")))?;
-            for (k, v) in found {
+            for (k, v) in &all {
                 let at_start = regex.find(k).ok().flatten().is_some_and(|m| m.start() == 0);
                 if at_start {
                     out.push(show(v)?);
@@ -129,17 +168,27 @@ pub(super) fn ini(call: &Call<'_>) -> Result<Vec<Value>> {
             continue;
         }
         let key = if case_sensitive { key } else { key.to_lowercase() };
-        let default = call.option("default").cloned().or_else(|| own.get("default").cloned());
-        out.push(match all.get(&key) {
-            Some(v) => show(v)?,
-            None => default.unwrap_or_else(|| Value::plain("")),
-        });
+        match all.get(&key) {
+            // a name without a value is nothing, not an empty value
+            Some(None) => {}
+            Some(v) => out.push(show(v)?),
+            None => out.push(options.get("default").cloned().unwrap_or_else(|| Value::plain(""))),
+        }
     }
     Ok(out)
 }
 
 /// Sections of an INI text as Python's configparser reads it.
-fn parse_ini(text: &str, case_sensitive: bool, allow_none: bool) -> Result<IndexMap<String, Section>> {
+fn parse_ini(text: &str, case_sensitive: bool, allow_none: bool, file: &str) -> Result<IndexMap<String, Section>> {
+    let twice = |what: &str, n: usize, which: &str| {
+        Error::template(format!(
+            "Duplicate {what} in '{file}': While reading from '<???>' [line {:2}]: {which} already exists",
+            n + 1
+        ))
+    };
+    let broken = |n: usize, line: &str, what: &str| {
+        Error::template(format!("Error reading config file '{file}': {what} [line {}]: {line:?}", n + 1))
+    };
     let mut sections: IndexMap<String, Section> = IndexMap::new();
     let mut current: Option<String> = None;
     let mut last: Option<(String, usize)> = None;
@@ -159,13 +208,16 @@ fn parse_ini(text: &str, case_sensitive: bool, allow_none: bool) -> Result<Index
             continue;
         }
         if let Some(name) = trimmed.strip_prefix('[').and_then(|t| t.split_once(']')).map(|(name, _)| name) {
+            if sections.contains_key(name) && name != "DEFAULT" {
+                return Err(twice("section", n, &format!("section '{name}'")));
+            }
             sections.entry(name.to_string()).or_default();
             current = Some(name.to_string());
             last = None;
             continue;
         }
         let Some(section) = &current else {
-            return Err(Error::template(format!("File contains no section headers. line: {} {trimmed:?}", n + 1)));
+            return Err(broken(n, trimmed, "File contains no section headers."));
         };
         let (key, value) = match trimmed.find(['=', ':']) {
             Some(at) => {
@@ -173,13 +225,13 @@ fn parse_ini(text: &str, case_sensitive: bool, allow_none: bool) -> Result<Index
                 (k.trim(), Some(v.get(1..).unwrap_or("").trim().to_string()))
             }
             None if allow_none => (trimmed, None),
-            None => {
-                return Err(Error::template(format!("Source contains parsing errors: [line {}]: {trimmed:?}", n + 1)));
-            }
+            None => return Err(broken(n, trimmed, "Source contains parsing errors:")),
         };
         let key = if case_sensitive { key.to_string() } else { key.to_lowercase() };
         last = Some((key.clone(), indent));
-        sections.entry(section.clone()).or_default().insert(key, value);
+        if sections.entry(section.clone()).or_default().insert(key.clone(), value).is_some() {
+            return Err(twice("option", n, &format!("option '{key}' in section '{section}'")));
+        }
     }
     Ok(sections)
 }

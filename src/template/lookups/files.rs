@@ -12,6 +12,14 @@ pub(super) fn file(call: &Call<'_>) -> Result<Vec<Value>> {
     let mut out = Vec::new();
     for term in call.texts()? {
         let Some(path) = find(call, "files", &term) else {
+            let places = call.r.scope.files.candidates("files", &term);
+            if let Some(dir) = places.into_iter().find(|p| p.is_dir()) {
+                let dir = dir.as_str().trim_end_matches('/');
+                return Err(Error::template(format!(
+                    "Unable to access the file '{term}': An error occurred while trying to read the file '{dir}': \
+                     [Errno 21] Is a directory: '{dir}'"
+                )));
+            }
             return Err(Error::template(format!(
                 "Unable to access the file '{term}': File not found. Use -vvvvv to see paths searched."
             ))
@@ -126,13 +134,14 @@ fn collect(term: &Value, options: &mut Map, names: &mut Vec<String>) -> Result<(
             candidates(options, names)
         }
         Value::List(l) | Value::Tuple(l) => l.iter().try_for_each(|t| collect(t, options, names)),
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) => Err(Error::template(format!(
-            // the last bracket is ansible-core's own
-            "Invalid term supplied. A string, dict or list is required, not '{}').",
-            term.type_name()
-        ))),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) => Err(not_a_term(term)),
         other => in_paths(words(&Value::plain(text_of(other)?), &[',', ';'])?, options, names),
     }
+}
+
+fn not_a_term(term: &Value) -> Error {
+    // the last bracket is ansible-core's own
+    Error::template(format!("Invalid term supplied. A string, dict or list is required, not '{}').", term.type_name()))
 }
 
 /// `files` in `paths`: every folder with every file.
@@ -158,6 +167,9 @@ fn words(v: &Value, separators: &[char]) -> Result<Vec<String>> {
         Value::List(l) | Value::Tuple(l) => {
             let mut out = Vec::new();
             for item in l.iter() {
+                if !matches!(item, Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Null) {
+                    return Err(not_a_term(item));
+                }
                 out.extend(words(item, separators)?);
             }
             Ok(out)

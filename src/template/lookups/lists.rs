@@ -61,21 +61,27 @@ pub(super) fn dict(call: &Call<'_>) -> Result<Vec<Value>> {
     Ok(out)
 }
 
-fn as_list<'v>(v: &'v Value, what: &str) -> Result<&'v [Value]> {
-    v.as_list().ok_or_else(|| Error::template(format!("'{}' object is not iterable{what}", v.type_name())))
+/// The members that Python walks over: of a text its characters, of a dictionary its keys.
+fn members(v: &Value) -> Result<Vec<Value>> {
+    Ok(match v {
+        Value::List(l) | Value::Tuple(l) => l.to_vec(),
+        Value::Str(s) => s.text.chars().map(|c| Value::plain(c.to_string())).collect(),
+        Value::Map(m) => m.keys().map(Key::to_value).collect(),
+        other => return Err(Error::template(format!("'{}' object is not iterable", other.type_name()))),
+    })
 }
 
 /// Every combination of one member of each list, the first changing slowest.
 fn product(lists: &[Value]) -> Result<Vec<Value>> {
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
     for list in lists {
-        let members = as_list(list, "")?;
+        let members = members(list)?;
         if rows.len().saturating_mul(members.len()) > 10_000_000 {
             return Err(Error::template("too many combinations"));
         }
         let mut next = Vec::with_capacity(rows.len() * members.len());
         for row in &rows {
-            for member in members {
+            for member in &members {
                 let mut row = row.clone();
                 row.push(member.clone());
                 next.push(row);
@@ -89,11 +95,7 @@ fn product(lists: &[Value]) -> Result<Vec<Value>> {
 pub(super) fn nested(call: &Call<'_>) -> Result<Vec<Value>> {
     match call.terms.as_slice() {
         [] => Err(Error::template("with_nested requires at least one element in the nested list")),
-        [one] if as_list(one, "")?.iter().any(|v| v.as_list().is_none()) => {
-            let bad = as_list(one, "")?.iter().find(|v| v.as_list().is_none()).map_or("value", Value::type_name);
-            Err(Error::template(format!("'{bad}' object is not iterable")))
-        }
-        [one] => product(as_list(one, "")?),
+        [one] => product(&members(one)?),
         many => product(many),
     }
 }
@@ -110,8 +112,8 @@ pub(super) fn together(call: &Call<'_>) -> Result<Vec<Value>> {
     if call.terms.is_empty() {
         return Err(Error::template("with_together requires at least one element in each list"));
     }
-    let lists = call.terms.iter().map(|t| as_list(t, "")).collect::<Result<Vec<_>>>()?;
-    let longest = lists.iter().map(|l| l.len()).max().unwrap_or(0);
+    let lists = call.terms.iter().map(members).collect::<Result<Vec<_>>>()?;
+    let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
     Ok((0..longest)
         .map(|i| {
             let row: Vec<Value> = lists.iter().map(|l| l.get(i).cloned().unwrap_or_default()).collect();

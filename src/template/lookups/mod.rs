@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod files;
 mod lists;
+mod options;
 mod password;
 mod process;
 mod sequence;
@@ -62,6 +63,10 @@ impl Call<'_> {
     fn texts(&self) -> Result<Vec<String>> {
         self.terms.iter().map(text_of).collect()
     }
+    /// The terms as text, with numbers and booleans as they are shown.
+    fn shown(&self) -> Result<Vec<String>> {
+        self.terms.iter().map(shown).collect()
+    }
     fn option(&self, name: &str) -> Option<&Value> {
         self.options.get(name).filter(|v| !v.is_null())
     }
@@ -81,9 +86,14 @@ impl Call<'_> {
 fn text_of(v: &Value) -> Result<String> {
     match v {
         Value::Str(s) => Ok(s.text.to_string()),
-        Value::List(_) | Value::Tuple(_) | Value::Map(_) => {
-            Err(Error::template(format!("expected text, got {} {}", v.type_name(), v.repr())))
-        }
+        _ => Err(Error::template(format!("expected text, got {} {}", v.type_name(), v.repr()))),
+    }
+}
+
+/// As text, which numbers and booleans are as well.
+fn shown(v: &Value) -> Result<String> {
+    match v {
+        Value::List(_) | Value::Tuple(_) | Value::Map(_) => text_of(v),
         other => Ok(other.to_str()),
     }
 }
@@ -112,8 +122,24 @@ pub fn known(name: &str) -> bool {
 /// Runs the lookup `name`; its errors are framed as Ansible frames them.
 pub(super) fn run(r: &Renderer, name: &str, terms: Vec<Value>, options: Map) -> Result<Vec<Value>> {
     super::impure::looked_up(short(name));
+    if !known(name) {
+        return Err(not_found(name));
+    }
+    one(r, name, terms, options).map_err(|e| match e.kind() {
+        Kind::Undefined => e,
+        _ => e.context(format!("The lookup plugin '{name}' failed")),
+    })
+}
+
+fn not_found(name: &str) -> Error {
+    Error::template(format!("The lookup plugin '{name}' was not found."))
+        .help(format!("known lookups: {}", LOOKUP_NAMES.join(", ")))
+}
+
+fn one(r: &Renderer, name: &str, terms: Vec<Value>, mut options: Map) -> Result<Vec<Value>> {
+    options::typed(short(name), &mut options)?;
     let call = Call { r, terms, options };
-    let found = match short(name) {
+    match short(name) {
         "cartesian" => lists::cartesian(&call),
         "config" => config::config(&call),
         "csvfile" => data::csvfile(&call),
@@ -141,15 +167,8 @@ pub(super) fn run(r: &Renderer, name: &str, terms: Vec<Value>, options: Map) -> 
         "url" => url::url(&call),
         "varnames" => variables::varnames(&call),
         "vars" => variables::vars(&call),
-        _ => {
-            return Err(Error::template(format!("The lookup plugin '{name}' was not found."))
-                .help(format!("known lookups: {}", LOOKUP_NAMES.join(", "))));
-        }
-    };
-    found.map_err(|e| match e.kind() {
-        Kind::Undefined => e,
-        _ => e.context(format!("The lookup plugin '{name}' failed")),
-    })
+        _ => Err(not_found(name)),
+    }
 }
 
 /// Registers `lookup`, `query` and `q`.
@@ -169,7 +188,12 @@ fn call(state: &mut State<'_, '_>, args: &[Mj], mut wantlist: bool) -> Result<Mj
         return Err(fail("_lookup() missing 1 required positional argument: 'plugin_name'"));
     };
     let Some(name) = name.as_str() else {
-        return Err(fail("the name of a lookup must be text"));
+        let kind = from_mj(name).map_err(carry)?;
+        return Err(fail(format!(
+            "The lookup plugin {} failed to load: unsupported type <class '{}'>",
+            kind.to_str(),
+            kind.type_name()
+        )));
     };
     let mut errors = "strict".to_string();
     let mut options = Map::new();
@@ -202,7 +226,10 @@ fn call(state: &mut State<'_, '_>, args: &[Mj], mut wantlist: bool) -> Result<Mj
     }
     let found = match run(&scope.r, name, rendered, options) {
         Ok(found) => found,
-        Err(e) if e.kind() == Kind::Undefined && errors == "strict" => return Ok(Mj::from(carry(e))),
+        // `vars` answers an undefined value, which is no error of the lookup
+        Err(e) if e.kind() == Kind::Undefined && (errors == "strict" || short(name) == "vars") => {
+            return Ok(Mj::from(carry(e)));
+        }
         Err(e) if errors == "warn" || errors == "ignore" => {
             if errors == "warn" {
                 scope.r.scope.files.warn.say(&format!("Lookup failed but the error is being ignored: {e}"));

@@ -155,6 +155,10 @@ fn parse(text: &str) -> (String, Option<String>, Option<String>) {
 
 fn hash(call: &Call<'_>, plain: &str, method: &str, salt: Option<String>, ident: Option<String>) -> Result<String> {
     let kind = method.trim_end_matches("_crypt");
+    if !matches!(kind, "md5" | "sha256" | "sha512" | "bcrypt" | "blowfish") {
+        return Err(Error::template(format!("the '{method}' algorithm is not supported"))
+            .help("known ones: md5_crypt, sha256_crypt, sha512_crypt, bcrypt"));
+    }
     let mut options: Vec<(&str, Mj)> = Vec::new();
     if let Some(s) = salt {
         options.push(("salt", Mj::from(s)));

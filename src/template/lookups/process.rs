@@ -38,7 +38,7 @@ fn output(call: &Call<'_>, name: &str, command: &str) -> Result<String> {
 }
 
 pub(super) fn pipe(call: &Call<'_>) -> Result<Vec<Value>> {
-    call.texts()?.iter().map(|c| output(call, "pipe", c).map(|o| Value::plain(o.trim_end()))).collect()
+    call.shown()?.iter().map(|c| output(call, "pipe", c).map(|o| Value::plain(o.trim_end()))).collect()
 }
 
 pub(super) fn lines(call: &Call<'_>) -> Result<Vec<Value>> {

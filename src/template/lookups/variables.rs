@@ -24,7 +24,7 @@ pub(super) fn vars(call: &Call<'_>) -> Result<Vec<Value>> {
         let Some(name) = term.as_str() else {
             return Err(Error::template(format!("Variable name must be 'str' not '{}'.", term.type_name())));
         };
-        out.push(match (variable(call, name)?, call.options.get("default")) {
+        out.push(match (variable(call, name)?, call.option("default")) {
             (Some(v), _) => v,
             (None, Some(default)) => default.clone(),
             (None, None) => return Err(Error::undefined(format!("No variable named '{name}' was found."))),
@@ -53,7 +53,7 @@ pub(super) fn varnames(call: &Call<'_>) -> Result<Vec<Value>> {
 
 pub(super) fn inventory_hostnames(call: &Call<'_>) -> Result<Vec<Value>> {
     let mut out: Vec<Value> = Vec::new();
-    for term in call.texts()? {
+    for term in call.shown()? {
         let hosts = match &call.r.scope.files.inventory {
             Some(inventory) => inventory.select(&term)?.into_iter().map(Value::plain).collect(),
             None => group(call, &term)?,

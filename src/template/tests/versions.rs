@@ -11,10 +11,10 @@ pub const TESTS: &[Test] =
 
 fn version(a: &Args) -> Res<bool> {
     let (value, version) = (a.text("value")?, a.text("version")?);
-    if value.is_empty() {
+    if value.is_empty() || a.val("value").is_none() {
         return fail("Input version value cannot be empty");
     }
-    if version.is_empty() {
+    if version.is_empty() || a.val("version").is_none() {
         return fail("Version parameter to compare against cannot be empty");
     }
     let strict = a.some("strict");
