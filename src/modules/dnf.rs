@@ -60,9 +60,13 @@ pub(super) fn spec() -> Spec {
         Arg::bool("install_repoquery").default(true).doc("Accepted, without effect as in dnf."),
         Arg::int("lock_timeout").default(30).doc("Seconds to wait for the lock."),
         Arg::str("list").doc("Not supported: run dnf list with command instead."),
-        Arg::str("use_backend").default("auto").doc("auto, dnf, dnf4, dnf5, yum or yum4."),
+        Arg::str("use_backend")
+            .default("auto")
+            .choices(&["auto", "dnf", "yum", "yum4", "dnf4", "dnf5"])
+            .doc("auto, dnf, dnf4, dnf5, yum or yum4."),
     ])
     .exclusive(&["name", "list"])
+    .exclusive(&["best", "nobest"])
     .required_by("download_dir", &["download_only"])
 }
 

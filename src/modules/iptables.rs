@@ -75,6 +75,8 @@ pub fn module() -> Module {
         .exclusive(&["set_dscp_mark", "set_dscp_mark_class"])
         .exclusive(&["flush", "policy"])
         .required_by("set_dscp_mark", &["jump"])
+        .required_if("jump", "TEE", &["gateway"])
+        .required_if("jump", "tee", &["gateway"])
         .required_by("set_dscp_mark_class", &["jump"])
         .together(&["match_set", "match_set_flags"])
         .required_if("flush", false, &["chain"]),
