@@ -12,6 +12,7 @@ pub mod foreign;
 mod gather_facts;
 mod include_vars;
 mod inventory_file;
+mod patch;
 mod pause;
 mod raw;
 mod reboot;
@@ -195,6 +196,7 @@ pub fn registry() -> &'static [Action] {
             gather_facts::action(),
             include_vars::action(),
             inventory_file::action(),
+            patch::action(),
             pause::action(),
             raw::action(),
             reboot::action(),
@@ -210,9 +212,14 @@ pub fn registry() -> &'static [Action] {
     })
 }
 
+/// Actions that are at home in another collection than ansible.builtin.
+const ELSEWHERE: &[(&str, &str)] = &[("patch", "ansible.posix")];
+
 /// Finds an action by short or full name.
 pub fn find(name: &str) -> Option<&'static Action> {
+    let at_home = ELSEWHERE.iter().find(|(short, home)| name.strip_prefix(home) == Some(&format!(".{short}")));
     let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name);
+    let short = at_home.map_or(short, |(short, _)| short);
     registry().iter().find(|a| a.name == short)
 }
 

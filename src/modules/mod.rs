@@ -1,6 +1,7 @@
 //! Modules: what runs on targets, inside the agent. One file each; each declares its arguments, its
 //! check-mode support and its documentation, and is registered by one line in [`registry`].
 
+mod acl;
 mod apt;
 mod archive;
 pub mod assemble;
@@ -19,7 +20,9 @@ mod expect;
 mod facts;
 mod fetch_content;
 mod file;
+mod filesystem;
 mod find;
+mod firewalld;
 mod get_url;
 mod getent;
 mod git;
@@ -30,14 +33,19 @@ mod ini_file;
 mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod modprobe;
 mod mount;
 mod mount_facts;
 mod package;
 mod package_facts;
+mod pam_limits;
+mod patch;
 mod ping;
 mod pip;
 mod replace;
 mod script;
+mod seboolean;
+mod selinux;
 mod service;
 mod service_facts;
 mod setup;
@@ -283,6 +291,14 @@ pub fn registry() -> &'static [Module] {
             sysctl::module(),
             mount::module(),
             mount_facts::module(),
+            firewalld::module(),
+            seboolean::module(),
+            selinux::module(),
+            modprobe::module(),
+            acl::module(),
+            pam_limits::module(),
+            patch::module(),
+            filesystem::module(),
             async_status::module(),
             etcdctl::module(),
             fetch_content::module(),

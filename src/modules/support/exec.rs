@@ -148,6 +148,19 @@ impl Cmd {
         self.run_with(&ctx.env)
     }
 
+    /// As [`Cmd::run`]; an exit code other than 0 is the failure that Ansible's `run_command(check_rc=True)` makes.
+    pub fn run_ok(&self, ctx: &Ctx) -> Result<Output, crate::modules::Failure> {
+        let out = self.run(ctx)?;
+        if out.ok() {
+            return Ok(out);
+        }
+        Err(crate::modules::Failure::new(out.err().trim_end())
+            .set("cmd", self.shown())
+            .set("rc", out.rc)
+            .set("stdout", out.out())
+            .set("stderr", out.err()))
+    }
+
     /// As [`Cmd::run`], with an environment instead of a context.
     pub fn run_with(&self, env: &[(String, String)]) -> Result<Output, SpawnError> {
         let Some((program, rest)) = self.argv.split_first() else {
