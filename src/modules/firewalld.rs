@@ -375,7 +375,7 @@ for a; do
   --set-target=*) echo ${a#*=} | tr -d % > target; exit ;;
   --list-*) sed -n "s/^${a#--list-}=//p" $side.$zone 2>/dev/null; exit 0 ;;
   --query-rich-rule=bogus) echo "Error: INVALID_RULE: unknown element bogus" >&2; exit 122 ;;
-  --query-*) grep -qxF -e "${a#--query-}" $side.$zone 2>/dev/null; exit ;;
+  --query-*) touch $side.$zone; grep -qxF -e "${a#--query-}" $side.$zone; exit ;;
   --add-service=bogus) echo "Error: INVALID_SERVICE: bogus" >&2; exit 101 ;;
   --add-masquerade|--add-rich-rule=*|--add-forward-port=*|--add-icmp-block-inversion) echo "${a#--add-}" >> $side.$zone ;;
   --remove-masquerade|--remove-icmp-block-inversion) sed -i "/^${a#--remove-}\$/d" $side.$zone ;;
