@@ -3,6 +3,8 @@
 
 mod acl;
 mod apt;
+mod apt_key;
+mod apt_repository;
 mod archive;
 pub mod assemble;
 mod async_status;
@@ -12,6 +14,7 @@ mod command;
 mod convert;
 mod copy;
 mod cron;
+mod deb822_repository;
 mod debconf;
 mod dnf;
 mod dpkg_selections;
@@ -43,6 +46,7 @@ mod patch;
 mod ping;
 mod pip;
 mod replace;
+mod rpm_key;
 mod script;
 mod seboolean;
 mod selinux;
@@ -57,6 +61,7 @@ mod subversion;
 pub mod support;
 mod sysctl;
 mod systemd;
+mod sysvinit;
 mod tempfile;
 mod unarchive;
 mod uri;
@@ -265,6 +270,7 @@ pub fn registry() -> &'static [Module] {
             package::module(),
             dnf::module(),
             dnf::module_yum(),
+            dnf::module_dnf5(),
             apt::module(),
             archive::module(),
             blockinfile::module(),
@@ -317,6 +323,11 @@ pub fn registry() -> &'static [Module] {
             systemd::module_service(),
             setup::module(),
             command::module(),
+            apt_key::module(),
+            apt_repository::module(),
+            deb822_repository::module(),
+            rpm_key::module(),
+            sysvinit::module(),
             ping::module(),
             shell::module(),
         ]

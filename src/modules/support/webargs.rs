@@ -69,6 +69,41 @@ pub fn ask(args: &Args) -> Result<Ask, Failure> {
     })
 }
 
+/// A plain GET.
+pub fn plain(url: &str, validate: bool) -> Ask {
+    Ask {
+        url: url.to_owned(),
+        method: "GET".into(),
+        headers: vec![("User-Agent".into(), "ansible-httpget".into())],
+        unredirected: vec![],
+        body: None,
+        follow: Follow::Urllib2,
+        user: None,
+        password: None,
+        force_basic: false,
+        timeout: seconds::whole(10),
+        validate,
+        ca_path: None,
+        client_cert: None,
+        client_key: None,
+        use_proxy: true,
+        use_netrc: true,
+        decompress: true,
+    }
+}
+
+/// What answers the request; an error is in ansible-core's words.
+pub fn body(ask: Ask) -> Result<Vec<u8>, String> {
+    super::http::check_url(&ask.url).map_err(|f| f.msg)?;
+    let mut a = super::http::send(ask)?;
+    if !(200..300).contains(&a.status) {
+        return Err(a.msg.clone());
+    }
+    let mut data = vec![];
+    std::io::Read::read_to_end(&mut a.reader(), &mut data).map_err(|e| e.to_string())?;
+    Ok(data)
+}
+
 /// A file name for an answer: by Content-Disposition, else by the URL.
 pub fn file_name(url: &str, disposition: Option<&str>) -> String {
     let named = disposition.and_then(|d| {
