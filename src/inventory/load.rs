@@ -107,7 +107,7 @@ impl Inventory {
             let more = l.inv.reconcile();
             l.warnings.extend(more);
         } else if opts.unparsed_is_failed {
-            return Err(Error::parse("No inventory was parsed, please check your configuration and options."));
+            return Err(Error::general("No inventory was parsed, please check your configuration and options."));
         } else if opts.unparsed_warning {
             l.warnings.push(Error::general("No inventory was parsed, only implicit localhost is available"));
         }
@@ -120,13 +120,15 @@ impl Loader<'_> {
     /// True if something could read the source.
     fn source(&mut self, source: &str, depth: usize) -> Result<bool> {
         let path = Utf8Path::new(source);
-        if path.is_dir() {
-            return self.directory(path, depth);
-        }
-        self.inv.current = Some(path.to_owned());
         let mut failures: Vec<(&'static str, Error)> = Vec::new();
-        let parsed = self.formats(path, source, &mut failures);
-        self.warnings.extend(self.inv.take_warnings().into_iter().map(Error::general));
+        let parsed = if path.is_dir() {
+            self.directory(path, depth)?
+        } else {
+            self.inv.current = Some(path.to_owned());
+            let parsed = self.formats(path, source, &mut failures);
+            self.warnings.extend(self.inv.take_warnings().into_iter().map(Error::general));
+            parsed
+        };
         if parsed {
             return Ok(true);
         }
@@ -134,7 +136,7 @@ impl Loader<'_> {
             self.warnings.push(e.context(format!("Failed to parse inventory with '{format}' plugin")));
         }
         if self.opts.any_unparsed_is_failed {
-            return Err(Error::parse(format!("Completely failed to parse inventory source {source}")));
+            return Err(Error::general(format!("Completely failed to parse inventory source {source}")));
         }
         // The default need not be there.
         if source != "/etc/ansible/hosts" || path.exists() {

@@ -171,7 +171,8 @@ impl Inventory {
         self.evaluate(&parts)
     }
 
-    /// The hosts that `--limit` leaves: a pattern in which `@file` stands for the lines of a file.
+    /// The hosts that `--limit` leaves: a pattern in which `@file` stands for the lines of a file. If nothing is
+    /// named, as by an empty file, all hosts of the inventory, as in ansible-core.
     pub fn select_limit(&self, limit: &str) -> Result<Vec<Arc<str>>> {
         let mut parts = Vec::new();
         for part in split(limit) {
@@ -184,11 +185,21 @@ impl Inventory {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                     return Err(Error::general(format!("Unable to find limit file {file}")));
                 }
+                Err(e) if e.kind() == std::io::ErrorKind::IsADirectory => {
+                    return Err(Error::general(format!(
+                        "Limit starting with \"@\" must be a file, not a directory: {}",
+                        super::load::absolute(file)
+                    )));
+                }
                 Err(e) => return Err(Error::general(format!("Unable to read limit file {file}: {e}"))),
             };
             parts.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_string));
         }
-        if parts.is_empty() { Ok(Vec::new()) } else { self.evaluate(&parts) }
+        if parts.is_empty() {
+            self.warnings.push(format!("the limit '{limit}' names no host, so all hosts of the inventory are left"));
+            return Ok(self.hosts_in("all"));
+        }
+        self.evaluate(&parts)
     }
 
     fn evaluate(&self, patterns: &[String]) -> Result<Vec<Arc<str>>> {
