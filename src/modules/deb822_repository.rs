@@ -2,7 +2,7 @@
 
 use super::support::fileargs::{AttrDiff, FileArgs};
 use super::support::{atomic, webargs};
-use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support, Type, json_text};
+use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type, json_text};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ pub fn module() -> Module {
             list("uris"),
         ]),
         check: Support::Full,
-        diff: Support::Full,
+        diff: Support::None,
         free_form: false,
         doc: "Add and remove deb822 formatted repositories\n\nThe cache of apt is not updated: use `apt` for that.",
         run,
@@ -95,26 +95,18 @@ fn run_in(ctx: &mut Ctx, args: &Args, apt: &Path) -> ModResult {
     }
     let text = stanza(args, signed_by.as_deref());
     let old = std::fs::read(&dest).ok().map(|d| String::from_utf8_lossy(&d).into_owned());
-    let mut diff = vec![];
     if old.as_deref() != Some(text.as_str()) {
         changed = true;
-        diff.push(Diff::new(old.unwrap_or_default(), text.clone()).headers(&shown(&dest), &shown(&dest)));
         if !ctx.check {
             atomic::write(&dest, text.as_bytes(), false)?;
         }
     }
-    let mut attributes = AttrDiff::default();
     if dest.exists() {
         let want = FileArgs { mode: args.get("mode").clone(), ..FileArgs::default() };
-        changed |= want.apply(&dest, ctx.check, &mut attributes)?;
+        changed |= want.apply(&dest, ctx.check, &mut AttrDiff::default())?;
     }
-    if !attributes.is_empty() {
-        diff.push(attributes.into_headed(&shown(&dest)));
-    }
-    let mut o = Outcome::changed(changed).set("repo", text).set("dest", shown(&dest));
-    o = o.set("key_filename", key_file.map_or(Json::Null, Json::from));
-    o.diff = diff;
-    Ok(o)
+    let o = Outcome::changed(changed).set("repo", text).set("dest", shown(&dest));
+    Ok(o.set("key_filename", key_file.map_or(Json::Null, Json::from)))
 }
 
 /// The name in small letters, blanks as dashes, without what is neither letter, digit, dash nor underscore.
@@ -160,13 +152,15 @@ struct Signer {
 
 fn signer(ctx: &Ctx, key: &str, keyrings: &Path, slug: &str) -> Result<Signer, Failure> {
     if key.starts_with('/') {
-        return Ok(Signer { value: key.into(), file: Some(key.into()), changed: false });
+        let file = Path::new(key).is_file().then(|| key.to_owned());
+        return Ok(Signer { value: key.into(), file, changed: false });
     }
     if !key.contains("://") || key.contains("-----BEGIN") {
         return Ok(Signer { value: key.into(), file: None, changed: false });
     }
-    let data = webargs::body(webargs::plain(key, true))
-        .map_err(|why| Failure::new(format!("Could not fetch signed_by key: {why}")))?;
+    let data = webargs::body(webargs::plain(key, true)).map_err(|why| {
+        Failure::new(format!("Could not fetch signed_by key: {}", why.trim_start_matches("Request failed: ")))
+    })?;
     let armored = data.windows(5).any(|w| w == b"-----");
     let to = keyrings.join(format!("{slug}.{}", if armored { "asc" } else { "gpg" }));
     let shown = to.to_string_lossy().into_owned();

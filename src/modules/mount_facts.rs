@@ -57,6 +57,12 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         }
     };
     let mut job = Job { ctx, args, timeout, warnings: vec![] };
+    let named = args.strings("sources");
+    if named.iter().collect::<HashSet<_>>().len() < named.len() {
+        let list: Vec<String> = named.iter().map(|s| super::support::pytext::repr(s)).collect();
+        let what = "mount_facts option 'sources' contains duplicate entries, repeat sources will be ignored";
+        job.warnings.push(format!("{what}: [{}]", list.join(", ")));
+    }
     let found = job.collect(&sources(args)?, binary.as_deref())?;
     let (points, all) = job.describe(found)?;
     let mut o = Outcome::ok().set("ansible_facts", json!({"mount_points": points, "aggregate_mounts": all}));
@@ -305,6 +311,7 @@ mod tests {
         }
         let r = b.real(json!({"sources": ["mount", "mount"], "mount_binary": "$D/m"}));
         assert_eq!(r["ansible_facts"]["mount_points"]["/m"]["options"], "ro");
+        assert!(r["warnings"][0].as_str().is_some_and(|w| w.ends_with("will be ignored: ['mount', 'mount']")));
         let slow = |on: &str| {
             b.real(json!({"sources": ["mount"], "mount_binary": "$D/slow", "timeout": 0.2, "on_timeout": on}))
         };
