@@ -32,7 +32,7 @@ struct Rpm<'a, 'c> {
 impl Rpm<'_, '_> {
     /// What gpg tells of keys, as fields of lines with colons.
     fn colons(&self, file: &str, data: &[u8]) -> Result<Vec<Vec<String>>, Failure> {
-        let words = ["--no-tty", "--batch", "--with-colons", "--fixed-list-mode", file];
+        let words = ["--no-tty", "--batch", "--with-colons", "--fixed-list-mode", "--with-fingerprint", file];
         let o = Cmd::new([self.gpg.as_str()]).args(words).c_locale().stdin(data.to_vec()).tried(self.ctx)?;
         if !o.ok() {
             return Err(Failure::new(o.err()));
