@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the ground up: [`value`], [`diag`], [`proto`] and [`seconds`] know nothing; [`yaml`],
 //! [`settings`], [`facts`], [`template`] and [`modules`] know values and spans; [`inventory`], [`playbook`], [`vars`] and
-//! [`vault`] know nodes and templates; [`actions`], [`transport`] and [`agent`] know requests;
+//! [`vault`] know nodes and templates, [`galaxy`] brings roles and collections; [`actions`], [`transport`] and [`agent`] know requests;
 //! [`executor`] knows plays; [`output`] and [`cli`] know everything and are known by nobody.
 
 pub mod actions;
@@ -11,6 +11,7 @@ pub mod cli;
 pub mod diag;
 pub mod executor;
 pub mod facts;
+pub mod galaxy;
 pub mod inventory;
 pub mod modules;
 pub mod output;

@@ -5,6 +5,7 @@ mod check;
 mod common;
 mod config;
 mod configure;
+mod galaxy;
 mod inventory;
 mod modules;
 mod pager;
@@ -40,6 +41,8 @@ enum Command {
     Vault(Box<vault::Args>),
     /// Show settings (as ansible-config does).
     Config(Box<configure::Args>),
+    /// Manage roles and collections (as ansible-galaxy does, without a server).
+    Galaxy(Box<galaxy::Args>),
 }
 
 /// Runs the program; the exit code.
@@ -71,6 +74,7 @@ pub fn main() -> i32 {
         println!("{name} [core {}]\n  dirigo version = {}", crate::vars::ANSIBLE_VERSION, env!("CARGO_PKG_VERSION"));
         return 0;
     }
+    let argv = if argv.get(1).is_some_and(|a| a == "galaxy") { galaxy::with_kind(argv) } else { argv };
     let cli = match Cli::try_parse_from(argv) {
         Ok(c) => c,
         Err(e) => {
@@ -134,6 +138,7 @@ fn alias(name: &str) -> Alias {
         "ansible-inventory" => Alias::Command("inventory"),
         "ansible-vault" => Alias::Command("vault"),
         "ansible-config" => Alias::Command("config"),
+        "ansible-galaxy" => Alias::Command("galaxy"),
         n if n.starts_with("ansible-") => Alias::Refused,
         _ => Alias::None,
     }
@@ -146,5 +151,6 @@ fn run(c: Command) -> Result<i32> {
         Command::Inventory(a) => inventory::run(*a),
         Command::Vault(a) => vault::run(*a),
         Command::Config(a) => configure::run(*a),
+        Command::Galaxy(a) => galaxy::run(*a),
     }
 }
