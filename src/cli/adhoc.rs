@@ -49,7 +49,7 @@ pub struct Args {
 }
 
 /// The arguments of `-a`, as a task would have them.
-fn arguments(module: &str, text: &str) -> Result<Map> {
+pub(super) fn arguments(module: &str, text: &str) -> Result<Map> {
     let short = short_name(module);
     if text.trim_start().starts_with('{') {
         let doc = crate::yaml::parse_str("<args>", text)?;

@@ -5,12 +5,14 @@ mod check;
 mod common;
 mod config;
 mod configure;
+mod console;
 mod galaxy;
 mod inventory;
 mod modules;
 mod pager;
 mod playbook;
 mod plugins;
+mod pull;
 mod setup;
 mod vault;
 
@@ -43,6 +45,10 @@ enum Command {
     Config(Box<configure::Args>),
     /// Manage roles and collections (as ansible-galaxy does, without a server).
     Galaxy(Box<galaxy::Args>),
+    /// Run modules on hosts, interactively (as ansible-console does).
+    Console(Box<console::Args>),
+    /// Check a repository out and run its playbook here (as ansible-pull does).
+    Pull(Box<pull::Args>),
 }
 
 /// Runs the program; the exit code.
@@ -139,9 +145,17 @@ fn alias(name: &str) -> Alias {
         "ansible-vault" => Alias::Command("vault"),
         "ansible-config" => Alias::Command("config"),
         "ansible-galaxy" => Alias::Command("galaxy"),
+        "ansible-console" => Alias::Command("console"),
+        "ansible-pull" => Alias::Command("pull"),
         n if n.starts_with("ansible-") => Alias::Refused,
         _ => Alias::None,
     }
+}
+
+/// Runs a command line that one command makes for another.
+fn run_argv(argv: Vec<String>) -> Result<i32> {
+    let cli = Cli::try_parse_from(argv).map_err(|e| crate::diag::Error::options(e.to_string()))?;
+    run(cli.command)
 }
 
 fn run(c: Command) -> Result<i32> {
@@ -152,5 +166,7 @@ fn run(c: Command) -> Result<i32> {
         Command::Vault(a) => vault::run(*a),
         Command::Config(a) => configure::run(*a),
         Command::Galaxy(a) => galaxy::run(*a),
+        Command::Console(a) => console::run(*a),
+        Command::Pull(a) => pull::run(*a),
     }
 }

@@ -342,6 +342,15 @@ impl Ready {
         let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen, &extra, &facts));
         Runner::new(self.options, self.store, self.engine, self.loader, pool, self.sink, reload, self.limit)
     }
+
+    /// One run of several, each with its own options, over the same connections and variables.
+    pub fn runner_with(&self, options: Options, pool: Arc<Pool>) -> Result<Arc<Runner>> {
+        let (sources, secrets, config, screen, extra) =
+            (self.sources.clone(), self.secrets.clone(), self.config.clone(), self.screen.clone(), self.extra.clone());
+        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen, &extra));
+        let (store, engine, loader) = (self.store.clone(), self.engine.clone(), self.loader.clone());
+        Runner::new(options, store, engine, loader, pool, self.sink.clone(), reload, self.limit.clone())
+    }
 }
 
 /// The log file of the configuration.
