@@ -223,6 +223,11 @@ pub fn find(name: &str) -> Option<&'static Action> {
     registry().iter().find(|a| a.name == short)
 }
 
+/// The short names of all actions.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    registry().iter().map(|a| a.name)
+}
+
 /// Lines as Python's `str.splitlines()` gives them.
 pub fn split_lines(s: &str) -> Vec<&str> {
     let mut out = vec![];

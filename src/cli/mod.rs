@@ -6,6 +6,7 @@ mod common;
 mod config;
 mod configure;
 mod console;
+mod doc;
 mod galaxy;
 mod inventory;
 mod modules;
@@ -49,6 +50,8 @@ enum Command {
     Console(Box<console::Args>),
     /// Check a repository out and run its playbook here (as ansible-pull does).
     Pull(Box<pull::Args>),
+    /// Show the documentation of modules and plug-ins (as ansible-doc does).
+    Doc(Box<doc::Args>),
 }
 
 /// Runs the program; the exit code.
@@ -147,6 +150,7 @@ fn alias(name: &str) -> Alias {
         "ansible-galaxy" => Alias::Command("galaxy"),
         "ansible-console" => Alias::Command("console"),
         "ansible-pull" => Alias::Command("pull"),
+        "ansible-doc" => Alias::Command("doc"),
         n if n.starts_with("ansible-") => Alias::Refused,
         _ => Alias::None,
     }
@@ -168,5 +172,6 @@ fn run(c: Command) -> Result<i32> {
         Command::Galaxy(a) => galaxy::run(*a),
         Command::Console(a) => console::run(*a),
         Command::Pull(a) => pull::run(*a),
+        Command::Doc(a) => doc::run(*a),
     }
 }

@@ -52,12 +52,24 @@ pub fn refuse(loader: &Loader, lookup: &dyn Fn(&str) -> bool) -> Result<()> {
     Ok(())
 }
 
+/// The filters or tests that a file in Python gives.
+pub(super) fn names_in(path: &Utf8Path, found: &mut BTreeMap<String, Utf8PathBuf>) {
+    let Ok(keys) = table_keys() else { return };
+    let Ok(text) = std::fs::read_to_string(path) else { return };
+    for c in keys.captures_iter(&text) {
+        if let Some(name) = c.get(1).or(c.get(2)) {
+            found.insert(name.as_str().to_string(), path.to_owned());
+        }
+    }
+}
+
+/// The table that a plug-in answers: 'name': function.
+fn table_keys() -> std::result::Result<Regex, regex::Error> {
+    Regex::new(r#"['"]([A-Za-z_]\w*)['"]\s*:|\b([A-Za-z_]\w*)\s*=\s*[A-Za-z_]\w*\s*[,)]"#)
+}
+
 /// The names that the plug-ins of a folder give, with their files.
 fn plugins(kind: &str, dir: &Utf8Path, found: &mut BTreeMap<String, Utf8PathBuf>) {
-    // the table that a plug-in answers: 'name': function
-    let Ok(keys) = Regex::new(r#"['"]([A-Za-z_]\w*)['"]\s*:|\b([A-Za-z_]\w*)\s*=\s*[A-Za-z_]\w*\s*[,)]"#) else {
-        return;
-    };
     for entry in dir.read_dir_utf8().into_iter().flatten().flatten() {
         let path = entry.path();
         let (Some(stem), Some("py")) = (path.file_stem(), path.extension()) else { continue };
@@ -65,12 +77,7 @@ fn plugins(kind: &str, dir: &Utf8Path, found: &mut BTreeMap<String, Utf8PathBuf>
             found.insert(stem.to_string(), path.to_owned());
             continue;
         }
-        let Ok(text) = std::fs::read_to_string(path) else { continue };
-        for c in keys.captures_iter(&text) {
-            if let Some(name) = c.get(1).or(c.get(2)) {
-                found.insert(name.as_str().to_string(), path.to_owned());
-            }
-        }
+        names_in(path, found);
     }
 }
 

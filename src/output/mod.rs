@@ -22,7 +22,7 @@ pub use document::{Document, Format};
 pub use files::Tree;
 pub use minimal::Minimal;
 pub use report::{show_deprecation, show_error, show_warning};
-pub use style::Style;
+pub use style::{Style, terminal_columns};
 pub use tee::Tee;
 
 use crate::executor::Event;

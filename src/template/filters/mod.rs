@@ -149,6 +149,12 @@ pub fn filter_names() -> &'static [String] {
     &NAMES
 }
 
+/// The parameters of a filter by its short name, as its declaration has them.
+pub fn parameters(name: &str) -> Option<&'static str> {
+    let all = BUILTIN.iter().chain(NETWORK).copied().flatten().chain(jmes::FILTERS);
+    all.into_iter().find(|f| f.name == name).map(|f| f.params)
+}
+
 /// Ansible's words for a filter that does not exist.
 pub fn unknown_filter(name: &str) -> String {
     format!("No filter named '{name}'.")

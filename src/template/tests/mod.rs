@@ -54,6 +54,11 @@ pub fn is_test(name: &str) -> bool {
     NAMES.binary_search_by(|n| n.as_str().cmp(name)).is_ok()
 }
 
+/// The parameters of a test by its short name, as its declaration has them.
+pub fn parameters(name: &str) -> Option<&'static str> {
+    FAMILIES.iter().copied().flatten().find(|t| t.names.contains(&name)).map(|t| t.params)
+}
+
 /// Ansible's words for a test that does not exist.
 pub fn unknown_test(name: &str) -> String {
     format!("No test named '{name}'.")

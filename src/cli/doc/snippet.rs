@@ -1,0 +1,83 @@
+//! Text to begin a task or a call with (`-s`).
+
+use super::find::Found;
+use super::markup::{fill, plain};
+use super::source::Doc;
+use crate::value::{Map, Value};
+
+fn about(o: &Value) -> String {
+    let text = match o.get("description") {
+        Some(Value::List(l)) => l.iter().map(Value::to_str).collect::<Vec<_>>().join(" "),
+        Some(v) => v.to_str(),
+        None => String::new(),
+    };
+    plain(&text)
+}
+
+fn required(o: &Value) -> bool {
+    o.get("required").is_some_and(|r| r.to_bool_loose().unwrap_or(false))
+}
+
+fn sorted(d: &Doc) -> Vec<(String, &Value)> {
+    let mut all: Vec<(String, &Value)> =
+        d.doc.get("options").and_then(Value::as_map).map(Map::iter).into_iter().flatten().map(|(k, v)| (k.to_string(), v)).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+/// A task with the module's arguments, each described.
+pub fn module(f: &Found, d: &Doc, columns: usize) -> String {
+    let title = d.doc.get("short_description").map(|s| plain(&s.to_str())).unwrap_or_default();
+    let mut out = vec![format!("- name: {title}"), format!("  {}:", f.shown().strip_prefix("ansible.builtin.").unwrap_or(&f.shown()))];
+    let pad = 31;
+    let under = format!("{}# ", " ".repeat(pad - 2));
+    for (name, o) in sorted(d) {
+        let text = about(o);
+        let text = if required(o) { format!("(required) {text}") } else { text };
+        let head = format!("      {:20}   # ", format!("{name}:"));
+        out.extend(fill(&text, &head, &under, columns));
+        if text.is_empty() {
+            out.push(head.trim_end().to_string());
+        }
+    }
+    out.join("\n") + "\n"
+}
+
+/// A call of the lookup with its options.
+pub fn lookup(f: &Found, d: &Doc) -> String {
+    let mut out = vec![];
+    let mut call = vec![];
+    let mut terms = String::new();
+    for (name, o) in sorted(d) {
+        let ty = o.get("type").map(Value::to_str).unwrap_or_else(|| "string".into());
+        out.push(format!("# {name}({ty}): {}", about(o)));
+        if name == "_terms" {
+            terms = "< _terms >".into();
+            continue;
+        }
+        let default = o.get("default").cloned().unwrap_or(Value::Null);
+        call.push(format!("{name}={}", if required(o) { "<required>".into() } else { default.repr() }));
+    }
+    let mut parts = vec![format!("'{}'", f.shown().strip_prefix("ansible.builtin.").unwrap_or(&f.shown()))];
+    if !terms.is_empty() {
+        parts.push(terms);
+    }
+    parts.extend(call);
+    format!("{}\n\nlookup({})\n", out.join("\n"), parts.join(", "))
+}
+
+/// An inventory file that the plug-in reads.
+pub fn inventory(f: &Found, d: &Doc) -> Option<String> {
+    let options = sorted(d);
+    options.iter().find(|(n, _)| n == "plugin")?;
+    let mut out = vec![format!("plugin: {}", f.shown())];
+    for (name, o) in options.iter().filter(|(n, _)| n != "plugin") {
+        out.extend(fill(&about(o), "# ", "# ", 79));
+        let default = o.get("default").cloned().unwrap_or(Value::Null);
+        out.push(match required(o) {
+            true => format!("{name}: <required>"),
+            false => format!("#{name}: {}", default.to_str()),
+        });
+    }
+    Some(out.join("\n") + "\n")
+}
