@@ -101,6 +101,7 @@ pub fn run(a: Args) -> Result<i32> {
     let dir = super::setup::absolute(&wanted.base_dir);
     let book = load_text(&ready.loader, "<ad-hoc command>", &text, &dir, &ready.extra)?;
     crate::diag::show_parts(book.path.as_str(), parts);
+    super::refuse::plugins(&ready, std::slice::from_ref(&book), &|_| hosts.clone())?;
     let runner = ready.runner()?;
     let code = runner.run(&[book]);
     runner.pool.shutdown();

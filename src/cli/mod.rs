@@ -14,6 +14,7 @@ mod pager;
 mod playbook;
 mod plugins;
 mod pull;
+mod refuse;
 mod setup;
 mod vault;
 

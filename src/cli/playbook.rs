@@ -121,6 +121,10 @@ fn check(a: &Args, ready: &Ready, books: &[Playbook]) -> Result<()> {
             found.is_ok_and(|f| f.iter().any(|h| ready.limit.as_ref().is_none_or(|l| l.contains(h))))
         },
     };
+    super::refuse::plugins(ready, books, &|play| {
+        let found = pattern(ready, play).and_then(|p| inventory.select(&p)).unwrap_or_default();
+        found.into_iter().filter(|h| ready.limit.as_ref().is_none_or(|l| l.contains(h))).collect()
+    })?;
     super::plugins::refuse(&ready.loader, &|name| ready.engine.has_lookup(name))?;
     let warnings = super::check::playbooks(books, &reach)?;
     // the run tells again of patterns that match nothing

@@ -87,7 +87,7 @@ fn of_plugin(body: &str) -> String {
 }
 
 /// The paragraphs of a text in lines of at most `width` characters, `first` before the first line and `rest` before
-/// each other. Words longer than a line are broken.
+/// each other. Words longer than a line stay whole.
 pub fn fill(text: &str, first: &str, rest: &str, width: usize) -> Vec<String> {
     let mut out = vec![];
     for (i, paragraph) in text.split("\n\n").enumerate() {
@@ -124,14 +124,9 @@ fn wrap(text: &str, first: &str, rest: &str, width: usize) -> Vec<String> {
             used += c.len();
             line.extend(todo.pop_front());
         }
-        if let Some(long) = todo.front_mut()
-            && long.len() > room
-        {
-            let left = room - used;
-            if left > 0 {
-                let tail = long.split_off(left);
-                line.push(std::mem::replace(long, tail));
-            }
+        if used == 0 {
+            // a word that is longer than a line stays whole
+            line.extend(todo.pop_front());
         }
         if line.last().is_some_and(|c| c.first() == Some(&' ')) {
             line.pop();
@@ -164,7 +159,7 @@ mod tests {
     #[test]
     fn lines() {
         assert_eq!(fill("one two three", "- ", "  ", 9), ["- one two", "  three"]);
-        assert_eq!(fill("abcdefghij k", "", "", 4), ["abcd", "efgh", "ij k"]);
+        assert_eq!(fill("abcdefghij k", "", "", 4), ["abcdefghij", "k"]);
         assert_eq!(fill("a\n\nb c", "* ", "  ", 20), ["* a", "  b c"]);
     }
 }

@@ -103,8 +103,18 @@ pub fn run(a: Args) -> Result<i32> {
     }
 }
 
+/// JSON with nothing but ASCII in it.
 fn show_json(v: &Value) {
-    println!("{}", py_json_indent(v, 4));
+    let mut out = String::new();
+    for c in py_json_indent(v, 4).chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            let mut units = [0u16; 2];
+            c.encode_utf16(&mut units).iter().for_each(|u| out.push_str(&format!("\\u{u:04x}")));
+        }
+    }
+    println!("{out}");
 }
 
 impl Docs {
@@ -127,7 +137,6 @@ impl Docs {
         match source::read(f, &self.places) {
             Ok(Some(d)) => Ok(d),
             Ok(None) => Err(none()),
-            Err(e) if e.message().starts_with("Unable to retrieve") => Err(e),
             Err(e) => Err(missing(e.in_full())),
         }
     }
@@ -141,13 +150,17 @@ impl Docs {
         let rows: Vec<(String, String)> = all
             .iter()
             .map(|f| {
-                let name = f.full().strip_prefix("ansible.legacy.").map(str::to_string).unwrap_or_else(|| f.full());
+                let name = f.full();
                 let text = match self.args.list_files {
                     true => self.file(f),
-                    false => match self.read(f) {
-                        Ok(d) => d.doc.get("short_description").map(|s| markup::plain(&s.to_str())).unwrap_or_default(),
-                        Err(_) => "UNDOCUMENTED".into(),
-                    },
+                    false => {
+                        let about = match &f.path {
+                            None => native::read(f).map(|d| d.doc),
+                            Some(_) => source::summary(f),
+                        };
+                        let about = about.and_then(|d| d.get("short_description").map(|s| markup::plain(&s.to_str())));
+                        about.unwrap_or_else(|| "UNDOCUMENTED".into())
+                    }
                 };
                 (name, text)
             })
@@ -190,6 +203,11 @@ impl Docs {
                 continue;
             };
             let d = self.read(&f)?;
+            if !self.args.json && !source::described(&d) {
+                return Err(Error::general(format!(
+                    "Unable to retrieve documentation from '{name}': All (sub-)options and return values must have a 'description' field"
+                )));
+            }
             if self.args.snippet {
                 let text = match kind {
                     "module" => Some(snippet::module(&f, &d, 79)),
@@ -217,8 +235,8 @@ impl Docs {
         if self.args.json {
             show_json(&Value::map(tree));
         } else if !out.is_empty() {
-            let end = if self.args.snippet { "" } else { "\n" };
-            super::pager::show(&(out.join("\n") + end));
+            let text = if self.args.snippet { out.concat() } else { out.join("\n") + "\n" };
+            super::pager::show(&text);
         }
         Ok(0)
     }

@@ -87,19 +87,19 @@ pub fn all(places: &Places, roles_path: &[Utf8PathBuf], filters: &[String]) -> V
 /// The list of roles with their entry points.
 pub fn list(roles: &[Role]) -> String {
     let mut out = String::new();
+    let wide = roles.iter().flat_map(|r| r.specs.keys()).map(|k| k.to_string().len()).max().unwrap_or(0);
+    let most = 79usize.saturating_sub(wide + 5).max(20);
     for r in roles {
         if r.specs.is_empty() {
             out.push_str(&format!("{}\n", r.name));
             continue;
         }
         out.push_str(&format!("{}:\n  specs:\n", r.name));
-        let wide = r.specs.keys().map(|k| k.to_string().len()).max().unwrap_or(0);
         for (entry, s) in &r.specs {
             let text = s.get("short_description").map(Value::to_str).unwrap_or_else(|| "UNDOCUMENTED".into());
             let text = plain(&text);
-            let most = 79usize.saturating_sub(wide + 9).max(20);
             let text = if text.chars().count() > most {
-                text.chars().take(most - 1).collect::<String>() + "..."
+                text.chars().take(most).collect::<String>() + "..."
             } else {
                 text
             };

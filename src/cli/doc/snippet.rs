@@ -25,20 +25,23 @@ fn sorted(d: &Doc) -> Vec<(String, &Value)> {
     all
 }
 
+/// The name that the documentation gives, else that of the file.
+fn name(f: &Found, d: &Doc) -> String {
+    d.doc.get("module").or(d.doc.get("name")).map(Value::to_str).unwrap_or_else(|| f.name.clone())
+}
+
 /// A task with the module's arguments, each described.
 pub fn module(f: &Found, d: &Doc, columns: usize) -> String {
     let title = d.doc.get("short_description").map(|s| plain(&s.to_str())).unwrap_or_default();
-    let mut out = vec![format!("- name: {title}"), format!("  {}:", f.shown().strip_prefix("ansible.builtin.").unwrap_or(&f.shown()))];
-    let pad = 31;
-    let under = format!("{}# ", " ".repeat(pad - 2));
+    let mut out = vec![format!("- name: {title}"), format!("  {}:", name(f, d))];
+    // what follows the first line is counted with its indentation, as ansible-doc counts
+    let under = format!("{}# ", " ".repeat(29));
     for (name, o) in sorted(d) {
         let text = about(o);
         let text = if required(o) { format!("(required) {text}") } else { text };
-        let head = format!("      {:20}   # ", format!("{name}:"));
-        out.extend(fill(&text, &head, &under, columns));
-        if text.is_empty() {
-            out.push(head.trim_end().to_string());
-        }
+        let mut lines = fill(&text, "", &under, columns.saturating_sub(29)).into_iter();
+        out.push(format!("      {:20}   # {}", format!("{name}:"), lines.next().unwrap_or_default()));
+        out.extend(lines);
     }
     out.join("\n") + "\n"
 }
@@ -58,7 +61,7 @@ pub fn lookup(f: &Found, d: &Doc) -> String {
         let default = o.get("default").cloned().unwrap_or(Value::Null);
         call.push(format!("{name}={}", if required(o) { "<required>".into() } else { default.repr() }));
     }
-    let mut parts = vec![format!("'{}'", f.shown().strip_prefix("ansible.builtin.").unwrap_or(&f.shown()))];
+    let mut parts = vec![format!("'{}'", name(f, d))];
     if !terms.is_empty() {
         parts.push(terms);
     }

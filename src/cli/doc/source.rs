@@ -47,16 +47,25 @@ pub fn read(found: &Found, places: &Places) -> Result<Option<Doc>> {
         fragments(&mut d.doc, found, places)?;
         // "fragments" of the list need not be told any more
         d.doc.shift_remove("extends_documentation_fragment");
-        if !described(&d) {
-            return Err(Error::general(format!(
-                "Unable to retrieve documentation from '{}': All (sub-)options and return values must have a 'description' field",
-                found.shown()
-            )));
-        }
         collections(&mut d, found);
         return Ok(Some(d));
     }
     Ok(None)
+}
+
+/// What a list of plug-ins needs: the documentation itself, whatever examples and return values are like.
+pub fn summary(found: &Found) -> Option<Map> {
+    let path = found.path.as_ref()?;
+    let jinja = matches!(found.kind.as_str(), "filter" | "test");
+    let own = (!jinja).then(|| path.clone());
+    own.into_iter().chain(sidecars(path, &found.name)).filter(|f| f.is_file()).find_map(|f| {
+        let text = std::fs::read_to_string(&f).ok()?;
+        let v = match f.extension() {
+            Some("yml" | "yaml") => yaml::parse_value(&text).ok()?.get("DOCUMENTATION")?.clone(),
+            _ => yaml::parse_value(&pydoc::text_of(&text, "DOCUMENTATION")?).ok()?,
+        };
+        v.as_map().cloned()
+    })
 }
 
 fn of_file(path: &Utf8Path) -> Result<Option<Doc>> {
@@ -103,6 +112,9 @@ fn fragments(doc: &mut Map, found: &Found, places: &Places) -> Result<()> {
         let mut m = m.clone();
         let own: Vec<&str> = name.split('.').collect();
         let home = if own.len() > 2 { own.iter().take(2).copied().collect::<Vec<_>>().join(".") } else { BUILTIN.into() };
+        if m.contains_key("version_added") {
+            m.entry("version_added_collection".into()).or_insert_with(|| home.as_str().into());
+        }
         if let Some(Value::Map(o)) = m.get_mut("options") {
             versions(std::sync::Arc::make_mut(o), &home, is_module(found));
         }
@@ -155,7 +167,8 @@ fn is_module(f: &Found) -> bool {
     f.kind == "module"
 }
 
-fn described(d: &Doc) -> bool {
+/// Whether every option and return value is described.
+pub fn described(d: &Doc) -> bool {
     fn all(m: Option<&Value>, inner: &[&str]) -> bool {
         let Some(m) = m.and_then(Value::as_map) else { return true };
         m.values().all(|o| {
@@ -167,10 +180,17 @@ fn described(d: &Doc) -> bool {
 
 /// Tells of each version which collection's it is.
 fn collections(d: &mut Doc, found: &Found) {
-    let home = found.collection.clone().filter(|c| !c.is_empty()).unwrap_or_else(|| BUILTIN.into());
+    let home = found.collection.clone().unwrap_or_else(|| BUILTIN.into());
     let key = |s: &str| -> Key { s.into() };
     if d.doc.contains_key("version_added") {
-        d.doc.insert(key("version_added_collection"), home.as_str().into());
+        d.doc.entry(key("version_added_collection")).or_insert_with(|| home.as_str().into());
+    }
+    if let Some(Value::Map(a)) = d.doc.get_mut("attributes") {
+        for a in std::sync::Arc::make_mut(a).values_mut() {
+            if let Value::Map(a) = a {
+                tell(std::sync::Arc::make_mut(a), &home);
+            }
+        }
     }
     if let Some(Value::Map(m)) = d.doc.get_mut("deprecated") {
         let m = std::sync::Arc::make_mut(m);
@@ -190,6 +210,9 @@ fn versions(options: &mut Map, home: &str, module: bool) {
         let o = std::sync::Arc::make_mut(o);
         tell(o, home);
         if !module {
+            if let Some(Value::Map(d)) = o.get_mut("deprecated") {
+                std::sync::Arc::make_mut(d).entry("collection_name".into()).or_insert_with(|| home.into());
+            }
             for k in ["cli", "env", "ini", "vars", "keyword"] {
                 let Some(Value::List(l)) = o.get_mut(k) else { continue };
                 for e in std::sync::Arc::make_mut(l) {

@@ -18,8 +18,9 @@ const INDENT: &str = "        ";
 
 /// A value as YAML in lines under a prefix: lists of scalars in brackets, all else in blocks.
 fn dump(v: &Value, prefix: &str, flow: Option<bool>) -> Vec<String> {
-    let options = yaml::EmitOptions { default_flow_style: flow, ..Default::default() };
-    yaml::emit(v, &options).trim_end().lines().map(|l| format!("{prefix}{l}")).collect()
+    let options = yaml::EmitOptions { default_flow_style: flow, allow_unicode: false, ..Default::default() };
+    // marks are taken away after quotes are set
+    plain(yaml::emit(v, &options).trim_end()).lines().map(|l| format!("{prefix}{l}")).collect()
 }
 
 fn pair(k: &str, v: &Value) -> Value {
@@ -102,8 +103,8 @@ pub fn page(f: &Found, d: &Doc, file: &str, has_action: bool, layout: Layout) ->
     }
     if let Some(r) = take("requirements") {
         let all: Vec<String> = paragraphs(Some(&r)).iter().map(|r| plain(r)).collect();
-        out.extend(fill(&all.join(", "), "REQUIREMENTS:  ", INDENT, layout.width));
-        out.push(String::new());
+        out.extend(fill(&all.join(", "), "REQUIREMENTS:  ", INDENT, layout.width.saturating_sub(6)));
+        out.push("\n".into());
     }
     let home = take("version_added_collection");
     let added = take("version_added");
@@ -118,9 +119,6 @@ pub fn page(f: &Found, d: &Doc, file: &str, has_action: bool, layout: Layout) ->
         out.push("EXAMPLES:".into());
         out.push(e.trim().to_string());
         out.push(String::new());
-        if e.trim().is_empty() {
-            // an empty text is a line, too
-        }
     }
     if !d.returns.is_null() {
         match d.returns.as_map() {
@@ -160,24 +158,10 @@ fn rest(out: &mut Vec<String>, doc: &Map, layout: Layout) {
 
 pub(super) fn attributes(out: &mut Vec<String>, a: &Value, indent: &str) {
     out.push("ATTRIBUTES:\n".into());
-    let mut all: Vec<_> = a.as_map().into_iter().flatten().collect();
-    all.sort_by_key(|(k, _)| k.to_string());
+    let all: Vec<_> = a.as_map().into_iter().flatten().collect();
     for (k, v) in all {
         out.push(format!("{indent}`{k}:`"));
-        let v = match v {
-            Value::Map(m) => {
-                let shown = m.iter().map(|(k, v)| match v {
-                    Value::List(l) if k.as_str() == Some("description") || k.as_str() == Some("details") => {
-                        (k.clone(), Value::from(l.iter().map(|p| plain(&p.to_str())).collect::<Vec<_>>().join(" ")))
-                    }
-                    Value::Str(s) => (k.clone(), plain(s.as_str()).into()),
-                    v => (k.clone(), v.clone()),
-                });
-                Value::map(shown.collect())
-            }
-            v => v.clone(),
-        };
-        out.extend(dump(&v, indent, Some(false)));
+        out.extend(dump(v, indent, Some(false)));
         out.push(String::new());
     }
 }
@@ -237,8 +221,15 @@ pub fn fields(out: &mut Vec<String>, m: Option<&Map>, layout: Layout, base: &str
         let next = " ".repeat(first.chars().count() + 1);
         let text = paragraphs(o.shift_remove("description").as_ref());
         for (i, p) in text.iter().enumerate() {
-            let lead = if i == 0 { &first } else { &next };
-            out.extend(fill(&plain(p), lead, &next, layout.width));
+            if i > 0 {
+                out.extend(fill(&plain(p), &next, &next, layout.width));
+                continue;
+            }
+            // the first line has as much room as the others
+            let mut lines = fill(&plain(p), &next, &next, layout.width).into_iter();
+            let begin = lines.next().unwrap_or_else(|| next.clone());
+            out.push(format!("{first}{}", begin.get(next.len()..).unwrap_or_default()));
+            out.extend(lines);
         }
         let mut inner = vec![];
         for k in ["options", "suboptions", "contains", "spec"] {
@@ -265,17 +256,21 @@ pub fn fields(out: &mut Vec<String>, m: Option<&Map>, layout: Layout, base: &str
         for k in keys {
             let Some(v) = o.get(k.as_str()) else { continue };
             match v {
-                Value::List(l) if matches!(k.as_str(), "choices" | "aliases") && l.iter().all(|v| !matches!(v, Value::Map(_) | Value::List(_))) => {
-                    let all: Vec<String> = l.iter().map(Value::to_str).collect();
-                    out.push(format!("{indent}{k}: [{}]", all.join(", ")));
+                Value::List(l) if l.iter().all(|v| !matches!(v, Value::Map(_) | Value::List(_))) => {
+                    // in brackets, as one value among others
+                    let lines = dump(v, "", Some(true)).join(" ");
+                    out.push(format!("{indent}{k}: {lines}"));
                 }
-                v => out.extend(dump(&pair(&k, &shown(v)), indent, Some(false))),
+                v => out.extend(dump(&pair(&k, v), indent, Some(false))),
             }
         }
         if let Some(v) = added.filter(|_| !base.is_empty() || layout.verbosity > 0) {
             out.push(format!("{indent}added in: {}", version(&v, home.as_ref())));
         }
         for (k, v) in inner {
+            if out.last().is_some_and(String::is_empty) {
+                out.pop();
+            }
             out.push(format!("{indent}{k}:\n"));
             let deeper = format!("{indent}  ");
             fields(out, v.as_map(), layout, indent, &deeper, returns);
@@ -283,13 +278,6 @@ pub fn fields(out: &mut Vec<String>, m: Option<&Map>, layout: Layout, base: &str
         if out.last().is_none_or(|l| !l.is_empty()) {
             out.push(String::new());
         }
-    }
-}
-
-fn shown(v: &Value) -> Value {
-    match v {
-        Value::Str(s) => plain(s.as_str()).into(),
-        v => v.clone(),
     }
 }
 
