@@ -182,7 +182,10 @@ pub fn run(a: Args) -> Result<i32> {
             if !a.force {
                 return Ok(2);
             }
-            crate::output::show_warning("Unable to update repository. Continuing with (forced) run of playbook.", color);
+            crate::output::show_warning(
+                "Unable to update repository. Continuing with (forced) run of playbook.",
+                color,
+            );
         }
     }
     let chosen = choose(&a, &dest, &names).map_err(|tried| {
@@ -327,7 +330,11 @@ impl Checkout<'_> {
         let mut ssh = vec!["ssh".to_string()];
         if let Some(k) = &self.args.private_key {
             let k = super::setup::absolute(crate::modules::expand_path(k).as_str().into());
-            ssh.extend(["-i".into(), crate::modules::support::shlex::quote(k.as_str()), "-o IdentitiesOnly=yes".into()]);
+            ssh.extend([
+                "-i".into(),
+                crate::modules::support::shlex::quote(k.as_str()),
+                "-o IdentitiesOnly=yes".into(),
+            ]);
         }
         if self.args.accept_host_key {
             ssh.push("-o StrictHostKeyChecking=accept-new".into());
@@ -473,6 +480,9 @@ mod tests {
         assert_eq!(choose(&args(&[]), dest, &names), Ok(vec![dest.join("web.yml")]));
         assert!(choose(&args(&["nope.yml", "web.yml"]), dest, &names).is_err());
         let line = playbook_argv(&args(&["--check", "-e", "a=b", "-vv"]), &[dest.join("web.yml")], "localhost", 2);
-        assert_eq!(line.get(2..6).map(|l| l.join(" ")).as_deref(), Some("--extra-vars=a=b --check -vv --limit=localhost"));
+        assert_eq!(
+            line.get(2..6).map(|l| l.join(" ")).as_deref(),
+            Some("--extra-vars=a=b --check -vv --limit=localhost")
+        );
     }
 }

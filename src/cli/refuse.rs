@@ -122,7 +122,8 @@ impl Kind {
 /// Looks at what configuration, plays, tasks and the variables of the plays' hosts name.
 pub fn plugins(ready: &Ready, books: &[Playbook], hosts_of: &dyn Fn(&Play) -> Vec<Arc<str>>) -> Result<()> {
     let o = &ready.options;
-    let from = |k: &Kind, text: &str| k.check(&Value::plain(text)).map_err(|e| e.context("configuration or command line"));
+    let from =
+        |k: &Kind, text: &str| k.check(&Value::plain(text)).map_err(|e| e.context("configuration or command line"));
     from(&CONNECTION, &o.defaults.connection)?;
     from(&BECOME, &o.defaults.become_method)?;
     from(&STRATEGY, &o.strategy)?;

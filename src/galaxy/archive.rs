@@ -132,7 +132,8 @@ impl Filling {
     pub fn file(&self, rel: &Utf8Path, mode: u32, data: &mut dyn Read) -> Result<()> {
         let path = self.place(rel)?;
         let bits = if mode & 0o100 != 0 { 0o755 } else { 0o644 };
-        let made = OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).mode(0o600).open(&path);
+        let made =
+            OpenOptions::new().write(true).create_new(true).custom_flags(libc::O_NOFOLLOW).mode(0o600).open(&path);
         let mut f =
             made.map_err(|e| Error::general(format!("Could not update files in {}: {path}: {e}", self.root)))?;
         io::copy(data, &mut f).map_err(|e| Error::general(format!("Could not write {path}: {e}")))?;

@@ -200,7 +200,9 @@ fn collection(n: &Node) -> Result<CollectionSpec> {
         return Err(n.error("signatures of collections are not supported: remove the key 'signatures'"));
     }
     let Some(name) = text("name").or_else(|| text("source")) else {
-        return Err(Error::general("Neither the collection requirement entry key 'name', nor 'source' is given").at(n.span));
+        return Err(
+            Error::general("Neither the collection requirement entry key 'name', nor 'source' is given").at(n.span)
+        );
     };
     let kind = text("type");
     let known = ["file", "dir", "subdirs", "url", "git", "galaxy"];

@@ -33,8 +33,11 @@ impl Role {
     pub fn new(spec: RoleSpec, paths: &[Utf8PathBuf]) -> Result<Role> {
         let own = archive::inside(Utf8Path::new(&spec.name)).filter(|p| !p.as_str().is_empty());
         if own.is_none() {
-            return Err(Error::general(format!("'{}' cannot be the name of a role: it is a path outside the roles path", spec.name))
-                .help("name the role: SRC,VERSION,NAME on the command line, `name:` in a requirements file"));
+            return Err(Error::general(format!(
+                "'{}' cannot be the name of a role: it is a path outside the roles path",
+                spec.name
+            ))
+            .help("name the role: SRC,VERSION,NAME on the command line, `name:` in a requirements file"));
         }
         let all: Vec<Utf8PathBuf> = paths.iter().map(|p| p.join(&spec.name)).collect();
         let found = all.iter().find(|p| p.exists()).or(all.first()).cloned();
@@ -255,7 +258,8 @@ mod tests {
         let spec = RoleSpec { name: "x".into(), src: path.to_string(), scm: None, version: None };
         let role = Role::new(spec, std::slice::from_ref(&root)).expect("a role");
         let fetching = Fetching { timeout: std::time::Duration::from_secs(1), validate: true };
-        let r = role.install(&Install { force: false, keep_scm_meta: false, fetching }, Talk { say: &|_| {}, warn: &|_| {} });
+        let r = role
+            .install(&Install { force: false, keep_scm_meta: false, fetching }, Talk { say: &|_| {}, warn: &|_| {} });
         (dir, root.join("x"), r)
     }
 

@@ -26,7 +26,10 @@ const ROLE_DIRS: &[&str] = &["files", "templates"];
 const COLLECTION: &[Part] = &[
     ("README.md", "# {{ namespace }}.{{ collection_name }}\n\nWhat this collection is for.\n"),
     ("galaxy.yml", include_str!("skeleton/galaxy.yml.j2")),
-    ("meta/runtime.yml", "---\n# The versions of ansible-core that this collection works with:\n# requires_ansible: '>=2.16'\n"),
+    (
+        "meta/runtime.yml",
+        "---\n# The versions of ansible-core that this collection works with:\n# requires_ansible: '>=2.16'\n",
+    ),
     (
         "plugins/README.md",
         "# Plug-ins\n\nOne folder for each kind: `modules`, `module_utils`, `filter`, `lookup`, `action`, `inventory` and so on.\n",
@@ -42,7 +45,14 @@ pub enum Kind {
 }
 
 /// Makes the folder `to`. `skeleton` is a folder of the user's; paths that fit one of `ignore` are left out of it.
-pub fn create(kind: Kind, to: &Utf8Path, vars: Map, skeleton: Option<&Utf8Path>, ignore: &[String], talk: Talk) -> Result<()> {
+pub fn create(
+    kind: Kind,
+    to: &Utf8Path,
+    vars: Map,
+    skeleton: Option<&Utf8Path>,
+    ignore: &[String],
+    talk: Talk,
+) -> Result<()> {
     let scope = Scope::new(Arc::new(MapVars(vars)), Arc::new(FileScope::default()));
     let engine = Engine::new(EngineOptions::default());
     let write = |rel: &Utf8Path, text: &str, name: &str| -> Result<()> {

@@ -9,8 +9,23 @@ use std::collections::BTreeMap;
 
 /// The kinds that `-t` takes.
 pub const KINDS: [&str; 17] = [
-    "become", "cache", "callback", "cliconf", "connection", "httpapi", "inventory", "lookup", "netconf", "shell",
-    "vars", "module", "strategy", "test", "filter", "role", "keyword",
+    "become",
+    "cache",
+    "callback",
+    "cliconf",
+    "connection",
+    "httpapi",
+    "inventory",
+    "lookup",
+    "netconf",
+    "shell",
+    "vars",
+    "module",
+    "strategy",
+    "test",
+    "filter",
+    "role",
+    "keyword",
 ];
 
 /// A plug-in that is there.
@@ -138,14 +153,19 @@ impl Places {
             [ns, col, rest @ ..] if !rest.is_empty() => {
                 let collection = format!("{ns}.{col}");
                 let own = rest.join(".");
-                let dirs: Vec<Utf8PathBuf> =
-                    self.collection_dirs(&collection).iter().map(|d| d.join("plugins").join(Self::folder(kind))).collect();
+                let dirs: Vec<Utf8PathBuf> = self
+                    .collection_dirs(&collection)
+                    .iter()
+                    .map(|d| d.join("plugins").join(Self::folder(kind)))
+                    .collect();
                 let path = self.in_dirs(kind, &dirs).get(&own).cloned();
                 match path {
-                    Some(p) => Some(Found { kind: kind.into(), name: own, collection: Some(collection), path: Some(p) }),
-                    None => native::collection_of(kind, &own)
-                        .filter(|c| *c == collection)
-                        .map(|_| self.native(kind, &own)),
+                    Some(p) => {
+                        Some(Found { kind: kind.into(), name: own, collection: Some(collection), path: Some(p) })
+                    }
+                    None => {
+                        native::collection_of(kind, &own).filter(|c| *c == collection).map(|_| self.native(kind, &own))
+                    }
                 }
             }
             _ => None,
@@ -249,7 +269,8 @@ impl Places {
             .split_inclusive('\n')
             .map(|l| {
                 let t = l.trim_start();
-                let name: String = t.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_' || c.is_ascii_digit()).collect();
+                let name: String =
+                    t.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_' || c.is_ascii_digit()).collect();
                 let is = !name.is_empty() && t.get(name.len()..).is_some_and(|r| r.trim_start().starts_with('='));
                 if is { t } else { l }
             })

@@ -98,7 +98,8 @@ pub fn fill(text: &str, first: &str, rest: &str, width: usize) -> Vec<String> {
 }
 
 fn wrap(text: &str, first: &str, rest: &str, width: usize) -> Vec<String> {
-    let spaced: String = text.replace('\t', "        ").chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    let spaced: String =
+        text.replace('\t', "        ").chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     // words and the gaps between them, in turn
     let mut chunks: Vec<Vec<char>> = vec![];
     for c in spaced.chars() {
@@ -149,7 +150,10 @@ mod tests {
             ("I(a) B(b) C(c) V(d) E(E)", "`a` *b* `c' `d' `E'"),
             ("M(a.b.c) U(http://x) L(t, http://y) R(r,ref)", "[a.b.c] http://x t <http://y> r"),
             ("O(a=b) RV(c) P(a.b.c#filter)", "`a=b' `c' [[a.b.c]]"),
-            (r"O(a.b.c#module:p=\(1\)) O(a.b.r#role:main:x)", "`p=(1)' (of module a.b.c) `x' (of role a.b.r, main entrypoint)"),
+            (
+                r"O(a.b.c#module:p=\(1\)) O(a.b.r#role:main:x)",
+                "`p=(1)' (of module a.b.c) `x' (of role a.b.r, main entrypoint)",
+            ),
             ("RV(a.b.c#lookup:v) O(ignore:x=y) FOO(x)", "`v' (of lookup plugin a.b.c) `x=y' FOO(x)"),
         ] {
             assert_eq!(plain(text), shown);

@@ -98,7 +98,9 @@ pub fn run(a: Args) -> Result<i32> {
         "keyword" => d.keywords(),
         "role" => d.roles(),
         _ if d.args.list || d.args.list_files => d.list(),
-        _ if d.args.plugins.is_empty() => Err(Error::options("Incorrect options passed: name what to tell of, or --list")),
+        _ if d.args.plugins.is_empty() => {
+            Err(Error::options("Incorrect options passed: name what to tell of, or --list"))
+        }
         _ => d.pages(),
     }
 }
@@ -125,7 +127,10 @@ impl Docs {
     /// The documentation; an error if there is none.
     fn read(&self, f: &Found) -> Result<Doc> {
         let missing = |why: String| {
-            Error::general(format!("{} {} Missing documentation (or could not parse documentation): {why}", f.kind, f.name))
+            Error::general(format!(
+                "{} {} Missing documentation (or could not parse documentation): {why}",
+                f.kind, f.name
+            ))
         };
         let none = || {
             let place = f.path.as_ref().map(|p| format!(" in '{p}'")).unwrap_or_default();
@@ -182,11 +187,8 @@ impl Docs {
                 out.push_str(&format!("{name:wide$} {text}\n"));
                 continue;
             }
-            let cut = if text.chars().count() > room {
-                text.chars().take(room).collect::<String>() + "..."
-            } else {
-                text
-            };
+            let cut =
+                if text.chars().count() > room { text.chars().take(room).collect::<String>() + "..." } else { text };
             out.push_str(&format!("{name:wide$} {cut:room$}\n"));
         }
         super::pager::show(&out);
@@ -245,7 +247,8 @@ impl Docs {
         match &f.path {
             None => crate::actions::find(&f.name).is_some(),
             Some(p) => {
-                let action = p.parent().map(|d| d.with_file_name("action")).map(|d| d.join(p.file_name().unwrap_or_default()));
+                let action =
+                    p.parent().map(|d| d.with_file_name("action")).map(|d| d.join(p.file_name().unwrap_or_default()));
                 p.extension() == Some("py") && action.is_some_and(|a| a.is_file())
             }
         }
@@ -271,9 +274,10 @@ impl Docs {
     fn roles_path(&self) -> Vec<Utf8PathBuf> {
         let found = crate::settings::current().get("DEFAULT_ROLES_PATH").and_then(|f| f.ok());
         let configured = found.as_ref().and_then(|f| f.value.as_list()).unwrap_or_default().to_vec();
-        let own = self.args.roles_path.iter().flat_map(|p| p.split(':')).map(|p| {
-            crate::playbook::clean(&super::setup::absolute(crate::modules::expand_path(p).as_str().into()))
-        });
+        let own =
+            self.args.roles_path.iter().flat_map(|p| p.split(':')).map(|p| {
+                crate::playbook::clean(&super::setup::absolute(crate::modules::expand_path(p).as_str().into()))
+            });
         own.chain(configured.iter().map(|v| v.to_str().into())).collect()
     }
 

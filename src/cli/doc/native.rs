@@ -79,8 +79,17 @@ pub fn collection_of(kind: &str, name: &str) -> Option<&'static str> {
     })
 }
 
-const IPADDR: [&str; 9] =
-    ["cidr_merge", "hwaddr", "macaddr", "network_in_network", "network_in_usable", "next_nth_usable", "nthhost", "reduce_on_network", "slaac"];
+const IPADDR: [&str; 9] = [
+    "cidr_merge",
+    "hwaddr",
+    "macaddr",
+    "network_in_network",
+    "network_in_usable",
+    "next_nth_usable",
+    "nthhost",
+    "reduce_on_network",
+    "slaac",
+];
 
 fn about(kind: &str, name: &str) -> Option<&'static str> {
     ABOUT.get(&(kind, name)).copied()
@@ -105,7 +114,8 @@ pub fn read(f: &Found) -> Option<Doc> {
     };
     doc.insert(if f.kind == "module" { "module" } else { "name" }.into(), name.into());
     doc.insert("short_description".into(), short.trim_end_matches('.').into());
-    let mut description: Vec<Value> = vec![if short.ends_with('.') { short.into() } else { format!("{short}.").into() }];
+    let mut description: Vec<Value> =
+        vec![if short.ends_with('.') { short.into() } else { format!("{short}.").into() }];
     description.extend(more);
     doc.insert("description".into(), Value::list(description));
     doc.insert("author".into(), Value::list(vec!["Dirigo".into()]));

@@ -20,8 +20,7 @@ pub struct Role {
     pub broken: Option<Error>,
 }
 
-const FILES: [&str; 4] =
-    ["meta/argument_specs.yml", "meta/argument_specs.yaml", "meta/main.yml", "meta/main.yaml"];
+const FILES: [&str; 4] = ["meta/argument_specs.yml", "meta/argument_specs.yaml", "meta/main.yml", "meta/main.yaml"];
 
 /// The specifications of a role's folder. None if it is no role.
 fn specs(dir: &Utf8Path) -> Option<Result<Map>> {
@@ -98,11 +97,8 @@ pub fn list(roles: &[Role]) -> String {
         for (entry, s) in &r.specs {
             let text = s.get("short_description").map(Value::to_str).unwrap_or_else(|| "UNDOCUMENTED".into());
             let text = plain(&text);
-            let text = if text.chars().count() > most {
-                text.chars().take(most).collect::<String>() + "..."
-            } else {
-                text
-            };
+            let text =
+                if text.chars().count() > most { text.chars().take(most).collect::<String>() + "..." } else { text };
             out.push_str(&format!("    {:wide$}: {text}\n", entry.to_string()));
         }
     }
@@ -111,8 +107,12 @@ pub fn list(roles: &[Role]) -> String {
 
 /// The entry points as data.
 pub fn data(r: &Role, entry: Option<&str>) -> Value {
-    let points: Map =
-        r.specs.iter().filter(|(k, _)| entry.is_none_or(|e| k.as_str() == Some(e))).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let points: Map = r
+        .specs
+        .iter()
+        .filter(|(k, _)| entry.is_none_or(|e| k.as_str() == Some(e)))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     let mut m = Map::new();
     m.insert("collection".into(), r.collection.as_deref().map(Value::from).unwrap_or(Value::Null));
     m.insert("entry_points".into(), Value::map(points));
@@ -133,7 +133,11 @@ pub fn page(r: &Role, entry: Option<&str>, layout: Layout) -> Option<String> {
     for (name, s) in chosen {
         let about = s.get("short_description").map(Value::to_str).unwrap_or_default();
         out.push(String::new());
-        out.push(if about.is_empty() { format!("ENTRY POINT: *{name}*") } else { format!("ENTRY POINT: *{name}* - {about}") });
+        out.push(if about.is_empty() {
+            format!("ENTRY POINT: *{name}*")
+        } else {
+            format!("ENTRY POINT: *{name}* - {about}")
+        });
         out.push(String::new());
         let text: Vec<String> = match s.get("description") {
             Some(Value::List(l)) => l.iter().map(Value::to_str).collect(),

@@ -19,8 +19,15 @@ fn required(o: &Value) -> bool {
 }
 
 fn sorted(d: &Doc) -> Vec<(String, &Value)> {
-    let mut all: Vec<(String, &Value)> =
-        d.doc.get("options").and_then(Value::as_map).map(Map::iter).into_iter().flatten().map(|(k, v)| (k.to_string(), v)).collect();
+    let mut all: Vec<(String, &Value)> = d
+        .doc
+        .get("options")
+        .and_then(Value::as_map)
+        .map(Map::iter)
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.to_string(), v))
+        .collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
 }

@@ -22,10 +22,10 @@ pub struct Doc {
 pub fn sidecars(path: &Utf8Path, name: &str) -> Vec<Utf8PathBuf> {
     let dir = path.parent().unwrap_or(Utf8Path::new(""));
     let short = name.rsplit('.').next().unwrap_or(name);
-    let mut out: Vec<Utf8PathBuf> =
-        [short, path.file_stem().unwrap_or(short)].iter().flat_map(|s| {
-            ["yml", "yaml"].map(|e| dir.join(format!("{s}.{e}")))
-        }).collect();
+    let mut out: Vec<Utf8PathBuf> = [short, path.file_stem().unwrap_or(short)]
+        .iter()
+        .flat_map(|s| ["yml", "yaml"].map(|e| dir.join(format!("{s}.{e}"))))
+        .collect();
     // a file without an ending may be described by one in Python
     if path.extension().is_none() {
         out.push(path.with_extension("py"));
@@ -111,7 +111,8 @@ fn fragments(doc: &mut Map, found: &Found, places: &Places) -> Result<()> {
         let Some(m) = v.as_map() else { continue };
         let mut m = m.clone();
         let own: Vec<&str> = name.split('.').collect();
-        let home = if own.len() > 2 { own.iter().take(2).copied().collect::<Vec<_>>().join(".") } else { BUILTIN.into() };
+        let home =
+            if own.len() > 2 { own.iter().take(2).copied().collect::<Vec<_>>().join(".") } else { BUILTIN.into() };
         if m.contains_key("version_added") {
             m.entry("version_added_collection".into()).or_insert_with(|| home.as_str().into());
         }

@@ -108,7 +108,9 @@ pub fn page(f: &Found, d: &Doc, file: &str, has_action: bool, layout: Layout) ->
     }
     let home = take("version_added_collection");
     let added = take("version_added");
-    for k in ["module", "plugin", "docuri", "now_date", "has_action", "filename", "collection", "plugin_name", "plugin_type"] {
+    for k in
+        ["module", "plugin", "docuri", "now_date", "has_action", "filename", "collection", "plugin_name", "plugin_type"]
+    {
         take(k);
     }
     if let Some(v) = added.filter(|_| layout.verbosity > 0) {

@@ -283,7 +283,9 @@ fn build_all(a: Build) -> Result<i32> {
         let built = s.talking(|t| build::read(&dir, t))?;
         let file = out.join(format!("{}-{}.tar.gz", built.name.replace('.', "-"), built.version));
         if file.is_dir() {
-            return Err(Error::general(format!("The output collection artifact '{file}' already exists, but is a directory - aborting")));
+            return Err(Error::general(format!(
+                "The output collection artifact '{file}' already exists, but is a directory - aborting"
+            )));
         }
         if file.exists() && !a.force {
             return Err(Error::general(format!(
@@ -327,9 +329,10 @@ pub(super) fn install(s: &Start, to: &Where, specs: &[CollectionSpec]) -> Result
         // a name alone is content with whatever is there
         let named = is_name(&spec.name) && !Utf8Path::new(&spec.name).exists();
         let there = collection::version(&collection::root(&path).join(spec.name.replace('.', "/")));
-        if named && !to.force && there?.is_some_and(|v| {
-            crate::galaxy::version::fits(&v, spec.version.as_deref().unwrap_or("*"))
-        }) {
+        if named
+            && !to.force
+            && there?.is_some_and(|v| crate::galaxy::version::fits(&v, spec.version.as_deref().unwrap_or("*")))
+        {
             continue;
         }
         match s.talking(|t| source::find(spec, temp, s.fetching, t)) {
@@ -378,7 +381,9 @@ fn list(a: List) -> Result<i32> {
     let s = Start::new(&a.common)?;
     let one = match &a.collection {
         Some(c) if !is_name(c) => {
-            return Err(Error::general(format!("Invalid collection name '{c}'. Name must be in the format <namespace>.<collection>.")));
+            return Err(Error::general(format!(
+                "Invalid collection name '{c}'. Name must be in the format <namespace>.<collection>."
+            )));
         }
         c => c.as_deref(),
     };

@@ -129,8 +129,7 @@ fn free(path: &Utf8PathBuf, force: bool) -> Result<()> {
 
 /// Roles are what is meant where neither roles nor collections are named, as of old: `install x` is `role install x`.
 pub fn with_kind(mut argv: Vec<OsString>) -> Vec<OsString> {
-    const ACTIONS: [&str; 9] =
-        ["init", "remove", "delete", "list", "search", "import", "setup", "info", "install"];
+    const ACTIONS: [&str; 9] = ["init", "remove", "delete", "list", "search", "import", "setup", "info", "install"];
     let first = argv.iter().skip(2).position(|a| !a.to_string_lossy().starts_with('-')).map(|i| i + 2);
     if let Some(i) = first
         && argv.get(i).is_some_and(|a| ACTIONS.contains(&a.to_string_lossy().as_ref()))

@@ -226,8 +226,7 @@ fn list(a: List) -> Result<i32> {
             continue;
         }
         s.say(&format!("# {path}"));
-        let mut names: Vec<String> =
-            path.read_dir_utf8()?.flatten().map(|e| e.file_name().to_string()).collect();
+        let mut names: Vec<String> = path.read_dir_utf8()?.flatten().map(|e| e.file_name().to_string()).collect();
         names.sort();
         for n in names {
             let role = Role::new(named(&n), std::slice::from_ref(&path))?;
@@ -254,7 +253,8 @@ fn named(name: &str) -> RoleSpec {
 fn info(a: Info) -> Result<i32> {
     let s = Start::new(&a.common)?;
     if !a.offline {
-        return Err(needs_server("role info")).map_err(|e: Error| e.help("add --offline: what is installed is told then"));
+        return Err(needs_server("role info"))
+            .map_err(|e: Error| e.help("add --offline: what is installed is told then"));
     }
     let paths = paths(&s, &a.paths);
     let mut out = String::new();
@@ -313,7 +313,9 @@ fn install(a: InstallArgs) -> Result<i32> {
     match &a.role_file {
         Some(f) => {
             if !(f.ends_with(".yml") || f.ends_with(".yaml")) {
-                return Err(Error::general("Invalid role requirements file, it must end with a .yml or .yaml extension"));
+                return Err(Error::general(
+                    "Invalid role requirements file, it must end with a .yml or .yaml extension",
+                ));
             }
             let path = super::super::setup::absolute(crate::modules::expand_path(f).as_str().into());
             wanted = requirement::read(&path, true)?;
@@ -408,7 +410,13 @@ fn install_roles(s: &Start, a: &InstallArgs, mut todo: Vec<RoleSpec>) -> Result<
 }
 
 /// Adds what the role needs to what is still to be installed.
-fn dependencies(s: &Start, a: &InstallArgs, role: &Role, paths: &[Utf8PathBuf], todo: &mut Vec<RoleSpec>) -> Result<()> {
+fn dependencies(
+    s: &Start,
+    a: &InstallArgs,
+    role: &Role,
+    paths: &[Utf8PathBuf],
+    todo: &mut Vec<RoleSpec>,
+) -> Result<()> {
     if role.metadata().is_some_and(|m| !m.truthy()) {
         s.warn(&format!("Meta file {} is empty. Skipping dependencies.", role.path));
         return Ok(());

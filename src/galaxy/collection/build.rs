@@ -118,8 +118,7 @@ pub fn read(dir: &Utf8Path, talk: Talk) -> Result<Built> {
 }
 
 fn walk(top: &Utf8Path, rel: &Utf8Path, ignore: &[String], out: &mut Vec<Entry>, talk: Talk) -> Result<()> {
-    let mut names: Vec<String> =
-        top.join(rel).read_dir_utf8()?.flatten().map(|e| e.file_name().to_string()).collect();
+    let mut names: Vec<String> = top.join(rel).read_dir_utf8()?.flatten().map(|e| e.file_name().to_string()).collect();
     names.sort();
     for name in names {
         let rel = rel.join(&name);

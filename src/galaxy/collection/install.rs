@@ -127,10 +127,7 @@ fn unpack(file: &Utf8Path, to: &Utf8Path) -> Result<()> {
         let actual = crate::modules::support::digest::of_file("sha256", path.as_std_path())
             .map_err(|err| Error::general(format!("cannot read {path}: {err}")))?;
         if actual != *sum {
-            return Err(Error::general(format!(
-                "Checksum mismatch for '{}' inside collection at '{file}'",
-                e.name
-            )));
+            return Err(Error::general(format!("Checksum mismatch for '{}' inside collection at '{file}'", e.name)));
         }
     }
     Ok(())

@@ -50,10 +50,8 @@ pub fn version(dir: &Utf8Path) -> Result<Option<String>> {
 pub fn installed(path: &Utf8Path) -> Result<Vec<Found>> {
     let mut out = vec![];
     let names = |d: &Utf8Path| -> Vec<String> {
-        let mut n: Vec<String> = d
-            .read_dir_utf8()
-            .map(|l| l.flatten().map(|e| e.file_name().to_string()).collect())
-            .unwrap_or_default();
+        let mut n: Vec<String> =
+            d.read_dir_utf8().map(|l| l.flatten().map(|e| e.file_name().to_string()).collect()).unwrap_or_default();
         n.sort();
         n
     };

@@ -40,7 +40,9 @@ pub fn find(spec: &CollectionSpec, temp: &Utf8Path, f: Fetching, talk: Talk) -> 
         None if name.starts_with("git+") || name.starts_with("git@") => "git",
         None if name.starts_with("http://") || name.starts_with("https://") => "url",
         None if Utf8Path::new(name).is_file() => "file",
-        None if Utf8Path::new(name).is_dir() && (name.contains('/') || name == "." || galaxy_yml(name.into()).is_some()) => {
+        None if Utf8Path::new(name).is_dir()
+            && (name.contains('/') || name == "." || galaxy_yml(name.into()).is_some()) =>
+        {
             if galaxy_yml(name.into()).is_some() { "dir" } else { "subdirs" }
         }
         None if super::is_name(name) => "galaxy",
@@ -102,7 +104,9 @@ fn of_subdirs(dir: &Utf8Path, talk: Talk) -> Result<Vec<Source>> {
         .collect();
     dirs.sort();
     if dirs.is_empty() {
-        return Err(Error::general(format!("{dir} holds no collection: neither it nor a folder in it has a galaxy.yml")));
+        return Err(Error::general(format!(
+            "{dir} holds no collection: neither it nor a folder in it has a galaxy.yml"
+        )));
     }
     dirs.iter().map(|d| of_folder(d, talk)).collect()
 }
