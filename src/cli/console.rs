@@ -4,7 +4,7 @@
 use super::adhoc;
 use super::common::{InventoryArgs, RunArgs, VaultArgs};
 use super::setup::{Ready, Wanted};
-use crate::diag::{Error, Result};
+use crate::diag::{Error, Part, Result};
 use crate::executor::Options;
 use crate::modules;
 use crate::playbook::load_text;
@@ -315,12 +315,18 @@ impl Console {
             println!("No host found");
             return Ok(());
         }
+        let args = Value::map(adhoc::arguments(module, args)?);
+        let timeout = Value::Int(self.task_timeout.into());
+        let mut shown = Map::new();
+        shown.insert("action".into(), module.into());
+        shown.insert("args".into(), args.clone());
+        shown.insert("timeout".into(), timeout.clone());
         let mut action = Map::new();
         action.insert("module".into(), module.into());
-        action.insert("args".into(), Value::map(adhoc::arguments(module, args)?));
+        action.insert("args".into(), args);
         let mut task = Map::new();
         task.insert("action".into(), Value::map(action));
-        task.insert("timeout".into(), Value::Int(self.task_timeout.into()));
+        task.insert("timeout".into(), timeout);
         let mut play = Map::new();
         play.insert("name".into(), "Ansible Shell".into());
         play.insert("hosts".into(), self.pattern.as_str().into());
@@ -331,6 +337,11 @@ impl Console {
         let text = crate::pyjson::py_json(&Value::list(vec![Value::map(play)]));
         let dir = super::setup::absolute(&self.base);
         let book = load_text(&self.ready.loader, "<console>", &text, &dir, &self.ready.extra)?;
+        // a line of the console has no file that its errors could point into
+        let part = Part { bytes: 0..usize::MAX, name: "<unknown>".into(), words: Value::map(shown).repr() };
+        crate::diag::show_parts(book.path.as_str(), vec![part]);
+        let hosts = self.hosts(&self.pattern)?;
+        super::refuse::plugins(&self.ready, std::slice::from_ref(&book), &|_| hosts.clone())?;
         let runner = self.ready.runner_with(self.options.clone(), self.pool.clone())?;
         // the exit code of a task is nobody's here; what failed was told
         runner.run(&[book]).map(|_| ())

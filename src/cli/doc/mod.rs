@@ -142,7 +142,7 @@ impl Docs {
         match source::read(f, &self.places) {
             Ok(Some(d)) => Ok(d),
             Ok(None) => Err(none()),
-            Err(e) => Err(missing(e.in_full())),
+            Err(e) => Err(missing(e.message().to_string())),
         }
     }
 

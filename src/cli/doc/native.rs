@@ -5,7 +5,7 @@ use super::source::Doc;
 use crate::modules::spec::{Arg, Spec};
 use crate::modules::{self, Support};
 use crate::settings;
-use crate::template::{LOOKUP_NAMES, filters, tests};
+use crate::template::{LOOKUP_NAMES, filters, tests as jinja_tests};
 use crate::value::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -40,7 +40,7 @@ pub fn names(kind: &str) -> Vec<&'static str> {
             n.retain(|f| filters::parameters(f).is_some());
             n
         }
-        "test" => short(tests::test_names()),
+        "test" => short(jinja_tests::test_names()),
         "lookup" => LOOKUP_NAMES.to_vec(),
         "callback" => crate::output::CALLBACKS.to_vec(),
         kind => ABOUT.keys().filter(|(k, _)| *k == kind).map(|(_, n)| *n).collect(),
@@ -153,7 +153,7 @@ pub fn read(f: &Found) -> Option<Doc> {
             }
             let signature = match kind {
                 "filter" => filters::parameters(name),
-                "test" => tests::parameters(name),
+                "test" => jinja_tests::parameters(name),
                 _ => None,
             };
             if let Some(s) = signature.filter(|s| !s.is_empty()) {

@@ -23,6 +23,12 @@ fn dump(v: &Value, prefix: &str, flow: Option<bool>) -> Vec<String> {
     plain(yaml::emit(v, &options).trim_end()).lines().map(|l| format!("{prefix}{l}")).collect()
 }
 
+/// A value in brackets and braces.
+fn flow(v: &Value) -> Vec<String> {
+    let options = yaml::EmitOptions { default_flow_style: Some(true), allow_unicode: false, ..Default::default() };
+    plain(yaml::emit(v, &options).trim_end()).lines().map(str::to_string).collect()
+}
+
 fn pair(k: &str, v: &Value) -> Value {
     Value::map([(k.into(), v.clone())].into_iter().collect())
 }
@@ -258,10 +264,10 @@ pub fn fields(out: &mut Vec<String>, m: Option<&Map>, layout: Layout, base: &str
         for k in keys {
             let Some(v) = o.get(k.as_str()) else { continue };
             match v {
-                Value::List(l) if l.iter().all(|v| !matches!(v, Value::Map(_) | Value::List(_))) => {
-                    // in brackets, as one value among others
-                    let lines = dump(v, "", Some(true)).join(" ");
-                    out.push(format!("{indent}{k}: {lines}"));
+                Value::List(_) => {
+                    // in brackets, after its name
+                    let lines = flow(v);
+                    out.push(format!("{indent}{k}: {}", lines.join(&format!("\n{indent}"))));
                 }
                 v => out.extend(dump(&pair(&k, v), indent, Some(false))),
             }

@@ -279,7 +279,8 @@ fn build_all(a: Build) -> Result<i32> {
     }
     std::fs::create_dir_all(&out)?;
     for c in &a.collections {
-        let dir = Utf8PathBuf::from(crate::modules::expand_path(c));
+        let dir = super::super::setup::absolute(crate::modules::expand_path(c).as_str().into());
+        let dir = crate::playbook::clean(&dir);
         let built = s.talking(|t| build::read(&dir, t))?;
         let file = out.join(format!("{}-{}.tar.gz", built.name.replace('.', "-"), built.version));
         if file.is_dir() {
