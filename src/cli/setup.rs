@@ -347,7 +347,8 @@ impl Ready {
     pub fn runner_with(&self, options: Options, pool: Arc<Pool>) -> Result<Arc<Runner>> {
         let (sources, secrets, config, screen, extra) =
             (self.sources.clone(), self.secrets.clone(), self.config.clone(), self.screen.clone(), self.extra.clone());
-        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen, &extra));
+        let facts = self.store.cache.clone();
+        let reload = Box::new(move || load_inventory(&sources, &secrets, &config, &screen, &extra, &facts));
         let (store, engine, loader) = (self.store.clone(), self.engine.clone(), self.loader.clone());
         Runner::new(options, store, engine, loader, pool, self.sink.clone(), reload, self.limit.clone())
     }
