@@ -15,11 +15,11 @@ pub struct Args {
     #[arg(value_name = "PATTERN")]
     pattern: String,
     /// Module to run
-    #[arg(short = 'm', long = "module-name", default_value = "command")]
-    module: String,
+    #[arg(short = 'm', long = "module-name")]
+    module: Option<String>,
     /// The module's arguments: key=value pairs, JSON, or the free-form text of a command
-    #[arg(short = 'a', long = "args", default_value = "", allow_hyphen_values = true)]
-    args: String,
+    #[arg(short = 'a', long = "args", allow_hyphen_values = true)]
+    args: Option<String>,
     /// One line a result
     #[arg(short = 'o', long = "one-line")]
     one_line: bool,
@@ -30,8 +30,8 @@ pub struct Args {
     #[arg(short = 'B', long = "background", default_value_t = 0)]
     background: u64,
     /// Seconds between looks at a background job
-    #[arg(short = 'P', long = "poll", default_value_t = 15)]
-    poll: u64,
+    #[arg(short = 'P', long = "poll")]
+    poll: Option<u64>,
     /// Extra modifiers of the task, as JSON
     #[arg(long = "task-timeout", default_value_t = 0)]
     task_timeout: u64,
@@ -63,10 +63,35 @@ pub(super) fn arguments(module: &str, text: &str) -> Result<Map> {
     parse_kv(text, free, command, None)
 }
 
-pub fn run(a: Args) -> Result<i32> {
-    let short = short_name(&a.module);
+impl Args {
+    /// What the command line leaves open is as the configuration says.
+    fn complete(&mut self) -> Result<()> {
+        super::config::Config::load()?;
+        let set = |name| crate::settings::current().get(name).transpose().map(|f| f.map(|f| f.value));
+        if self.module.is_none() {
+            self.module = set("DEFAULT_MODULE_NAME")?.map(|v| v.to_str());
+        }
+        if self.args.is_none() {
+            self.args = set("DEFAULT_MODULE_ARGS")?.filter(|v| !v.is_null()).map(|v| v.to_str());
+        }
+        if self.playbook_dir.is_none() {
+            self.playbook_dir = super::config::playbook_dir()?;
+        }
+        Ok(())
+    }
+    fn module(&self) -> &str {
+        self.module.as_deref().unwrap_or("command")
+    }
+    fn poll(&self) -> u64 {
+        self.poll.unwrap_or_else(|| crate::settings::poll_interval().unsigned_abs())
+    }
+}
+
+pub fn run(mut a: Args) -> Result<i32> {
+    a.complete()?;
+    let short = short_name(a.module());
     if short == "import_playbook" {
-        return Err(Error::options(format!("'{}' is not a valid action for ad-hoc commands", a.module)));
+        return Err(Error::options(format!("'{}' is not a valid action for ad-hoc commands", a.module())));
     }
     let wanted = Wanted {
         inventory: &a.inventory,
@@ -97,7 +122,7 @@ pub fn run(a: Args) -> Result<i32> {
         crate::output::show_warning("No hosts matched, nothing to do", ready.screen.color);
         return Ok(0);
     }
-    let (text, parts) = document(&a, &arguments(&a.module, &a.args)?);
+    let (text, parts) = document(&a, &arguments(a.module(), a.args.as_deref().unwrap_or_default())?);
     let dir = super::setup::absolute(&wanted.base_dir);
     let book = load_text(&ready.loader, "<ad-hoc command>", &text, &dir, &ready.extra)?;
     crate::diag::show_parts(book.path.as_str(), parts);
@@ -113,17 +138,17 @@ pub fn run(a: Args) -> Result<i32> {
 fn document(a: &Args, args: &Map) -> (String, Vec<Part>) {
     let json = |v: &Value| crate::pyjson::py_json(v);
     let mut task = Map::new();
-    task.insert("action".into(), a.module.as_str().into());
+    task.insert("action".into(), a.module().into());
     task.insert("args".into(), Value::map(args.clone()));
-    for (k, n) in [("timeout", a.task_timeout), ("async_val", a.background), ("poll", a.poll)] {
+    for (k, n) in [("timeout", a.task_timeout), ("async_val", a.background), ("poll", a.poll())] {
         task.insert(k.into(), Value::Int(n.into()));
     }
-    let name = format!("<adhoc '{}' task>", a.module);
+    let name = format!("<adhoc '{}' task>", a.module());
     let whole = Part { bytes: 0..usize::MAX, name, words: Value::map(task).repr() };
     let mut parts = vec![];
     let hosts = json(&a.pattern.as_str().into());
     let mut text = format!(r#"[{{"name": "Ansible Ad-Hoc", "hosts": {hosts}, "gather_facts": false, "tasks": [{{"#);
-    for (k, n) in [("async", a.background), ("poll", a.poll)] {
+    for (k, n) in [("async", a.background), ("poll", a.poll())] {
         if a.background > 0 {
             text.push_str(&format!(r#""{k}": {n}, "#));
         }
@@ -132,9 +157,9 @@ fn document(a: &Args, args: &Map) -> (String, Vec<Part>) {
         text.push_str(&format!(r#""timeout": {}, "#, a.task_timeout));
     }
     let start = text.len();
-    text.push_str(&format!(r#""action": {{"module": {}, "args": {{"#, json(&a.module.as_str().into())));
+    text.push_str(&format!(r#""action": {{"module": {}, "args": {{"#, json(&a.module().into())));
     let option = |o: &str, bytes, words: String| Part { bytes, name: format!("<CLI option '-{o}'>"), words };
-    parts.push(option("m", start..text.len(), a.module.clone()));
+    parts.push(option("m", start..text.len(), a.module().to_string()));
     for (n, (k, v)) in args.iter().enumerate() {
         text.push_str(&format!("{}{}: ", if n > 0 { ", " } else { "" }, json(&k.to_string().into())));
         let start = text.len();

@@ -128,14 +128,12 @@ const WITHOUT_MEANING: &[&str] = &[
     "ANSIBLE_PIPELINING",
     "ANSIBLE_SSH_PIPELINING",
     "ANSIBLE_CONFIG",
-    "ANSIBLE_RETRY_FILES_ENABLED",
     "ANSIBLE_SYSTEM_WARNINGS",
     "ANSIBLE_COMMAND_WARNINGS",
     "ANSIBLE_LOCAL_TEMP",
     "ANSIBLE_HOME",
     "ANSIBLE_NOCOWS",
     "ANSIBLE_COW_SELECTION",
-    "ANSIBLE_PLAYBOOK_DIR",
     "ANSIBLE_DEVEL_WARNING",
     "ANSIBLE_SSH_TRANSFER_METHOD",
     "ANSIBLE_LOCALHOST_WARNING",
@@ -144,16 +142,12 @@ const WITHOUT_MEANING: &[&str] = &[
     "ANSIBLE_WORKER_SHUTDOWN_POLL_DELAY",
     "ANSIBLE_PYTHON_MODULE_RLIMIT_NOFILE",
     "ANSIBLE_DISPLAY_TRACEBACK",
-    "ANSIBLE_VAULT_ENCRYPT_SALT",
     "ANSIBLE_TEST_ENTRY",
     "ANSIBLE_SSH_CONTROL_PATH",
-    "PAGER",
-    "EDITOR",
     "NO_COLOR",
 ];
 const WITHOUT_MEANING_INI: &[&str] = &[
     "pipelining",
-    "retry_files_enabled",
     "system_warnings",
     "command_warnings",
     "local_tmp",
@@ -168,6 +162,33 @@ const WITHOUT_MEANING_INI: &[&str] = &[
     "use_persistent_connections",
     "module_compression",
 ];
+
+/// Settings that are asked for by their documented names where they count.
+const BY_NAME: &[&str] = &[
+    "ALLOW_BROKEN_CONDITIONALS",
+    "DEFAULT_MODULE_ARGS",
+    "DEFAULT_MODULE_NAME",
+    "DEFAULT_POLL_INTERVAL",
+    "EDITOR",
+    "PAGER",
+    "PLAYBOOK_DIR",
+    "VAULT_ENCRYPT_SALT",
+];
+
+/// True if the setting with this section and key, or this variable, does something or is asked to do nothing.
+fn means_something(fits: impl Fn(&crate::settings::Setting) -> bool, value: &str) -> bool {
+    settings().iter().filter(|s| fits(s)).any(|s| match s.name.as_str() {
+        // files of hosts to retry are not written: no matter where nobody asks for them
+        "RETRY_FILES_ENABLED" => crate::value::parse_bool(value) == Some(false),
+        name => BY_NAME.contains(&name),
+    })
+}
+
+/// PLAYBOOK_DIR: the directory that stands in for the playbook's.
+pub fn playbook_dir() -> Result<Option<Utf8PathBuf>> {
+    let set = crate::settings::current().get("PLAYBOOK_DIR").transpose()?;
+    Ok(set.filter(|f| !f.value.is_null()).map(|f| Utf8PathBuf::from(f.value.to_str())).filter(|d| d.as_str() != ""))
+}
 
 /// What the configuration file and the environment say.
 #[derive(Clone, Debug, Default)]
@@ -303,6 +324,7 @@ impl Config {
                     last = Some(s.name);
                 }
                 None if WITHOUT_MEANING_INI.contains(&k) => {}
+                None if means_something(|s| s.ini.iter().any(|(a, b)| *a == section && b == k), v) => {}
                 None => self.unknown.push(format!("[{section}] {k}")),
             }
         }
@@ -318,6 +340,7 @@ impl Config {
         for (k, v) in std::env::vars() {
             if documented(&k)
                 && !WITHOUT_MEANING.contains(&k.as_str())
+                && !means_something(|s| s.env.contains(&k), &v)
                 && !v.is_empty()
                 && !SETTINGS.iter().any(|s| s.env.contains(&k.as_str()))
             {

@@ -445,7 +445,10 @@ impl Args {
             limit: self.limit.clone(),
             extra_vars: extra,
             facts,
-            playbook_dir: self.playbook_dir.as_deref().map(load::absolute),
+            playbook_dir: match &self.playbook_dir {
+                Some(d) => Some(load::absolute(d)),
+                None => super::config::playbook_dir()?.map(|d| load::absolute(d.as_str())),
+            },
         };
         let view = View::new(inv, secrets, &want);
         let text = if let Some(h) = &self.host {

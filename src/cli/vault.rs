@@ -356,7 +356,8 @@ fn in_editor(path: &Utf8Path, text: &[u8]) -> Result<Vec<u8>> {
     let mut file = tempfile::Builder::new().suffix(&extension).tempfile_in(dir.path())?;
     file.write_all(text)?;
     file.flush()?;
-    let editor = std::env::var("EDITOR").ok().filter(|e| !e.trim().is_empty()).unwrap_or_else(|| "vi".into());
+    let set = crate::settings::current().get("EDITOR").transpose()?.map(|f| f.value.to_str());
+    let editor = set.filter(|e| !e.trim().is_empty()).unwrap_or_else(|| "vi".into());
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
     let failed = |why: String| Error::general(format!("Unable to execute the command \"{editor}\": {why}"));

@@ -25,7 +25,7 @@ impl Call<'_> {
         if t.module_file.is_none() && actions::find(&t.short).is_some_and(|a| a.name != "uri") {
             return Err(Error::general(format!("This action ({}) does not support async.", t.short)).into());
         }
-        let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or(15);
+        let poll = r.number(&t.poll, self.scope, "poll")?.unwrap_or_else(crate::settings::poll_interval);
         let jid = format!("j{}.{}", rand::random_range(100_000_000_000u64..1_000_000_000_000), std::process::id());
         let dir = self.job_dir()?;
         let mut q = self.request(args);

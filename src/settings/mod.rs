@@ -88,6 +88,14 @@ impl Settings {
     }
 }
 
+/// Seconds between looks at a background job, where neither the task nor the command line says.
+pub fn poll_interval() -> i64 {
+    match current().get("DEFAULT_POLL_INTERVAL").and_then(|f| f.ok()).map(|f| f.value) {
+        Some(Value::Int(n)) => i64::try_from(n).unwrap_or(15),
+        _ => 15,
+    }
+}
+
 /// Stands for ANSIBLE_HOME in defaults.
 pub(crate) const HOME: &str = "${ANSIBLE_HOME}";
 
