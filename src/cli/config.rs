@@ -357,18 +357,19 @@ impl Config {
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_string)
     }
-    /// A boolean setting; words that are none are an error.
+    /// A boolean setting; words that are none are a no, as in ansible-core.
     pub fn flag(&self, name: &str, default: bool) -> Result<bool> {
         match self.get(name) {
             None => Ok(default),
-            Some(v) => crate::value::parse_bool(v)
-                .ok_or_else(|| Error::options(format!("Invalid value provided for '{name}': '{v}' is not a boolean"))),
+            Some(v) => Ok(crate::value::parse_bool(v.trim()).unwrap_or(false)),
         }
     }
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
-        match self.get(name) {
+        match self.values.get(name) {
             None => Ok(None),
-            Some(v) => v.trim().parse().map(Some).map_err(|_| {
+            // an empty variable says nothing
+            Some((v, From::Env)) if v.is_empty() => Ok(None),
+            Some((v, _)) => v.trim().parse().map(Some).map_err(|_| {
                 Error::options(format!("Invalid value provided for '{name}': '{v}' is not a valid number"))
             }),
         }

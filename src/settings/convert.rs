@@ -18,7 +18,8 @@ pub(super) fn to_type(s: &Setting, v: Value, file: Option<&Utf8Path>) -> Result<
     let out = match s.ty.as_str() {
         "boolean" => match &v {
             Value::Bool(_) => v.clone(),
-            _ => Value::Bool(parse_bool(text.trim()).ok_or_else(|| wrong("a boolean"))?),
+            // any other word is a no, as in ansible-core
+            _ => Value::Bool(parse_bool(text.trim()).unwrap_or(false)),
         },
         "integer" => match &v {
             Value::Int(_) => v.clone(),
