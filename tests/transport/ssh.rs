@@ -4,6 +4,7 @@ use super::sshd::Sshd;
 use super::*;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::io::Read;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -264,9 +265,14 @@ fn two_runs_at_once() {
 #[test]
 fn interrupted_upload_leaves_nothing() {
     let Some(host) = Sshd::start() else { return };
-    let pool = pool_with_new_agent(host.dir.path());
-    let agent = std::fs::OpenOptions::new().write(true).open(host.path("new-agent")).unwrap();
-    agent.set_len(400 << 20).unwrap();
+    // an executable by its beginning, and so much that nothing can make smaller that its upload takes a while
+    let mut bytes = std::fs::read(env!("CARGO_BIN_EXE_dirigo-agent")).unwrap();
+    bytes.truncate(4096);
+    let mut noise = std::fs::File::open("/dev/urandom").unwrap().take(100 << 20);
+    noise.read_to_end(&mut bytes).unwrap();
+    let path = host.path("new-agent");
+    std::fs::write(&path, &bytes).unwrap();
+    let pool = pool_with(PoolOptions { agent: Some(path.into()), ..PoolOptions::default() });
     std::thread::scope(|s| {
         let calling = s.spawn(|| call(&pool, &host.params(), None, shell("true")));
         let part = || host.uploaded().iter().any(|p| std::fs::metadata(p).is_ok_and(|m| m.len() > 1 << 20));
