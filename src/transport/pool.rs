@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -58,7 +58,6 @@ struct Slot(tokio::sync::Mutex<Option<Held>>);
 /// An open connection, with its share of the machine's limits.
 struct Held {
     client: Arc<Client>,
-    used: Instant,
     _room: OwnedSemaphorePermit,
 }
 
@@ -88,6 +87,9 @@ impl Pool {
         let agent_path = options.agent.clone().map_or_else(locate::find, Ok);
         let mut bound = Bound::find();
         bound.most = options.most.map_or(bound.most, |n| n.clamp(1, bound.most));
+        if SIMULATED.get().is_some() {
+            bound.most = Semaphore::MAX_PERMITS; // nothing of the machine is used
+        }
         let inner = Inner {
             room: Arc::new(Semaphore::new(bound.most)),
             bound,
@@ -291,14 +293,13 @@ impl Inner {
         let key = (params.clone(), escalate.cloned());
         let slot = self.slots().entry(key).or_default().clone();
         let mut place = slot.0.lock().await;
-        if let Some(h) = place.as_mut().filter(|h| h.client.usable()) {
-            h.used = Instant::now();
+        if let Some(h) = place.as_ref().filter(|h| h.client.usable()) {
             return Ok(h.client.clone());
         }
         *place = None;
         let room = self.room().await;
         let client = self.connect(params, escalate).await?;
-        *place = Some(Held { client: client.clone(), used: Instant::now(), _room: room });
+        *place = Some(Held { client: client.clone(), _room: room });
         Ok(client)
     }
 
@@ -319,14 +320,15 @@ impl Inner {
         }
     }
 
-    /// Closes the connection that was not used for the longest time; false if all are in use.
+    /// Closes one of the connections that nobody uses; false if all are in use. Hosts do their tasks in turn, so the one
+    /// that rested longest would be the next one needed: chance keeps as many as there is room for.
     async fn close_idle(&self) -> bool {
         let slots: Vec<(Key, Arc<Slot>)> = self.slots().iter().map(|(k, s)| (k.clone(), s.clone())).collect();
         let idle = |h: &Held| Arc::strong_count(&h.client) == 1;
-        let of = |slot: &Slot| slot.0.try_lock().ok().and_then(|p| p.as_ref().filter(|h| idle(h)).map(|h| h.used));
-        let Some((_, (params, _), slot)) =
-            slots.iter().filter_map(|(k, s)| Some((of(s)?, k, s))).min_by_key(|(used, ..)| *used)
-        else {
+        let resting = |slot: &Slot| slot.0.try_lock().is_ok_and(|p| p.as_ref().is_some_and(idle));
+        let first = rand::random_range(0..slots.len().max(1));
+        let (before, after) = slots.split_at(first.min(slots.len()));
+        let Some(((params, _), slot)) = after.iter().chain(before).find(|(_, s)| resting(s)) else {
             return false;
         };
         let Some(held) = slot.0.try_lock().ok().and_then(|mut p| p.take_if(|h| idle(h))) else {
