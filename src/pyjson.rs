@@ -31,8 +31,8 @@ fn write(v: &Value, indent: Option<usize>, level: usize, out: &mut String) {
         Value::Float(f) if f.is_nan() => out.push_str("NaN"),
         Value::Float(f) if f.is_infinite() => out.push_str(if *f > 0.0 { "Infinity" } else { "-Infinity" }),
         Value::Float(f) => out.push_str(&py_float(*f)),
-        Value::Str(s) => quote(&s.text, out),
-        Value::Vault(s) => quote(&s.envelope, out),
+        Value::Str(s) => quote(&s.text, false, out),
+        Value::Vault(s) => quote(&s.envelope, false, out),
         Value::List(l) | Value::Tuple(l) => list(l, indent, level, out),
         Value::Map(m) => map(m, indent, level, out),
     }
@@ -68,7 +68,7 @@ fn map(m: &Map, indent: Option<usize>, level: usize, out: &mut String) {
             out.push_str(if indent.is_some() { "," } else { ", " });
         }
         newline(indent, level + 1, out);
-        quote(&k, out);
+        quote(&k, false, out);
         out.push_str(": ");
         write(x, indent, level + 1, out);
     }
@@ -76,7 +76,8 @@ fn map(m: &Map, indent: Option<usize>, level: usize, out: &mut String) {
     out.push('}');
 }
 
-fn quote(s: &str, out: &mut String) {
+/// A text in quotes; with `ascii`, everything beyond is escaped, as `ensure_ascii` has it.
+pub fn quote(s: &str, ascii: bool, out: &mut String) {
     out.push('"');
     for c in s.chars() {
         match c {
@@ -88,6 +89,11 @@ fn quote(s: &str, out: &mut String) {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             c if (c as u32) < 0x20 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c if ascii && (c as u32) > 0x7e => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
             c => out.push(c),
         }
     }

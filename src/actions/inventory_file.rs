@@ -4,11 +4,10 @@ use super::{Action, ActionCtx, ActionResult, Done};
 use crate::diag::Error;
 use crate::inventory::LoadOptions;
 use crate::inventory::edit::{Change, Members, edit};
-use crate::modules::{Arg, Spec, Type};
+use crate::modules::support::atomic;
+use crate::modules::{Arg, Failure, Spec, Type};
 use crate::value::{Key, Map, Value};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 pub fn action() -> Action {
     Action { name: "inventory_file", spec: Some(spec), raw: false, local: true, run }
@@ -82,10 +81,15 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         return Ok(done);
     }
     if a.bool("backup") {
-        done.data.insert("backup_file".into(), backup(&path)?.into());
+        done.data.insert("backup_file".into(), atomic::backup(path.as_std_path()).map_err(plain)?.into());
     }
-    replace(&path, &e.after)?;
+    atomic::write(path.as_std_path(), e.after.as_bytes(), false).map_err(plain)?;
     Ok(done)
+}
+
+/// A module's failure as the action's error.
+fn plain(f: Failure) -> Error {
+    Error::general(f.msg)
 }
 
 fn writable(path: &Utf8Path) -> Result<(), Error> {
@@ -94,25 +98,5 @@ fn writable(path: &Utf8Path) -> Result<(), Error> {
         nix::unistd::access(p.as_std_path(), nix::unistd::AccessFlags::W_OK)
             .map_err(|e| Error::general(format!("refused: {p} cannot be written: {e}")))?;
     }
-    Ok(())
-}
-
-fn backup(path: &Utf8Path) -> Result<String, Error> {
-    let stamp = jiff::Zoned::now().strftime("%Y-%m-%d@%H:%M:%S~");
-    let name = format!("{path}.{}.{stamp}", std::process::id());
-    std::fs::copy(path, &name).map_err(|e| Error::general(format!("cannot keep a copy of {path}: {e}")))?;
-    Ok(name)
-}
-
-/// Puts the new text in place in one step, owner and mode kept.
-fn replace(path: &Utf8Path, text: &str) -> Result<(), Error> {
-    let dir = path.parent().unwrap_or(Utf8Path::new("/"));
-    let mut temp = tempfile::Builder::new().prefix(".inventory-").tempfile_in(dir)?;
-    temp.write_all(text.as_bytes())?;
-    let old = std::fs::metadata(path)?;
-    temp.as_file().set_permissions(std::fs::Permissions::from_mode(old.mode() & 0o7777))?;
-    let _ = std::os::unix::fs::fchown(temp.as_file(), Some(old.uid()), Some(old.gid()));
-    temp.as_file().sync_all()?;
-    temp.persist(path).map_err(|e| Error::general(format!("cannot replace {path}: {}", e.error)))?;
     Ok(())
 }

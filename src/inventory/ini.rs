@@ -1,7 +1,8 @@
 //! INI inventories: sections of hosts, `:vars` and `:children`, values as Python literals or text.
 
-use super::{Inventory, hostname, literal, shlex};
+use super::{Inventory, hostname, literal};
 use crate::diag::{self, Error, Result, Span};
+use crate::modules::support::shlex;
 use crate::value::Value;
 use indexmap::IndexMap;
 
@@ -117,8 +118,8 @@ impl Reader<'_> {
     }
 
     fn host_line(&mut self, line: &str, span: Span) -> Result<()> {
-        let tokens =
-            shlex::split(line).map_err(|e| Error::parse(format!("Error parsing host definition '{line}': {e}")))?;
+        let tokens = shlex::split_commented(line)
+            .map_err(|e| Error::parse(format!("Error parsing host definition '{line}': {e}")))?;
         let Some((pattern, vars)) = tokens.split_first() else { return Ok(()) };
         if pattern == "---" {
             return Err(Error::parse(

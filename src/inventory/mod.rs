@@ -12,7 +12,6 @@ pub mod load;
 pub mod pattern;
 mod runtime;
 mod script;
-mod shlex;
 mod toml;
 pub mod vars_files;
 mod yaml;

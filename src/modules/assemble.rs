@@ -1,9 +1,9 @@
 //! `assemble`: one file from the fragments in a directory.
 
 use super::support::fileargs::{AttrDiff, FileArgs, real_path};
-use super::support::{atomic, digest, proc, pyre::Pattern, pytext::os_error, shlex};
+use super::support::{atomic, digest, pyre::Pattern, pytext::os_error};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 pub fn module() -> Module {
@@ -167,7 +167,8 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         if let Some(cmd) = args.opt_str("validate") {
             let mut temp = tempfile::NamedTempFile::new()?;
             std::io::Write::write_all(&mut temp, &data)?;
-            o = o.set("validation", validate(ctx, cmd, temp.path())?);
+            let out = atomic::accepted(cmd, temp.path(), &ctx.env)?;
+            o = o.set("validation", json!({"stdout": out.out(), "stderr": out.err(), "rc": 0}));
         }
         if !ctx.check {
             if args.bool("backup") && dest.exists() {
@@ -180,20 +181,6 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         o.changed |= want.apply(&real_path(&dest), ctx.check, &mut AttrDiff::default())?;
     }
     Ok(o.msg("OK"))
-}
-
-/// What an accepting validation command left.
-fn validate(ctx: &Ctx, cmd: &str, file: &Path) -> Result<Json, Failure> {
-    if !cmd.contains("%s") {
-        return Err(Failure::new(format!("validate must contain %s: {cmd}")));
-    }
-    let name = file.to_string_lossy();
-    let argv: Vec<String> = shlex::split(cmd).map_err(Failure::new)?.iter().map(|w| w.replace("%s", &name)).collect();
-    let out = proc::run(&argv, &ctx.env, None)?;
-    match out.rc {
-        0 => Ok(json!({"stdout": out.stdout, "stderr": out.stderr, "rc": 0})),
-        rc => Err(Failure::new(format!("failed to validate: rc:{rc} error:{}", out.stderr))),
-    }
 }
 
 #[cfg(test)]

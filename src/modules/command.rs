@@ -52,6 +52,7 @@ pub(super) fn spec(shell: bool) -> Spec {
 }
 
 /// Result keys in the order that Ansible's callbacks show them, filled in as the work goes on.
+#[derive(Default)]
 struct Answer {
     cmd: Json,
     rc: Json,
@@ -83,15 +84,7 @@ impl Answer {
 pub(super) fn execute(ctx: &mut Ctx, args: &Args, shell: bool) -> ModResult {
     let line = args.opt_str("_raw_params").or(args.opt_str("cmd"));
     let argv = args.is_set("argv").then(|| args.strings("argv"));
-    let mut answer = Answer {
-        cmd: Json::Null,
-        rc: Json::Null,
-        stdout: String::new(),
-        stderr: String::new(),
-        start: Json::Null,
-        end: Json::Null,
-        delta: Json::Null,
-    };
+    let mut answer = Answer::default();
     let words: Vec<String> = match &argv {
         Some(a) => a.clone(),
         None if shell => vec![],
@@ -130,19 +123,7 @@ fn enter(args: &Args, answer: &mut Answer) -> Result<PathBuf, Box<Failure>> {
     let Some(dir) = args.opt_str("chdir") else { return Ok(here) };
     let bad = |e: std::io::Error, answer: &mut Answer| {
         let cause = exec::os_error(&e, dir).text;
-        let a = std::mem::replace(
-            answer,
-            Answer {
-                cmd: Json::Null,
-                rc: Json::Null,
-                stdout: String::new(),
-                stderr: String::new(),
-                start: Json::Null,
-                end: Json::Null,
-                delta: Json::Null,
-            },
-        );
-        let f = a.failure(false, "Unable to change directory before execution.");
+        let f = std::mem::take(answer).failure(false, "Unable to change directory before execution.");
         Box::new(f.set("_ansible_cause", cause))
     };
     let full = here.join(dir);

@@ -115,7 +115,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     }
     let (sha1, md5) = (sum_of(&literal, ctx)?, digest::hex(&md5.finalize()));
     if let Some(d) = &mut diff {
-        let name = staged.path().to_owned();
+        let name = staged.path()?.to_owned();
         textdiff::after_of(d, &name, &source)?;
     }
     let backup = finish(ctx, args, staged, &target, &want)?;
@@ -159,11 +159,17 @@ fn check_sum(args: &Args, sha1: &str) -> Result<(), Failure> {
 }
 
 /// Validates, keeps a backup, and renames into place.
-fn finish(ctx: &Ctx, args: &Args, staged: Staged, target: &Path, want: &FileArgs) -> Result<Option<String>, Failure> {
+fn finish(
+    ctx: &Ctx,
+    args: &Args,
+    mut staged: Staged,
+    target: &Path,
+    want: &FileArgs,
+) -> Result<Option<String>, Failure> {
     if let Some(cmd) = args.opt_str("validate") {
         // The checker may run as somebody else; it sees the file as it will be.
-        want.apply(staged.path(), false, &mut AttrDiff::default())?;
-        atomic::validate(cmd, staged.path(), &ctx.env)?;
+        want.apply(staged.path()?, false, &mut AttrDiff::default())?;
+        atomic::validate(cmd, staged.path()?, &ctx.env)?;
     }
     let backup = match args.bool("backup") && target.exists() {
         true => Some(atomic::backup(target)?),
@@ -235,7 +241,7 @@ fn remote(ctx: &mut Ctx, args: &Args) -> ModResult {
     let mut staged = atomic::stage(&dest, args.bool("unsafe_writes"))?;
     staged.fill(File::open(&src)?)?;
     let times = fs::FileTimes::new().set_accessed(st.accessed()?).set_modified(st.modified()?);
-    staged.file().set_times(times)?;
+    staged.file()?.set_times(times)?;
     if let Some(b) = finish(ctx, args, staged, &dest, &want)? {
         o = o.set("backup_file", b);
     }

@@ -3,9 +3,10 @@
 //!
 //! Syntax after the HAProxy configuration manual, sections 2 and 4 (`backend`, `listen`, `server`).
 
-use super::support::rewrite;
+use super::support::atomic;
 use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support};
 use serde_json::{Map, Value as Json, json};
+use std::io::Write;
 use std::path::Path;
 
 pub fn module() -> Module {
@@ -155,14 +156,21 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     let validate = a.opt_str("validate").filter(|v| !v.is_empty());
     if ctx.check {
         if let Some(v) = validate {
-            rewrite::check_text(ctx, v, &after)?;
+            let mut temp = tempfile::Builder::new().prefix("dirigo-").tempfile()?;
+            temp.write_all(after.as_bytes())?;
+            atomic::validate(v, temp.path(), &ctx.env)?;
         }
         return Ok(out);
     }
     if a.bool("backup") {
-        out = out.set("backup_file", rewrite::backup(path)?);
+        out = out.set("backup_file", atomic::backup(path)?);
     }
-    rewrite::replace(ctx, path, &after, validate)?;
+    let mut staged = atomic::stage(path, false)?;
+    staged.write(after.as_bytes())?;
+    if let Some(v) = validate {
+        atomic::validate(v, staged.path()?, &ctx.env)?;
+    }
+    staged.commit()?;
     Ok(out)
 }
 

@@ -1,6 +1,7 @@
 //! `stat`: everything about a path.
 
-use super::support::{attrs, digest, names::Names, proc, pytext, times};
+use super::support::exec::{Cmd, find_program};
+use super::support::{accounts::Names, attrs, digest, pytext, times};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
 use nix::unistd::AccessFlags;
 use serde_json::{Map, Value as Json};
@@ -139,11 +140,11 @@ fn describe(path: &Path, st: &Metadata) -> Map<String, Json> {
 /// What `file` says of the MIME type and character set; `unknown` without it.
 fn mime(path: &Path, ctx: &Ctx) -> (String, String) {
     let unknown = || ("unknown".to_owned(), "unknown".to_owned());
-    let Some(tool) = proc::find_program("file") else { return unknown() };
-    let argv = [text(&tool), "--mime-type".into(), "--mime-encoding".into(), text(path)];
-    let Ok(out) = proc::run(&argv, &ctx.env, None) else { return unknown() };
-    match out.stdout.rsplit_once(':').and_then(|(_, v)| v.split_once(';')) {
-        Some((mime, set)) if out.rc == 0 => {
+    let Some(tool) = find_program(ctx, "file") else { return unknown() };
+    let cmd = Cmd::new([tool, "--mime-type".into(), "--mime-encoding".into(), text(path)]);
+    let Ok(out) = cmd.run(ctx) else { return unknown() };
+    match out.out().rsplit_once(':').and_then(|(_, v)| v.split_once(';')) {
+        Some((mime, set)) if out.ok() => {
             (mime.trim().to_owned(), set.rsplit('=').next().unwrap_or("unknown").trim().to_owned())
         }
         _ => unknown(),

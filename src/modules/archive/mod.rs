@@ -128,7 +128,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         o.changed |= want.apply(&dest, false, &mut AttrDiff::default())?;
     } else {
         let mut staged = atomic::stage(&dest, args.bool("unsafe_writes"))?;
-        pack::write(staged.file(), &members, format, is_archive)?;
+        pack::write(staged.file()?, &members, format, is_archive)?;
         staged.commit_with(&want, &mut AttrDiff::default())?;
     }
     if args.bool("remove") {

@@ -1,8 +1,8 @@
 //! Writing archives, and telling whether one that is there holds the same.
 
-use crate::modules::Failure;
 use crate::modules::support::digest::{of_file, of_reader};
-use crate::modules::support::{names::Names, proc, pytext::os_error};
+use crate::modules::support::{accounts::Names, exec::find_program, pytext::os_error};
+use crate::modules::{Ctx, Failure};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -74,7 +74,7 @@ fn open(p: &Path) -> Result<File, Failure> {
 }
 
 fn xz(from: File, to: &File, how: &str) -> Result<(), Failure> {
-    let tool = proc::find_program("xz").ok_or("the program xz was not found on this host")?;
+    let tool = find_program(&Ctx::bare(), "xz").ok_or("the program xz was not found on this host")?;
     let to = to.try_clone()?;
     let out = Command::new(tool).arg(how).stdin(Stdio::from(from)).stdout(Stdio::from(to)).output()?;
     match out.status.success() {

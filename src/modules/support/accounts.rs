@@ -3,6 +3,7 @@
 
 use super::exec::Cmd;
 use crate::modules::Ctx;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// One line of passwd.
@@ -99,6 +100,34 @@ pub fn group_by_id(ctx: &Ctx, gid: u32) -> Option<Group> {
     local.or_else(|| getent(ctx, "group", &gid.to_string()).and_then(|l| parse_group(&l)).filter(|g| g.gid == gid))
 }
 
+/// The id of the user with this name, where no task's environment matters.
+pub fn uid_of(name: &str) -> Option<u32> {
+    user_by_name(&Ctx::bare(), name).map(|u| u.uid)
+}
+
+/// The id of the group with this name, where no task's environment matters.
+pub fn gid_of(name: &str) -> Option<u32> {
+    group_by_name(&Ctx::bare(), name).map(|g| g.gid)
+}
+
+/// Names by id, each looked up once in the life of a module call (accounts may change between tasks).
+#[derive(Default)]
+pub struct Names {
+    users: HashMap<u32, Option<String>>,
+    groups: HashMap<u32, Option<String>>,
+}
+
+impl Names {
+    /// The name of the user with this id.
+    pub fn user(&mut self, uid: u32) -> Option<String> {
+        self.users.entry(uid).or_insert_with(|| user_by_id(&Ctx::bare(), uid).map(|u| u.name)).clone()
+    }
+    /// The name of the group with this id.
+    pub fn group(&mut self, gid: u32) -> Option<String> {
+        self.groups.entry(gid).or_insert_with(|| group_by_id(&Ctx::bare(), gid).map(|g| g.name)).clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +139,15 @@ mod tests {
         assert_eq!(parse_group("adm:x:4:a,b").map(|g| g.members), Some(vec!["a".into(), "b".into()]));
         assert!(parse_user("+::::::").is_none() && parse_user("junk").is_none());
         assert!(user_by_name(&Ctx::bare(), "root").is_some_and(|u| u.uid == 0));
+    }
+
+    #[test]
+    fn root_is_everywhere() {
+        assert_eq!(uid_of("root"), Some(0));
+        assert_eq!(gid_of("root"), Some(0));
+        assert_eq!(Names::default().user(0).as_deref(), Some("root"));
+        assert_eq!(uid_of("no such user"), None);
+        assert_eq!(uid_of(""), None);
+        assert_eq!(Names::default().group(3_999_999_999), None);
     }
 }

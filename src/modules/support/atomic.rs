@@ -1,11 +1,16 @@
 //! Replacing files without a moment in which a reader sees half of one: a temporary file in the same
-//! directory (unpredictable name, O_EXCL, mode 0600), made like the old one, synced, renamed.
+//! directory (mode 0600), made like the old one, synced, renamed.
+//!
+//! While content is written the file has no name (`O_TMPFILE`), where the file system can do that: a process that is
+//! killed leaves nothing behind. It gets an unpredictable name only when it is complete, for the time of its
+//! validation and of the rename. Elsewhere it has that name (made with `O_EXCL`) from the beginning.
 
+use super::exec::{Cmd, Output};
 use super::fileargs::{AttrDiff, FileArgs, is_root};
 use super::{mode::umask, pytext::os_error, selinux};
 use crate::modules::Failure;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -13,22 +18,67 @@ use tempfile::NamedTempFile;
 
 /// New content on its way to `dest`; dropped without [`Staged::commit`] it leaves nothing behind.
 pub struct Staged {
-    temp: NamedTempFile,
+    temp: Temp,
     dest: PathBuf,
     unsafe_writes: bool,
+}
+
+enum Temp {
+    /// Without a name, in the directory of `dest`.
+    Nameless(File),
+    Named(NamedTempFile),
+    /// Between the two.
+    Moving,
+}
+
+/// A new name beside the file that is replaced.
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut b = tempfile::Builder::new();
+    b.prefix(".dirigo_tmp").rand_bytes(12).suffix(".tmp");
+    b
+}
+
+fn directory_of(dest: &Path) -> &Path {
+    match dest.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    }
+}
+
+/// A file without a name in a directory; nothing where the file system or the kernel has no such files.
+fn nameless(dir: &Path) -> Option<File> {
+    OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC).open(dir).ok()
+}
+
+/// Gives a file without a name one in `dir`; where that cannot be done (no /proc), its content goes to a named file.
+fn name(mut file: File, dir: &Path) -> io::Result<NamedTempFile> {
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let linked = builder().make_in(dir, |path| {
+        let flags = nix::fcntl::AtFlags::AT_SYMLINK_FOLLOW;
+        nix::unistd::linkat(nix::fcntl::AT_FDCWD, own.as_str(), nix::fcntl::AT_FDCWD, path, flags)
+            .map_err(io::Error::from)
+    });
+    match linked {
+        Ok(l) => Ok(NamedTempFile::from_parts(file, l.into_temp_path())),
+        Err(_) => {
+            let mut named = builder().tempfile_in(dir)?;
+            file.seek(io::SeekFrom::Start(0))?;
+            io::copy(&mut file, named.as_file_mut())?;
+            Ok(named)
+        }
+    }
 }
 
 /// Opens a temporary file beside `dest`. With `unsafe_writes` a directory that cannot be written is
 /// worked around with the system's temporary directory and, at the end, a write into the file itself.
 pub fn stage(dest: &Path, unsafe_writes: bool) -> Result<Staged, Failure> {
-    let dir = match dest.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let named = || tempfile::Builder::new().prefix(".dirigo_tmp").rand_bytes(12).suffix(".tmp").to_owned();
-    let temp = match named().tempfile_in(dir) {
+    let dir = directory_of(dest);
+    if let Some(f) = nameless(dir) {
+        return Ok(Staged { temp: Temp::Nameless(f), dest: dest.to_owned(), unsafe_writes });
+    }
+    let temp = match builder().tempfile_in(dir) {
         Ok(t) => t,
-        Err(_) if unsafe_writes && dest.exists() => named().tempfile().map_err(|e| Failure::new(e.to_string()))?,
+        Err(_) if unsafe_writes && dest.exists() => builder().tempfile().map_err(|e| Failure::new(e.to_string()))?,
         Err(e) => {
             // The words before the reason depend on it, as Ansible's do.
             let why = os_error(&raw(e), dir);
@@ -37,7 +87,7 @@ pub fn stage(dest: &Path, unsafe_writes: bool) -> Result<Staged, Failure> {
             return Err(Failure::new(format!("The destination directory ({dir}) {what}. Error was: {why}")));
         }
     };
-    Ok(Staged { temp, dest: dest.to_owned(), unsafe_writes })
+    Ok(Staged { temp: Temp::Named(temp), dest: dest.to_owned(), unsafe_writes })
 }
 
 // The tempfile crate wraps the system's error with the path it tried; the number is inside.
@@ -58,29 +108,45 @@ fn raw(e: io::Error) -> io::Error {
 }
 
 impl Staged {
-    /// The temporary file, for validation.
-    pub fn path(&self) -> &Path {
-        self.temp.path()
+    /// The temporary file, for validation; the content is complete then.
+    pub fn path(&mut self) -> Result<&Path, Failure> {
+        self.named().map(|t| t.path())
     }
-    pub fn file(&mut self) -> &mut File {
-        self.temp.as_file_mut()
+    /// The temporary file, with a name.
+    fn named(&mut self) -> Result<&mut NamedTempFile, Failure> {
+        if let Temp::Nameless(_) = self.temp
+            && let Temp::Nameless(f) = std::mem::replace(&mut self.temp, Temp::Moving)
+        {
+            self.temp = Temp::Named(name(f, directory_of(&self.dest)).map_err(|e| self.error(&raw(e)))?);
+        }
+        match &mut self.temp {
+            Temp::Named(t) => Ok(t),
+            _ => Err(Failure::new(format!("the new content of {} is gone", self.dest.display()))),
+        }
+    }
+    pub fn file(&mut self) -> Result<&mut File, Failure> {
+        match &mut self.temp {
+            Temp::Nameless(f) => Ok(f),
+            Temp::Named(t) => Ok(t.as_file_mut()),
+            Temp::Moving => Err(Failure::new(format!("the new content of {} is gone", self.dest.display()))),
+        }
     }
     pub fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
-        let at = self.temp.path().to_owned();
-        self.temp.write_all(data).map_err(|e| Failure::new(os_error(&e, &at)))
+        let at = self.dest.clone();
+        self.file()?.write_all(data).map_err(|e| Failure::new(os_error(&e, &at)))
     }
     /// Copies everything a reader gives.
     pub fn fill(&mut self, mut r: impl Read) -> Result<(), Failure> {
-        let at = self.temp.path().to_owned();
-        io::copy(&mut r, self.temp.as_file_mut()).map(drop).map_err(|e| Failure::new(os_error(&e, &at)))
+        let at = self.dest.clone();
+        io::copy(&mut r, self.file()?).map(drop).map_err(|e| Failure::new(os_error(&e, &at)))
     }
     /// As [`Staged::fill`], and feeds everything to a checksum. What was written goes to the disk meanwhile, so that
     /// little is left for the sync at the end.
     pub fn fill_summed(&mut self, mut r: impl BufRead, sum: &mut impl md5::Digest) -> Result<(), Failure> {
         const PORTION: u64 = 8 << 20;
-        let at = self.temp.path().to_owned();
+        let at = self.dest.clone();
         let fail = |e: io::Error| Failure::new(os_error(&e, &at));
-        let f = self.temp.as_file_mut();
+        let f = self.file()?;
         let (mut done, mut flushed) = (0u64, 0u64);
         loop {
             let part = match r.fill_buf() {
@@ -123,46 +189,55 @@ impl Staged {
             }
             f
         };
-        let changed = before.apply(self.temp.path(), false, diff).map_err(renamed)?;
+        let changed = before.apply(self.path()?, false, diff).map_err(renamed)?;
         self.rename()?;
         Ok(at_end.apply(&dest, false, diff)? | changed)
     }
 
     fn error(&self, e: &io::Error) -> Failure {
-        let (from, to) = (self.temp.path().display(), self.dest.display());
+        let from = match &self.temp {
+            Temp::Named(t) => t.path(),
+            _ => directory_of(&self.dest),
+        };
+        let (from, to) = (from.display(), self.dest.display());
         Failure::new(format!("Could not replace file: {from} with {to}: {}", os_error(e, &self.dest)))
     }
 
     /// Gives the temporary file what the old file had, or what a new one gets.
     fn make_alike(&mut self) -> Result<(), Failure> {
-        let f = self.temp.as_file();
-        let Ok(st) = std::fs::symlink_metadata(&self.dest) else {
+        let (temp, dest) = (self.path()?.to_owned(), self.dest.clone());
+        let f = self.file()?.try_clone().map_err(|e| self.error(&e))?;
+        let Ok(st) = std::fs::symlink_metadata(&dest) else {
             f.set_permissions(Permissions::from_mode(0o666 & !umask())).map_err(|e| self.error(&e))?;
             if selinux::enabled()
-                && let Some(l) = selinux::default_label(&self.dest)
+                && let Some(l) = selinux::default_label(&dest)
             {
                 // The content matters more than a label that the system will not set.
-                let _ = selinux::set_label(self.temp.path(), &l);
+                let _ = selinux::set_label(&temp, &l);
             }
             return Ok(());
         };
         let same = f.metadata().is_ok_and(|m| m.uid() == st.uid() && m.gid() == st.gid());
-        if !same && let Err(e) = fchown(f, Some(st.uid()), Some(st.gid())) {
+        if !same && let Err(e) = fchown(&f, Some(st.uid()), Some(st.gid())) {
             // Only root can give files away; the group may still be one of ours.
             if e.raw_os_error() != Some(libc::EPERM) || is_root() {
                 return Err(self.error(&e));
             }
-            let _ = fchown(f, None, Some(st.gid()));
+            let _ = fchown(&f, None, Some(st.gid()));
         }
         let mode = if st.is_symlink() { 0o666 & !umask() } else { st.mode() & 0o7777 };
         f.set_permissions(Permissions::from_mode(mode)).map_err(|e| self.error(&e))?;
-        selinux::copy_labels(&self.dest, self.temp.path());
+        selinux::copy_labels(&dest, &temp);
         Ok(())
     }
 
-    fn rename(self) -> Result<(), Failure> {
-        self.temp.as_file().sync_all().map_err(|e| self.error(&e))?;
-        let Staged { temp, dest, unsafe_writes } = self;
+    fn rename(mut self) -> Result<(), Failure> {
+        if let Err(e) = self.named()?.as_file().sync_all() {
+            return Err(self.error(&e));
+        }
+        let Staged { temp: Temp::Named(temp), dest, unsafe_writes } = self else {
+            return Err(Failure::new("the new content is gone"));
+        };
         match temp.persist(&dest) {
             Ok(_) => {
                 sync_dir(&dest);
@@ -222,22 +297,32 @@ pub fn write(dest: &Path, data: &[u8], unsafe_writes: bool) -> Result<(), Failur
     s.commit()
 }
 
-/// Runs a `validate` command on a staged file: `%s` is its path. No shell is involved.
-pub fn validate(command: &str, path: &Path, env: &[(String, String)]) -> Result<(), Failure> {
+/// Runs a `validate` command on a file: `%s` is its path. No shell is involved.
+fn checked(command: &str, path: &Path, env: &[(String, String)]) -> Result<Output, Failure> {
     if !command.contains("%s") {
         return Err(Failure::new(format!("validate must contain %s: {command}")));
     }
     let words = super::shlex::split(command).map_err(Failure::new)?;
     let file = path.to_string_lossy();
-    let argv: Vec<String> = words.iter().map(|w| w.replace("%s", &file)).collect();
-    let out = super::proc::run(&argv, env, None)?;
-    if out.rc == 0 {
+    Cmd::new(words.iter().map(|w| w.replace("%s", &file))).start(env)
+}
+
+/// A `validate` command must accept the file; a refusal is told with what the command wrote.
+pub fn validate(command: &str, path: &Path, env: &[(String, String)]) -> Result<(), Failure> {
+    let out = checked(command, path, env)?;
+    if out.ok() {
         return Ok(());
     }
-    Err(Failure::new("failed to validate")
-        .set("exit_status", out.rc)
-        .set("stdout", out.stdout)
-        .set("stderr", out.stderr))
+    Err(Failure::new("failed to validate").set("exit_status", out.rc).set("stdout", out.out()).set("stderr", out.err()))
+}
+
+/// As [`validate`], in the words of the modules that edit text; what an accepting command left.
+pub fn accepted(command: &str, path: &Path, env: &[(String, String)]) -> Result<Output, Failure> {
+    let out = checked(command, path, env)?;
+    if out.ok() {
+        return Ok(out);
+    }
+    Err(Failure::new(format!("failed to validate: rc:{} error:{}", out.rc, out.err())))
 }
 
 /// Copies a file with owner, mode, times and labels to `PATH.PID.YYYY-MM-DD@HH:MM:SS~` beside it and
@@ -299,8 +384,38 @@ mod tests {
     #[test]
     fn staged_content_is_closed_to_others() {
         let d = tempfile::tempdir().expect("dir");
-        let s = stage(&d.path().join("f"), false).expect("staged");
-        assert_eq!(s.path().metadata().expect("stat").mode() & 0o7777, 0o600);
+        let mut s = stage(&d.path().join("f"), false).expect("staged");
+        assert_eq!(s.path().expect("named").metadata().expect("stat").mode() & 0o7777, 0o600);
+    }
+
+    /// What a process leaves that is killed: nothing of it runs any more, destructors least of all.
+    #[test]
+    fn nothing_is_left_by_one_that_is_killed() {
+        let d = tempfile::tempdir().expect("dir");
+        if nameless(d.path()).is_none() {
+            return; // the file system has no files without a name
+        }
+        let mut s = stage(&d.path().join("f"), false).expect("staged");
+        s.write(b"half of it").expect("written");
+        std::mem::forget(s);
+        assert_eq!(std::fs::read_dir(d.path()).expect("list").count(), 0);
+    }
+
+    #[test]
+    fn files_get_their_name_at_the_end() {
+        let d = tempfile::tempdir().expect("dir");
+        let dest = d.path().join("f");
+        for temp in [nameless(d.path()).map(Temp::Nameless), builder().tempfile_in(d.path()).ok().map(Temp::Named)] {
+            let Some(temp) = temp else { continue };
+            let mut s = Staged { temp, dest: dest.clone(), unsafe_writes: false };
+            s.write(b"all of it").expect("written");
+            let path = s.path().expect("named").to_owned();
+            assert_eq!(std::fs::read(&path).expect("read"), b"all of it");
+            assert!(path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(".dirigo_tmp")));
+            s.commit().expect("in place");
+            assert_eq!(std::fs::read(&dest).expect("read"), b"all of it");
+            assert_eq!(std::fs::read_dir(d.path()).expect("list").count(), 1);
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn copy_file(from: &Path, to: &Path, st: &fs::Metadata, plan: &Plan) -> Result<b
     let mut staged = atomic::stage(to, false)?;
     staged.fill(fs::File::open(from).map_err(fail)?)?;
     let times = fs::FileTimes::new().set_accessed(st.accessed()?).set_modified(st.modified()?);
-    staged.file().set_times(times)?;
+    staged.file()?.set_times(times)?;
     let mode = super::mode::show(st.permissions().mode() & 0o7777);
     let want = FileArgs { mode: mode.into(), ..FileArgs::default() };
     staged.commit_with(&want, &mut AttrDiff::default())?;

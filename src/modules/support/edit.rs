@@ -2,9 +2,9 @@
 //! the pair of diffs (content, attributes) that they answer.
 
 use super::fileargs::{AttrDiff, FileArgs, followed, real_path};
-use super::{atomic, proc, pytext, shlex, textdiff};
+use super::{atomic, pytext, textdiff};
 use crate::modules::{Args, Ctx, Diff, Failure, Outcome};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A file that is going to be edited.
 pub struct Edit<'a> {
@@ -51,26 +51,12 @@ impl Edit<'_> {
         let mut staged = atomic::stage(&target, self.args.bool("unsafe_writes"))?;
         staged.write(new)?;
         if let Some(cmd) = self.args.opt_str("validate") {
-            self.validate(ctx, cmd, staged.path())?;
+            atomic::accepted(cmd, staged.path()?, &ctx.env)?;
         }
         let backup =
             if self.args.bool("backup") && self.old.is_some() { atomic::backup(&target)? } else { String::new() };
         staged.commit()?;
         Ok(backup)
-    }
-
-    fn validate(&self, ctx: &Ctx, cmd: &str, file: &Path) -> Result<(), Failure> {
-        if !cmd.contains("%s") {
-            return Err(Failure::new(format!("validate must contain %s: {cmd}")));
-        }
-        let name = file.to_string_lossy();
-        let argv: Vec<String> =
-            shlex::split(cmd).map_err(Failure::new)?.iter().map(|w| w.replace("%s", &name)).collect();
-        let out = proc::run(&argv, &ctx.env, None)?;
-        match out.rc {
-            0 => Ok(()),
-            rc => Err(Failure::new(format!("failed to validate: rc:{rc} error:{}", out.stderr))),
-        }
     }
 
     /// Sets the attributes; `msg` gains Ansible's words if they differed.

@@ -161,6 +161,16 @@ impl Cmd {
             .set("stderr", out.err()))
     }
 
+    /// As [`Cmd::run_with`], for programs that a task names: one that cannot be started is told in ansible-core's
+    /// words, with `rc` and `cmd`.
+    pub fn start(&self, env: &[(String, String)]) -> Result<Output, crate::modules::Failure> {
+        self.run_with(env).map_err(|e| {
+            crate::modules::Failure::new(format!("Error executing command: {e}"))
+                .set("rc", if e.errno == 0 { 1 } else { e.errno })
+                .set("cmd", self.shown())
+        })
+    }
+
     /// As [`Cmd::run`], with an environment instead of a context.
     pub fn run_with(&self, env: &[(String, String)]) -> Result<Output, SpawnError> {
         let Some((program, rest)) = self.argv.split_first() else {

@@ -1,8 +1,9 @@
 //! The arguments that all file modules share (mode, owner, group, SELinux label, attributes): what
 //! they ask for, whether that differs from what is there, and making it so.
 
-use super::{attrs, mode, names, proc, pytext::os_error, selinux};
-use crate::modules::{Args, Diff, Failure};
+use super::exec::{Cmd, find_program};
+use super::{accounts, attrs, mode, pytext::os_error, selinux};
+use crate::modules::{Args, Ctx, Diff, Failure};
 use nix::unistd::{Gid, Uid};
 use serde_json::{Map, Value as Json};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -97,7 +98,7 @@ impl FileArgs {
         let uid = owner
             .parse()
             .ok()
-            .or_else(|| names::uid_of(owner))
+            .or_else(|| accounts::uid_of(owner))
             .ok_or_else(|| failure(path, format!("chown failed: failed to look up user {owner}")))?;
         let current = lstat(path)?.uid();
         if current == uid {
@@ -116,7 +117,7 @@ impl FileArgs {
         let gid = group
             .parse()
             .ok()
-            .or_else(|| names::gid_of(group))
+            .or_else(|| accounts::gid_of(group))
             .ok_or_else(|| failure(path, format!("chgrp failed: failed to look up group {group}")))?;
         let current = lstat(path)?.gid();
         if current == gid {
@@ -157,11 +158,10 @@ impl FileArgs {
         }
         diff.set("attributes", current.as_str(), format!("{op}{letters}"));
         if !check {
-            let tool = proc::find_program("chattr").ok_or("chattr was not found, cannot set attributes")?;
-            let argv = [tool.to_string_lossy().into_owned(), format!("{op}{letters}"), path.to_string_lossy().into()];
-            let out = proc::run(&argv, &[], None)?;
-            if out.rc != 0 {
-                let details = format!("Error while setting attributes: {}", out.stdout + &out.stderr);
+            let tool = find_program(&Ctx::bare(), "chattr").ok_or("chattr was not found, cannot set attributes")?;
+            let out = Cmd::new([tool, format!("{op}{letters}"), path.to_string_lossy().into()]).start(&[])?;
+            if !out.ok() {
+                let details = format!("Error while setting attributes: {}{}", out.out(), out.err());
                 return Err(failure(path, "chattr failed").set("details", details));
             }
         }
@@ -208,7 +208,7 @@ pub fn add_path_info(result: &mut Map<String, Json>) {
     let path = PathBuf::from(path);
     // A dangling link counts as nothing here.
     let (true, Ok(st)) = (path.exists(), std::fs::symlink_metadata(&path)) else { return };
-    let mut n = names::Names::default();
+    let mut n = accounts::Names::default();
     let state = match () {
         _ if st.is_symlink() => "link",
         _ if st.is_dir() => "directory",

@@ -12,13 +12,10 @@ pub mod glob;
 pub mod homedir;
 pub mod http;
 pub mod mode;
-pub mod names;
 pub mod pep440;
-pub mod proc;
 pub mod pyre;
 pub mod pytext;
 pub mod pytime;
-pub mod rewrite;
 pub mod selinux;
 pub mod shlex;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! SELinux labels through extended attributes. Where SELinux is not enabled the arguments are
 //! ignored, as Ansible ignores them.
 
-use super::proc;
+use super::exec::{Cmd, find_program};
+use crate::modules::Ctx;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -21,10 +22,9 @@ pub fn label(path: &Path) -> Option<String> {
 
 /// The label that the policy gives a path by default.
 pub fn default_label(path: &Path) -> Option<String> {
-    let tool = proc::find_program("matchpathcon")?;
-    let argv = [tool.to_string_lossy().into_owned(), "-n".into(), path.to_string_lossy().into_owned()];
-    let out = proc::run(&argv, &[], None).ok()?;
-    (out.rc == 0).then(|| out.stdout.trim().to_owned()).filter(|s| s.contains(':'))
+    let tool = find_program(&Ctx::bare(), "matchpathcon")?;
+    let out = Cmd::new([tool, "-n".into(), path.to_string_lossy().into_owned()]).run_with(&[]).ok()?;
+    out.ok().then(|| out.out().trim().to_owned()).filter(|s| s.contains(':'))
 }
 
 /// The label that `wanted` (user, role, type, level; `_default` takes the policy's) makes of `current`.

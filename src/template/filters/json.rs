@@ -70,8 +70,8 @@ fn write(v: &Value, style: &JsonStyle, depth: usize, out: &mut String) -> Res<()
         Py::Bool(b) => out.push_str(if b { "true" } else { "false" }),
         Py::Int(i) => out.push_str(&i.to_string()),
         Py::Float(x) => out.push_str(&float(x, style)?),
-        Py::Str(s) => write_text(s, style.ensure_ascii, out),
-        Py::Bytes(b) => write_text(&String::from_utf8_lossy(b), style.ensure_ascii, out),
+        Py::Str(s) => crate::pyjson::quote(s, style.ensure_ascii, out),
+        Py::Bytes(b) => crate::pyjson::quote(&String::from_utf8_lossy(b), style.ensure_ascii, out),
         Py::List | Py::Tuple => {
             let items = py::items(v)?;
             out.push('[');
@@ -116,7 +116,7 @@ fn write(v: &Value, style: &JsonStyle, depth: usize, out: &mut String) -> Res<()
                 }
                 first = false;
                 newline(style, depth + 1, out);
-                write_text(&key, style.ensure_ascii, out);
+                crate::pyjson::quote(&key, style.ensure_ascii, out);
                 out.push_str(&style.key_separator);
                 write(&x, style, depth + 1, out)?;
             }
@@ -126,36 +126,13 @@ fn write(v: &Value, style: &JsonStyle, depth: usize, out: &mut String) -> Res<()
             out.push('}');
         }
         Py::Object => match v.downcast_object_ref::<super::time::DateTime>() {
-            Some(d) => write_text(&d.isoformat("T"), style.ensure_ascii, out),
+            Some(d) => crate::pyjson::quote(&d.isoformat("T"), style.ensure_ascii, out),
             None => {
                 return fail(format!("Object of type {} is not JSON serializable", py::type_name(v)));
             }
         },
     }
     Ok(())
-}
-
-fn write_text(s: &str, ascii: bool, out: &mut String) {
-    out.push('"');
-    for c in s.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c if ascii && (c as u32) > 0x7e => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 /// `json.loads(text)`, with its errors.
