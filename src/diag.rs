@@ -156,6 +156,8 @@ struct Inner {
     source: Option<Arc<Source>>,
     /// Told by itself, not in one line with the task that failed.
     apart: bool,
+    /// Told without "Task failed": it happened before there was a task to fail.
+    bare: bool,
     /// What was being done when it happened, the innermost first; behind them the error itself.
     frames: Vec<Frame>,
 }
@@ -175,6 +177,7 @@ impl Error {
             help: None,
             source: None,
             apart: false,
+            bare: false,
             frames: vec![],
         }))
     }
@@ -242,6 +245,14 @@ impl Error {
     pub fn apart(mut self) -> Error {
         self.0.apart = true;
         self
+    }
+    /// An error of what comes before the task itself, its loop: ansible-core tells it without "Task failed".
+    pub fn bare(mut self) -> Error {
+        self.0.bare = true;
+        self
+    }
+    pub fn is_bare(&self) -> bool {
+        self.0.bare
     }
     pub fn is_apart(&self) -> bool {
         self.0.apart

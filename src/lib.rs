@@ -8,6 +8,8 @@
 pub mod actions;
 pub mod agent;
 pub mod cli;
+#[cfg(test)]
+mod damage;
 pub mod diag;
 pub mod executor;
 pub mod facts;

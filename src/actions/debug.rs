@@ -36,7 +36,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         let rendered = ctx.raw_args.get(name).map(|v| ctx.engine.render(v, ctx.scope)).transpose()?;
         Ok(rendered.filter(|v| !is_omit(v)))
     };
-    let (msg, var) = (given("msg")?, given("var")?.filter(|v| !v.is_null()));
+    let (msg, var) = (given("msg")?, given("var")?.filter(|v| !v.is_null() && v.as_str() != Some("")));
     if msg.as_ref().is_some_and(|m| !m.is_null()) && var.is_some() {
         return Err(Error::general("parameters are mutually exclusive: msg|var").into());
     }

@@ -15,7 +15,7 @@ pub fn set_stats() -> Action {
 
 fn stats_spec() -> Spec {
     Spec::new(vec![
-        Arg::dict("data").required().doc("Names and values."),
+        Arg::dict("data").doc("Names and values."),
         Arg::bool("per_host").default(false).doc("Kept for each host rather than for the run."),
         Arg::bool("aggregate").default(true).doc("Added to what is there, rather than put in its place."),
     ])
@@ -30,7 +30,12 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
         );
     }
     check_names(ctx, &vars)?;
-    let cacheable = ctx.arg_bool("cacheable", false);
+    let cacheable = match ctx.args.get("cacheable").filter(|v| !v.is_null()) {
+        None => false,
+        Some(v) => v
+            .to_bool_loose()
+            .ok_or_else(|| ActionError::Raised(Error::general(crate::modules::not_a_boolean(&v.to_str()))))?,
+    };
     let done = Done::new(false).set("ansible_facts", Value::map(vars.clone()));
     let done = if cacheable { done.set("_ansible_facts_cacheable", true) } else { done };
     Ok(done.effect(Effect::SetFacts { vars, cacheable }))

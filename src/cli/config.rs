@@ -281,12 +281,21 @@ impl Config {
 
     fn read_ini(&mut self, file: &Utf8Path, text: &str) -> Result<()> {
         let source = crate::diag::add_source(file.as_str(), text);
-        let mut section = String::new();
+        let mut section: Option<String> = None;
+        let mut seen = std::collections::HashSet::new();
         let mut at = 0;
         let mut last: Option<&'static str> = None;
+        // in the words of Python's configparser, which ansible-core reads the file with
+        let wrong = |what: String, number: usize, start: usize, line: &str| {
+            let here = crate::diag::Span::new(source, start, start + line.trim_end().len());
+            Error::options(format!("Error reading config file ({file}): {}", what.replace("LINE", &number.to_string())))
+                .at(here)
+        };
+        let mut number = 0;
         for line in text.split_inclusive('\n') {
             let start = at;
             at += line.len();
+            number += 1;
             let t = line.trim();
             if t.is_empty() || t.starts_with(['#', ';']) {
                 continue;
@@ -303,19 +312,35 @@ impl Config {
                 }
                 continue;
             }
-            if let Some(s) = t.strip_prefix('[').and_then(|s| s.split(']').next()) {
-                section = s.trim().to_string();
+            if let Some((s, _)) = t.strip_prefix('[').and_then(|s| s.rsplit_once(']')) {
+                let s = s.to_string();
+                if !seen.insert((s.clone(), None)) {
+                    let what = format!("While reading from '<string>' [line  LINE]: section '{s}' already exists");
+                    return Err(wrong(what, number, start, line));
+                }
+                section = Some(s);
+                last = None;
                 continue;
             }
+            let Some(section) = section.clone() else {
+                let shown = crate::value::Value::plain(line).repr();
+                let what = format!("File contains no section headers.\nfile: '<string>', line: LINE\n{shown}");
+                return Err(wrong(what, number, start, line).help("settings stand below [defaults] or another section"));
+            };
             let Some((k, v)) = t.split_once(['=', ':']) else {
-                return Err(Error::options(format!(
-                    "Error reading config file ({file}): this is neither a section nor a setting"
-                ))
-                .at(crate::diag::Span::new(source, start, start + line.trim_end().len()))
-                .help("a setting looks like key = value"));
+                let shown = crate::value::Value::plain(line).repr();
+                let what = format!("Source contains parsing errors: '<string>'\n\t[line LINE]: {shown}");
+                return Err(wrong(what, number, start, line).help("a setting looks like key = value"));
             };
             let (k, v) = (k.trim(), strip_comment(v.trim()));
             last = None;
+            if !seen.insert((section.clone(), Some(k.to_lowercase()))) {
+                let what = format!(
+                    "While reading from '<string>' [line  LINE]: option '{}' in section '{section}' already exists",
+                    k.to_lowercase()
+                );
+                return Err(wrong(what, number, start, line));
+            }
             self.entries.push((section.clone(), k.to_string(), v.to_string()));
             match SETTINGS.iter().find(|s| s.ini.contains(&(section.as_str(), k))) {
                 Some(s) => {

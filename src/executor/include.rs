@@ -276,6 +276,7 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
         Place { scope: &p.scope, file: t.file.clone(), inherit: Arc::new(inherit.clone()), importing: vec![] };
     let candidates = include_candidates(&name, &searched, false);
     let Some(shown) = candidates.iter().find(|c| c.is_file()) else {
+        crate::playbook::refuse_directory(&candidates)?;
         let last = candidates.last().cloned().unwrap_or_else(|| name.as_str().into());
         return Err(Error::general(format!(
             "Could not find or access '{last}' on the Ansible Controller: Unable to retrieve file contents.\n\

@@ -78,11 +78,11 @@ pub fn items(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Vec<Value>> {
         let v = r.engine.render(&l.over, &scope)?;
         return match v {
             Value::List(l) | Value::Tuple(l) => Ok(l.to_vec()),
-            other => Err(Error::general(format!(
-                "Invalid data passed to 'loop', it requires a list, got this instead: {}. Hint: If you passed a list/dict of just one element, try adding wantlist=True to your lookup invocation or use q/query instead of lookup.",
-                other.to_str()
-            ))
-            .at(l.span)),
+            other => {
+                Err(Error::general(format!("The `loop` value must resolve to a 'list', not '{}'.", other.type_name()))
+                    .at(l.span)
+                    .help("Provide a list of items/templates, or a template resolving to a list."))
+            }
         };
     };
     let terms = match (&l.over, lookup.as_str()) {
@@ -126,7 +126,10 @@ fn control(r: &Arc<Runner>, task: &Task, view: &View) -> Result<Control> {
     let name = |v: &Option<Value>| match r.text(v, &scope)? {
         Some(n) if !crate::playbook::is_identifier(&n) => Err(Error::general(format!("Invalid variable name '{n}'."))
             .at(v.as_ref().and_then(super::runner::origin))
-            .help("a name begins with a letter or underscore and holds letters, digits and underscores only")),
+            .help(
+                "Variable names must be strings starting with a letter or underscore character, and contain only \
+                 letters, numbers and underscores.",
+            )),
         other => Ok(other),
     };
     Ok(Control {
@@ -246,7 +249,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
                     a.complete();
                     whole(a)
                 }
-                _ => whole(Attempt::broken(e)),
+                _ => whole(Attempt::without_items(e)),
             };
         }
     };
@@ -260,7 +263,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     }
     let c = match control(r, task, view) {
         Ok(c) => c,
-        Err(e) => return whole(Attempt::broken(e)),
+        Err(e) => return whole(Attempt::without_items(e)),
     };
     warn_reuse(r, task, view, &c);
     let (mut results, mut effects, mut facts) = (vec![], vec![], vec![]);

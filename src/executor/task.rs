@@ -54,6 +54,16 @@ impl Attempt {
         data.insert("msg".into(), format!("Task failed: {}", e.message()).into());
         Attempt { error: Some(e), ..Attempt::of(data) }
     }
+    /// A loop that cannot be evaluated: as [`Attempt::broken`], without "Task failed".
+    pub fn without_items(e: Error) -> Attempt {
+        if e.kind() == Kind::Undefined {
+            return Attempt::broken(e);
+        }
+        let mut data = Map::new();
+        data.insert("failed".into(), true.into());
+        data.insert("msg".into(), e.message().into());
+        Attempt { error: Some(e.bare()), ..Attempt::of(data) }
+    }
     /// Adds what every result has.
     pub fn complete(&mut self) {
         complete(&mut self.data, self.by_module);

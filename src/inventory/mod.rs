@@ -4,6 +4,8 @@
 //! it from sources, [`pattern`] chooses hosts from it, [`vars_files`] reads `group_vars/` and `host_vars/`.
 
 mod constructed;
+#[cfg(test)]
+mod damage_tests;
 pub mod edit;
 mod hostname;
 mod ini;

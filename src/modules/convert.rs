@@ -40,15 +40,11 @@ pub fn convert(ty: Type, v: &Json) -> Result<Json, String> {
         }
         Type::Bool => match v {
             Json::Bool(_) => Ok(v.clone()),
-            Json::Null | Json::Array(_) | Json::Object(_) => {
-                Err(format!("{} cannot be converted to a bool", class(v)))
+            Json::Null | Json::Array(_) | Json::Object(_) => Err(format!("{} cannot be converted to a bool", class(v))),
+            other => {
+                let v = value::Value::from_json(other.clone());
+                v.to_bool_loose().map(Json::Bool).ok_or_else(|| not_a_boolean(&v.to_str()))
             }
-            other => value::Value::from_json(other.clone()).to_bool_loose().map(Json::Bool).ok_or_else(|| {
-                format!(
-                    "The value '{}' is not a valid boolean. Valid booleans include: 0, 1, '0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'",
-                    value::Value::from_json(other.clone()).to_str()
-                )
-            }),
         },
         Type::Int => match v {
             Json::Number(n) if n.is_i64() || n.is_u64() => Ok(v.clone()),
@@ -90,14 +86,12 @@ pub fn convert(ty: Type, v: &Json) -> Result<Json, String> {
         }),
         Type::Bytes | Type::Bits => match v {
             Json::Number(_) => Ok(v.clone()),
-            other => other
-                .as_str()
-                .and_then(|s| human_to_bytes(s, ty == Type::Bits).ok())
-                .map(Json::from)
-                .ok_or_else(|| {
+            other => {
+                other.as_str().and_then(|s| human_to_bytes(s, ty == Type::Bits).ok()).map(Json::from).ok_or_else(|| {
                     let unit = if ty == Type::Bits { "Bit" } else { "Byte" };
                     format!("{} cannot be converted to a {unit} value", class(v))
-                }),
+                })
+            }
         },
     }
 }
@@ -217,6 +211,14 @@ pub fn human_to_bytes(s: &str, bits: bool) -> Result<i64, String> {
         return Err(format!("human_to_bytes() failed to convert {s}. Value is not a valid string"));
     }
     Ok((n * factor).round() as i64)
+}
+
+/// What is said of a text that is no boolean.
+pub fn not_a_boolean(text: &str) -> String {
+    format!(
+        "The value '{text}' is not a valid boolean. Valid booleans include: 0, 1, '0', '1', 'f', 'false', 'n', 'no', \
+         'off', 'on', 't', 'true', 'y', 'yes'"
+    )
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ mod validate;
 mod wait_for;
 mod yum_repository;
 
-pub use convert::{convert, expand_path, expand_path_with};
+pub use convert::{convert, expand_path, expand_path_with, not_a_boolean};
 pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
 pub use validate::{Checked, unsupported, validate, validate_all};
 

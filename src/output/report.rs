@@ -10,8 +10,11 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 /// The text of a failed task as Ansible prints it: the whole message, then each step to the error
 /// with its place and the lines before it.
 pub fn task_error_text(e: &Error, task: Span) -> String {
-    let mut steps = vec![("Task failed".to_string(), Some(task))];
+    let mut steps = if e.is_bare() { vec![] } else { vec![("Task failed".to_string(), Some(task))] };
     steps.extend(e.steps());
+    if let Some((_, place)) = steps.first_mut() {
+        place.get_or_insert(task);
+    }
     let full = steps.iter().map(|(words, _)| words.as_str()).collect::<Vec<_>>().join(": ");
     // steps without a place of their own are told together with those before them
     let mut groups: Vec<(String, Option<Span>)> = vec![];

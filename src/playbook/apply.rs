@@ -5,6 +5,10 @@ use crate::diag::Span;
 use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
 
+/// What a block has beside the keywords of one value.
+pub(super) const BESIDE: &[&str] =
+    &["collections", "environment", "module_defaults", "name", "notify", "tags", "vars", "when"];
+
 /// Adds what `apply:` of a dynamic include hands to the included tasks.
 pub fn apply_to(inherit: &mut Inherit, apply: &Map) {
     let list = |v: &Value| v.as_list().map(<[Value]>::to_vec).unwrap_or_else(|| vec![v.clone()]);

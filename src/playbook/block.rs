@@ -112,6 +112,7 @@ fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut V
             };
             let name = loader.static_name(file, place, "import path", &t.vars)?;
             let Some(path) = loader.find_include(&name, place, true) else {
+                super::loader::refuse_directory(&super::include_candidates(&name, place, true))?;
                 return Err(Error::general(format!(
                     "Unable to retrieve file contents.\nCould not find or access '{name}' on the Ansible Controller."
                 ))

@@ -258,4 +258,18 @@ mod tests {
         assert!(parse_kv("msg='abc", false, false, None).is_err());
         assert_eq!(kv("a=1 just words", false, false), own(&[("a", "1"), ("_raw_params", "just words")]));
     }
+
+    #[test]
+    fn damaged_text_is_an_error_or_arguments() {
+        let seeds = [
+            "src=a dest='b c' mode=\"{{ m | default('0644') }}\" x={% if a %}1{% endif %}",
+            "echo \\x41 \\u263a chdir=/tmp",
+        ];
+        let pieces = ["'", "\"", "{{", "}}", "{%", "\\", "\\x", "\\N{", "=", " ", "\n", "é", "{#", "\\U0011ffff"];
+        crate::damage::text_withstands(&seeds, &pieces, 3000, |text| {
+            for (raw, command) in [(false, false), (true, false), (true, true)] {
+                let _ = parse_kv(text, raw, command, None);
+            }
+        });
+    }
 }

@@ -275,3 +275,16 @@ fn beside(base: &Utf8Path, sub: &Utf8Path, name: &str, playbook: &Utf8Path, role
 pub fn include_dir(name: &str) -> Utf8PathBuf {
     Utf8Path::new(name).parent().map(Utf8Path::to_owned).unwrap_or_default()
 }
+
+/// A directory where a file of tasks is wanted ends the run.
+pub fn refuse_directory(candidates: &[Utf8PathBuf]) -> Result<()> {
+    match candidates.iter().find(|c| c.is_dir()) {
+        Some(dir) => {
+            let dir = super::clean(dir);
+            Err(Error::parse(format!(
+                "An error occurred while trying to read the file '{dir}': [Errno 21] Is a directory: '{dir}'"
+            )))
+        }
+        None => Ok(()),
+    }
+}

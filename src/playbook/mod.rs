@@ -20,7 +20,9 @@ pub use block::nearest;
 pub use keywords::{Inherit, Keywords, cannot_convert, is_identifier};
 pub use kv::{RAW_PARAM, parse_kv, split_args};
 pub use library::{Library, LibraryOptions, ModuleFile, Resolved};
-pub use loader::{Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir};
+pub use loader::{
+    Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir, refuse_directory,
+};
 pub use play::{load_playbook, load_text};
 pub use reserved::reserved_in;
 pub use role::{clean, load_for_task};

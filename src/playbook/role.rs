@@ -57,7 +57,7 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
                 .error(format!("Invalid old style role requirement: {s}"))
                 .help("parameters of a role stand beside its name:\n- role: NAME\n  parameter: value"));
         }
-        NodeKind::Str(_) | NodeKind::Int(_) => name = Some((entry.to_value(), entry.span)),
+        NodeKind::Str(_) => name = Some((entry.to_value(), entry.span)),
         NodeKind::Map(m) => {
             for (k, v) in m {
                 let key = k.as_str().unwrap_or_default();
@@ -78,9 +78,9 @@ fn load_use(loader: &Loader, entry: &Node, place: &Place) -> Result<(Vec<Item>, 
             }
         }
         _ => {
-            return Err(
-                entry.error(format!("role definitions must be a name or a dictionary, not a {}", entry.type_name()))
-            );
+            return Err(entry
+                .error("Invalid role definition.")
+                .help("a role is a name or a mapping with `role: NAME`"));
         }
     }
     let Some((name, span)) = name else {
@@ -381,6 +381,8 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
         tasks.push(Item::Task(Arc::new(argspec::validation_task(loader, &role, entry, spec, &inherit, span))));
     }
     let file = match &u.from.tasks {
+        // a role without tasks has none of any name
+        Some(_) if !path.join("tasks").is_dir() => None,
         Some(f) => Some(find_named(&path.join("tasks"), f, name, span)?.ok_or_else(|| {
             Error::parse(format!("Could not find specified file in role: tasks/{f}"))
                 .at(span)

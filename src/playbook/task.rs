@@ -499,7 +499,7 @@ fn check_meta(a: &ActionOf, at: &Node, handler: bool) -> Result<()> {
     if handler && what == "end_role" {
         return Err(Error::parse("Cannot execute 'end_role' from a handler").at(at.span));
     }
-    if KNOWN.contains(&what.as_str()) || crate::value::has_delimiter(&what) {
+    if KNOWN.contains(&what.as_str()) {
         return Ok(());
     }
     let place = a.args.get("_raw_params").and_then(super::block::origin).unwrap_or(at.span);
@@ -595,6 +595,14 @@ fn check_include(short: &str, map: &[(Node, Node)], a: &ActionOf, handlers: bool
     match a.args.get("apply") {
         Some(v) if v.as_map().is_none() && !v.is_null() && !v.needs_render() => {
             Err(node.error(format!("Expected a dict for apply but got {} instead", v.type_name())))
+        }
+        Some(Value::Map(m)) => {
+            let known = |k: &str| super::keywords::Keywords::NAMES.contains(&k) || super::apply::BESIDE.contains(&k);
+            match m.keys().map(ToString::to_string).find(|k| !known(k)) {
+                Some(k) => Err(Error::parse(format!("'{k}' is not a valid attribute for a Block"))
+                    .at(node.span.find(&k).unwrap_or(node.span))),
+                None => Ok(()),
+            }
         }
         _ => Ok(()),
     }

@@ -156,4 +156,27 @@ mod tests {
         }
         assert!(encode(FrameKind::Data, 1, &vec![0; MAX_FRAME as usize]).is_none());
     }
+
+    /// Whatever arrives is cut into frames or refused, and what is in them read or refused; nothing is kept that did
+    /// not arrive.
+    #[test]
+    fn damaged_streams() {
+        let request = crate::proto::Request { module: "command".into(), timeout: 3, ..Default::default() };
+        let json = serde_json::to_vec(&request).unwrap();
+        let mut all = encode(FrameKind::Request, 7, &json).unwrap();
+        all.extend(encode(FrameKind::Data, u64::MAX, &[0; 300]).unwrap());
+        all.extend(encode(FrameKind::Cancel, 0, b"").unwrap());
+        let pieces = ["{", "[", "\"", "\\u", "null", "1e999", "\0\0\0\t", "\u{1}", "{\"a\":"];
+        crate::damage::withstands(&[&all, &json], &pieces, 3000, |bytes| {
+            let _ = serde_json::from_slice::<crate::proto::Request>(bytes);
+            let mut b = FrameBuf::default();
+            b.push(bytes);
+            let mut taken = 0;
+            while let Ok(Some(f)) = b.next_frame() {
+                taken += f.payload.len();
+                let _ = serde_json::from_slice::<crate::proto::Request>(&f.payload);
+            }
+            assert!(taken <= bytes.len() && b.buf.capacity() <= bytes.len().max(64) * 2);
+        });
+    }
 }

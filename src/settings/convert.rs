@@ -11,8 +11,13 @@ pub(super) fn to_type(s: &Setting, v: Value, file: Option<&Utf8Path>) -> Result<
         return Ok(v);
     }
     let wrong = |what: &str| {
-        Error::options(format!("Invalid type for configuration option setting: {}", s.name))
-            .help(format!("'{}' is not {what}", v.to_str()))
+        let from = file.map(|f| format!("'{f}'")).or_else(|| s.env.first().map(|e| format!("'env: {e}'")));
+        let from = from.map(|f| format!(" from {f}")).unwrap_or_default();
+        Error::options(format!(
+            "Config '{}'{from} has an invalid value: Invalid value provided for '{what}': {}",
+            s.name,
+            v.repr()
+        ))
     };
     let text = v.to_str();
     let out = match s.ty.as_str() {
@@ -23,11 +28,11 @@ pub(super) fn to_type(s: &Setting, v: Value, file: Option<&Utf8Path>) -> Result<
         },
         "integer" => match &v {
             Value::Int(_) => v.clone(),
-            _ => Value::Int(text.trim().parse().map_err(|_| wrong("an integer"))?),
+            _ => Value::Int(text.trim().parse().map_err(|_| wrong("integer"))?),
         },
         "float" => match &v {
             Value::Float(_) => v.clone(),
-            _ => Value::Float(text.trim().parse().map_err(|_| wrong("a number"))?),
+            _ => Value::Float(text.trim().parse().map_err(|_| wrong("float"))?),
         },
         "list" => split(&v, ',', str::to_string),
         "pathspec" => split(&v, ':', |p| path(p, file)),
@@ -44,8 +49,12 @@ pub(super) fn to_type(s: &Setting, v: Value, file: Option<&Utf8Path>) -> Result<
         None => vec![out.to_str()],
     };
     if !s.choices.is_empty() && !out.is_null() && !chosen.iter().all(|c| s.choices.contains(c)) {
-        return Err(Error::options(format!("Invalid value '{}' for config '{}'", out.to_str(), s.name))
-            .help(format!("Valid values are: {}", s.choices.join(", "))));
+        return Err(Error::options(format!(
+            "Invalid value '{}' for config '{}'. Valid values are: {}",
+            out.to_str(),
+            s.name,
+            s.choices.join(", ")
+        )));
     }
     Ok(out)
 }

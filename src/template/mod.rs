@@ -6,6 +6,8 @@ mod checks;
 mod compile;
 mod condition;
 pub mod convert;
+#[cfg(test)]
+mod damage_tests;
 mod engine;
 pub mod filters;
 mod format;

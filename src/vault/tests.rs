@@ -129,3 +129,20 @@ fn secrets_from_files_and_scripts() {
         format!("Vault password client script {none} did not find a secret for vault-id=z")
     );
 }
+
+#[test]
+fn damaged_envelopes_are_refused() {
+    let s = secrets(&[("default", "secret1")]);
+    let none = Secrets::default();
+    let pieces = ["$ANSIBLE_VAULT;", ";", "1.2", "AES256", "\n", "3132", "0a", "zz", " ", "\r\n", "é", "\0"];
+    let mut opened = 0;
+    crate::damage::text_withstands(&[V11, V12], &pieces, 400, |text| {
+        let _ = is_envelope(text);
+        let _ = none.decrypt(text);
+        // each key derivation takes its time
+        opened += 1;
+        if opened % 8 == 0 && s.decrypt(text).is_ok() {
+            assert_eq!(s.decrypt(text).ok(), s.decrypt(V11).ok(), "damage is seen");
+        }
+    });
+}

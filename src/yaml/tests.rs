@@ -227,15 +227,9 @@ fn arbitrary_text_never_panics() {
         "!!omap ",
         "!!set ",
     ];
-    let mut seed: u64 = 88172645463325252;
-    let mut random = move |n: usize| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        (seed % n as u64) as usize
-    };
+    let mut noise = crate::damage::Noise::default();
     for _ in 0..20_000 {
-        let text: String = (0..random(25)).map(|_| pieces[random(pieces.len())]).collect();
+        let text = noise.text(&pieces, 25);
         if let Ok(v) = parse_value(&text) {
             // What was read and written is read again as the same.
             let again = emit(&v, &EmitOptions { sort_keys: false, ..EmitOptions::default() });
@@ -244,4 +238,48 @@ fn arbitrary_text_never_panics() {
         }
         let _ = parse_all(&text);
     }
+}
+
+#[test]
+fn damaged_documents_are_an_error_or_a_value() {
+    let seeds = [
+        "- hosts: all\n  vars: {a: 1, 'b': [yes, 0x1f, 1:30, ~]}\n  tasks:\n    - name: \"x\\u263a\"\n      debug: msg=\"{{ a }}\"\n",
+        "a: &a [x, y]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: {<<: {k: *c}, l: |-\n  text\n  more\n}\n",
+        "%YAML 1.1\n---\nv: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\nu: !unsafe '{{ x }}'\n...\n",
+    ];
+    let pieces = [
+        "[",
+        "]",
+        "{",
+        "}",
+        ": ",
+        "- ",
+        "? ",
+        "&a ",
+        "*a ",
+        "*b, ",
+        "<<: *a\n",
+        "!!binary ",
+        "!x",
+        "|\n",
+        ">-\n",
+        "'",
+        "\"",
+        "\\x",
+        "#",
+        "\t",
+        "\n",
+        "  ",
+        "\u{feff}",
+        "\u{2028}",
+        "---\n",
+        "%TAG ! !\n",
+        "\0",
+        "é",
+    ];
+    crate::damage::text_withstands(&seeds, &pieces, 1500, |text| {
+        if let Ok(doc) = super::parse_str("damaged", text) {
+            let _ = doc.root.to_value();
+        }
+    });
 }

@@ -405,8 +405,11 @@ mod tests {
     fn files_get_their_name_at_the_end() {
         let d = tempfile::tempdir().expect("dir");
         let dest = d.path().join("f");
-        for temp in [nameless(d.path()).map(Temp::Nameless), builder().tempfile_in(d.path()).ok().map(Temp::Named)] {
-            let Some(temp) = temp else { continue };
+        for named in [false, true] {
+            let temp = match nameless(d.path()) {
+                Some(f) if !named => Temp::Nameless(f),
+                _ => Temp::Named(builder().tempfile_in(d.path()).expect("temporary file")),
+            };
             let mut s = Staged { temp, dest: dest.clone(), unsafe_writes: false };
             s.write(b"all of it").expect("written");
             let path = s.path().expect("named").to_owned();

@@ -51,6 +51,10 @@ pub(super) fn unvault(call: &Call<'_>) -> Result<Vec<Value>> {
 /// The paths of the regular files that match each pattern, in the first folder that has any.
 pub(super) fn fileglob(call: &Call<'_>) -> Result<Vec<Value>> {
     let mut out = Vec::new();
+    if let Some(t) = call.terms.iter().find(|t| matches!(t, Value::Int(_) | Value::Float(_) | Value::Bool(_))) {
+        let what = t.type_name();
+        return Err(Error::template(format!("expected str, bytes or os.PathLike object, not {what}")));
+    }
     for term in call.texts()? {
         let expanded = crate::template::expand_user(&term);
         let places = if expanded.is_absolute() {
