@@ -468,8 +468,12 @@ impl Inner {
                 None => place(run_error(e, "template", None, r), line),
             }
         })?;
-        // ansible-core counts line feeds: of a result with other line ends it finds none
-        let counted = if options.newline_sequence == "\r" { "" } else { out.as_str() };
+        // ansible-core counts the line feeds at the end: of a result with other line ends it finds one or none
+        let counted = match options.newline_sequence.as_str() {
+            "\n" => out.as_str(),
+            "\r\n" if out.ends_with('\n') => "\n",
+            _ => "",
+        };
         let missing = prepare::trailing_newlines(&text.replace("\r\n", "\n"), counted);
         out.extend(std::iter::repeat_n('\n', missing));
         Ok(match options.newline_sequence.as_str() {
