@@ -4,6 +4,7 @@
 //! that anything can carry. Offsets are bytes.
 
 use miette::{LabeledSpan, SourceSpan};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, LazyLock, RwLock};
 
@@ -12,16 +13,21 @@ use std::sync::{Arc, LazyLock, RwLock};
 pub struct Source {
     pub name: String,
     pub text: String,
-    /// What stands for a source that the user did not write as a file (options of the command line).
-    pub parts: Vec<Part>,
+    /// The text was decrypted: places in it are told, the text itself is never shown.
+    pub sealed: bool,
+    /// No file but one text, such as an option's value: it has no lines to tell, and is shown as a whole.
+    pub whole: bool,
 }
 
-/// A stretch of a source that is shown by a name and words of its own instead of a line and a column.
-#[derive(Clone, Debug)]
-pub struct Part {
-    pub bytes: std::ops::Range<usize>,
-    pub name: String,
-    pub words: String,
+/// What stands in the place of an excerpt of a decrypted file.
+pub const NOT_SHOWN: &str = "(source not shown: content encrypted)";
+
+/// Names of files whose text was decrypted.
+static SEALED: LazyLock<RwLock<HashSet<String>>> = LazyLock::new(Default::default);
+
+/// Marks a file as vaulted: no source of this name shows its text. Whoever decrypts a file calls it first.
+pub fn seal(name: &str) {
+    SEALED.write().unwrap_or_else(|e| e.into_inner()).insert(name.to_string());
 }
 
 static SOURCES: LazyLock<RwLock<Vec<Arc<Source>>>> = LazyLock::new(Default::default);
@@ -37,16 +43,19 @@ pub struct Span {
 /// Adds a source to the table and answers its number for spans.
 pub fn add_source(name: impl Into<String>, text: impl Into<String>) -> u32 {
     let mut all = SOURCES.write().unwrap_or_else(|e| e.into_inner());
-    all.push(Arc::new(Source { name: name.into(), text: text.into(), parts: vec![] }));
+    let name = name.into();
+    let sealed = SEALED.read().unwrap_or_else(|e| e.into_inner()).contains(&name);
+    all.push(Arc::new(Source { name, text: text.into(), sealed, whole: false }));
     (all.len() - 1) as u32
 }
 
-/// Has stretches of the source with this name shown otherwise; where several hold a place, the first counts.
-pub fn show_parts(name: &str, parts: Vec<Part>) {
+/// Adds a text that is no file, such as an option's value; the place of it as a whole.
+pub fn add_whole(name: impl Into<String>, text: impl Into<String>) -> Span {
     let mut all = SOURCES.write().unwrap_or_else(|e| e.into_inner());
-    if let Some(s) = all.iter_mut().rev().find(|s| s.name == name) {
-        *s = Arc::new(Source { name: s.name.clone(), text: s.text.clone(), parts });
-    }
+    let text = text.into();
+    let span = Span::new(all.len() as u32, 0, text.len());
+    all.push(Arc::new(Source { name: name.into(), text, sealed: false, whole: true }));
+    span
 }
 
 /// The source with this number.
@@ -77,23 +86,24 @@ impl Span {
     pub fn file(&self) -> String {
         source(self.source).map(|s| s.name.clone()).unwrap_or_default()
     }
-    fn part(&self) -> Option<Part> {
-        source(self.source)?.parts.iter().find(|p| p.bytes.contains(&(self.start as usize))).cloned()
-    }
-    /// `file:line:col`
+    /// `file:line:col`; the name alone of what is no file.
     pub fn show(&self) -> String {
-        if let Some(p) = self.part() {
-            return p.name;
+        if let Some(s) = source(self.source).filter(|s| s.whole) {
+            return s.name.clone();
         }
         let (l, c) = self.line_col();
         format!("{}:{l}:{c}", self.file())
     }
-    /// The line of the place with the two before it, and a mark under its column, each line ended.
+    /// The line of the place with the two before it, and a mark under its column, each line ended; of a
+    /// decrypted file only a note that its text is not shown.
     pub fn excerpt(&self) -> String {
-        if let Some(p) = self.part() {
-            return format!("{}\n", p.words);
-        }
         let Some(source) = source(self.source) else { return String::new() };
+        if source.sealed {
+            return format!("{NOT_SHOWN}\n");
+        }
+        if source.whole {
+            return format!("{}\n", source.text);
+        }
         let (line, column) = self.line_col();
         let width = line.to_string().len();
         let first = line.saturating_sub(3);
@@ -158,6 +168,8 @@ struct Inner {
     apart: bool,
     /// Told without "Task failed": it happened before there was a task to fail.
     bare: bool,
+    /// The file of the controller that is not there, if that is the error.
+    absent: Option<String>,
     /// What was being done when it happened, the innermost first; behind them the error itself.
     frames: Vec<Frame>,
 }
@@ -178,6 +190,7 @@ impl Error {
             source: None,
             apart: false,
             bare: false,
+            absent: None,
             frames: vec![],
         }))
     }
@@ -196,13 +209,27 @@ impl Error {
     pub fn undefined(message: impl Into<String>) -> Error {
         Error::new(Kind::Undefined, message)
     }
+    /// A file of the controller that is not there, in ansible-core's words.
+    pub fn absent(path: impl fmt::Display) -> Error {
+        let mut e = Error::general(format!(
+            "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller.\n\
+             If you are using a module and expect the file to exist on the remote, see the remote_src option: \
+             [Errno 2] No such file or directory: '{path}'"
+        ));
+        e.0.absent = Some(path.to_string());
+        e
+    }
+    /// The file that is not there, of an error made by [`Error::absent`].
+    pub fn absent_file(&self) -> Option<&str> {
+        self.0.absent.as_deref()
+    }
     /// Points at a place; an error that points already keeps its own (the innermost is the most exact).
     pub fn at(mut self, span: impl Into<Option<Span>>) -> Error {
         if self.0.span.is_none()
             && let Some(s) = span.into()
         {
             self.0.span = Some(s);
-            self.0.source = source(s.source);
+            self.0.source = source(s.source).filter(|s| !s.sealed && !s.whole);
         }
         self
     }
@@ -214,6 +241,12 @@ impl Error {
     /// What the user can do about it.
     pub fn help(mut self, text: impl Into<String>) -> Error {
         self.0.help = Some(text.into());
+        self
+    }
+    /// Names the vaulted file, before the advice there is.
+    pub fn vaulted(mut self, file: impl fmt::Display) -> Error {
+        let advice = self.0.help.take().map(|h| format!(" {h}")).unwrap_or_default();
+        self.0.help = Some(format!("The vaulted file is {file}.{advice}"));
         self
     }
     /// Puts words before the message: `context: message`.
@@ -351,6 +384,17 @@ mod tests {
         let id = add_source("x.yml", "é: 1\nab: c\n");
         assert_eq!(Span::new(id, 10, 11).show(), "x.yml:2:5");
         assert_eq!(Span::new(id, 3, 3).line_col(), (1, 3));
+    }
+
+    #[test]
+    fn decrypted_text_is_never_shown() {
+        seal("sealed.yml");
+        let span = Span::new(add_source("sealed.yml", "user: a\npassword: hunter2\n"), 18, 25);
+        let e = Error::parse("bad").at(span);
+        assert_eq!(span.show(), "sealed.yml:2:11");
+        assert_eq!(span.excerpt(), format!("{NOT_SHOWN}\n"));
+        assert!(!e.in_full().contains("hunter2"));
+        assert!(miette::Diagnostic::source_code(&e).is_none());
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let read = |p: &std::path::Path| -> Result<Vec<u8>, Failure> {
         let shown = Utf8Path::from_path(p).ok_or("a fragment has a name that is not UTF-8")?;
         match decrypt {
-            true => (ctx.read_file)(shown).map_err(|e| Failure::new(e.to_string())),
+            true => ctx.open_file(shown).map_err(|e| Failure::new(e.to_string())),
             false => std::fs::read(p).map_err(|e| Failure::new(format!("{shown}: {e}"))),
         }
     };

@@ -43,10 +43,21 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             if args.get("mode").and_then(Value::as_str) == Some("preserve") {
                 return Err(Error::general("mode: preserve needs a src").into());
             }
-            send(ctx, args, Payload::Bytes(Arc::from(text.into_bytes())))
+            let mut done = send(ctx, args, Payload::Bytes(Arc::from(text.into_bytes())))?;
+            if done.data.contains_key("src") {
+                done.data.insert("src".into(), staged_name(&dest).into());
+            }
+            Ok(done)
         }
         (Some(src), None) => from_file(ctx, &src, &dest),
     }
+}
+
+/// The `src` of a result where there was only content: what ansible-core's temporary file would be called, without
+/// what is random in it.
+fn staged_name(dest: &str) -> String {
+    let extension = Utf8Path::new(dest).extension().map(|e| format!(".{e}")).unwrap_or_default();
+    format!("~/.ansible/tmp/.source{extension}")
 }
 
 /// A list or mapping given as content is written as JSON.
@@ -63,10 +74,20 @@ fn base_args(ctx: &ActionCtx) -> Map {
     args
 }
 
+/// The diff of a content as the list that the action makes in ansible-core; that of attributes is the module's, and
+/// stands alone.
+fn listed(mut done: Done) -> Done {
+    let content = |d: &Value| d.as_map().is_some_and(|m| m.get("before").is_none_or(|b| b.as_map().is_none()));
+    if let Some(d) = done.data.get_mut("diff").filter(|d| content(d)) {
+        *d = Value::list(vec![std::mem::take(d)]);
+    }
+    done
+}
+
 /// Runs the module with a content; a failure tells the content's checksum.
 pub(super) fn send(ctx: &ActionCtx, args: Map, payload: Payload) -> ActionResult {
     let sent = payload.clone();
-    let mut done = Done::of(ctx.module("copy", args, Some(payload))?);
+    let mut done = listed(Done::of(ctx.module("copy", args, Some(payload))?));
     if done.data.get("msg").and_then(Value::as_str) == Some("can not use content with a dir as dest") {
         // seen on the host only, but not the module's words in ansible-core
         done.by_module = false;
@@ -99,13 +120,13 @@ fn from_file(ctx: &ActionCtx, src: &str, dest: &str) -> ActionResult {
 }
 
 /// The file itself, or its plain text if it is vaulted (and `decrypt` is not off).
-fn payload_of(ctx: &ActionCtx, path: &Utf8Path) -> Result<Payload, ActionError> {
+pub(super) fn payload_of(ctx: &ActionCtx, path: &Utf8Path) -> Result<Payload, ActionError> {
     let mut head = [0u8; 15];
     let vaulted = std::fs::File::open(path)
         .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head))
         .is_ok_and(|()| &head == b"$ANSIBLE_VAULT;");
     if vaulted && ctx.arg_bool("decrypt", true) {
-        return Ok(Payload::Bytes(Arc::from((ctx.read_file)(path)?)));
+        return Ok(Payload::Bytes(Arc::from(ctx.open_file(path)?)));
     }
     Ok(Payload::File(path.to_owned()))
 }
@@ -200,7 +221,7 @@ enum Kind {
     Link(String),
 }
 
-/// The members of a directory, parents before children. `above`: the directories that lead here, by device and inode;
+/// The members of a directory, parents before children and files before the directories beside them. `above`: the directories that lead here, by device and inode;
 /// a link that leads back to one of them, or nowhere, stays a link.
 fn collect(
     dir: &Utf8Path,
@@ -213,7 +234,7 @@ fn collect(
     let id = |m: std::fs::Metadata| (m.dev(), m.ino());
     let mut names: Vec<Utf8PathBuf> =
         dir.read_dir_utf8().map_err(bad)?.map(|e| e.map(|e| e.into_path())).collect::<Result<_, _>>().map_err(bad)?;
-    names.sort();
+    names.sort_by_cached_key(|p| (p.is_dir(), p.clone()));
     out.push(Entry { relative: relative.to_owned(), kind: Kind::Directory });
     above.push(id(std::fs::metadata(dir).map_err(bad)?));
     for p in names {

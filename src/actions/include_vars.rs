@@ -73,7 +73,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             }
             match load(ctx, &f, &mut secret) {
                 Ok(vars) => all.extend(vars),
-                Err(e) => return Ok(not_read(&e)),
+                Err(e) => return Ok(hidden(not_read(&e), secret)),
             }
             read.push(f.as_str().into());
         }
@@ -91,7 +91,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         };
         match load(ctx, &f, &mut secret) {
             Ok(vars) => all.extend(vars),
-            Err(e) => return Ok(not_read(&e)),
+            Err(e) => return Ok(hidden(not_read(&e), secret)),
         }
         read.push(f.as_str().into());
     }
@@ -104,10 +104,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         all = over_existing(ctx, all)?;
     }
     let shown = Value::map(all.clone());
-    let done = Done::new(false);
-    // what comes from a vaulted file is not shown
-    let done = if secret { done.set("_ansible_no_log", true) } else { done };
-    Ok(done
+    Ok(hidden(Done::new(false), secret)
         .set("ansible_facts", shown)
         .set("ansible_included_var_files", Value::list(read))
         .effect(Effect::IncludeVars(all)))
@@ -128,6 +125,11 @@ fn over_existing(ctx: &ActionCtx, new: Map) -> Result<Map, Error> {
         };
     }
     Ok(out)
+}
+
+/// What comes from a vaulted file is not shown, nor what is wrong with it.
+fn hidden(done: Done, secret: bool) -> Done {
+    if secret { done.set("_ansible_no_log", true) } else { done }
 }
 
 /// A failure in the shape of ansible-core's: what was wrong is in `message`.
@@ -160,7 +162,7 @@ fn walk(dir: &Utf8Path, level: i64, depth: i64, out: &mut Vec<Utf8PathBuf>) {
 /// The mapping of a vars file. Its strings are templates: the file belongs to the playbook.
 fn load(ctx: &ActionCtx, path: &Utf8Path, secret: &mut bool) -> Result<Map, Error> {
     let mut head = [0u8; 15];
-    *secret |= std::fs::File::open(path)
+    let vaulted = std::fs::File::open(path)
         .and_then(|mut f| std::io::Read::read_exact(&mut f, &mut head))
         .is_ok_and(|()| &head == b"$ANSIBLE_VAULT;");
     let bytes = (ctx.read_file)(path)?;
@@ -169,6 +171,7 @@ fn load(ctx: &ActionCtx, path: &Utf8Path, secret: &mut bool) -> Result<Map, Erro
     for w in doc.warnings.iter().cloned().chain(reserved_in(&doc.root)) {
         ctx.scope.files.warn.say(&w.in_full());
     }
+    *secret |= vaulted;
     match doc.root.to_value() {
         Value::Map(m) => Ok((*m).clone()),
         Value::Null => Ok(Map::new()),

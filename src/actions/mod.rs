@@ -263,6 +263,17 @@ pub fn known(name: &str) -> bool {
 }
 
 impl ActionCtx<'_> {
+    /// The bytes of a file that goes to the host, decrypted if it is vaulted.
+    pub fn open_file(&self, path: &camino::Utf8Path) -> Result<Vec<u8>> {
+        (self.read_file)(path).map_err(|e| match e.message() {
+            crate::vault::NO_SECRETS => {
+                Error::new(e.kind(), format!("A vault password or secret must be specified to decrypt {path}"))
+                    .help("Give the secret with --vault-password-file, --vault-id or --ask-vault-pass.")
+            }
+            _ => e,
+        })
+    }
+
     /// Checks the arguments against a declaration; the failure is Ansible's message.
     pub fn validated(&self, spec: &Spec) -> std::result::Result<crate::modules::Args, ActionError> {
         let given = match Value::map(self.args.clone()).to_json() {

@@ -38,7 +38,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
 /// The script's text, decrypted if it is vaulted.
 fn content(ctx: &ActionCtx, path: &camino::Utf8Path, decrypt: bool) -> Result<Payload, ActionError> {
     if decrypt {
-        return Ok(Payload::Bytes(Arc::from((ctx.read_file)(path)?)));
+        return Ok(Payload::Bytes(Arc::from(ctx.open_file(path)?)));
     }
     Ok(Payload::File(path.to_owned()))
 }

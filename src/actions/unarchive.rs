@@ -27,7 +27,8 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         return Err(ActionError::Raised(super::not_found(&format!("'{path}'"))));
     }
     args.insert("src".into(), Value::plain(path.as_str()));
-    send(ctx, args, Some(Payload::File(path)))
+    let payload = super::copy::payload_of(ctx, &path)?;
+    send(ctx, args, Some(payload))
 }
 
 fn send(ctx: &ActionCtx, args: Map, payload: Option<Payload>) -> ActionResult {

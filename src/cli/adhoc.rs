@@ -1,11 +1,12 @@
 //! `dirigo adhoc`, also as `ansible`: one module on the hosts of a pattern.
 
-use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
+use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs, node_of};
 use super::setup::{Ready, Wanted};
-use crate::diag::{Error, Part, Result};
+use crate::diag::{Error, Result, add_whole};
 use crate::modules;
-use crate::playbook::{RAW_PARAM, load_text, parse_kv, short_name};
-use crate::value::{Map, Value};
+use crate::playbook::{RAW_PARAM, load_node, parse_kv, short_name};
+use crate::value::{Map, Value, has_delimiter};
+use crate::yaml::{Node, NodeKind};
 use camino::Utf8PathBuf;
 
 /// Run one module on hosts.
@@ -87,6 +88,42 @@ impl Args {
     }
 }
 
+/// The playbook of one play with one task. Its places are the options that the texts come from.
+fn book(a: &Args) -> Result<Node> {
+    let args = Value::map(arguments(a.module(), a.args.as_deref().unwrap_or_default())?);
+    let mut shown = Map::new();
+    shown.insert("action".into(), a.module().into());
+    shown.insert("args".into(), args.clone());
+    for (k, n) in [("timeout", a.task_timeout), ("async_val", a.background), ("poll", a.poll())] {
+        shown.insert(k.into(), Value::Int(n.into()));
+    }
+    let whole = add_whole(format!("<adhoc '{}' task>", a.module()), Value::map(shown).repr());
+    let node = |kind| Node { kind, span: whole };
+    let text = |option: &str, s: &str| node_of(&Value::trusted(s, None), option);
+    let number = |n: u64| node(NodeKind::Int(n.into()));
+    let map = |members: Vec<(&str, Node)>| {
+        let key = |k: &str| node(NodeKind::Str(k.into()));
+        node(NodeKind::Map(members.into_iter().map(|(k, v)| (key(k), v)).collect()))
+    };
+    let module = text("<CLI option '-m'>", a.module());
+    let span = module.span;
+    let action = map(vec![("module", module), ("args", node_of(&args, "<CLI option '-a'>"))]);
+    let mut task = vec![("action", Node { span, ..action })];
+    if a.background > 0 {
+        task.extend([("async", number(a.background)), ("poll", number(a.poll()))]);
+    }
+    if a.task_timeout > 0 {
+        task.push(("timeout", number(a.task_timeout)));
+    }
+    let play = map(vec![
+        ("name", text("<ad-hoc command>", "Ansible Ad-Hoc")),
+        ("hosts", text("<CLI option 'args'>", &a.pattern)),
+        ("gather_facts", node(NodeKind::Bool(false))),
+        ("tasks", node(NodeKind::Seq(vec![map(task)]))),
+    ]);
+    Ok(Node { kind: NodeKind::Seq(vec![play]), span: add_whole("<CLI option '-a'>", a.args.as_deref().unwrap_or_default()) })
+}
+
 pub fn run(mut a: Args) -> Result<i32> {
     a.complete()?;
     let short = short_name(a.module());
@@ -110,7 +147,15 @@ pub fn run(mut a: Args) -> Result<i32> {
     for w in ready.store.inventory().take_warnings() {
         crate::output::show_warning(&w, ready.screen.color);
     }
+    let empty = ready.store.inventory().hosts.is_empty();
+    let local = |p: &str| matches!(p, "localhost" | "127.0.0.1" | "::1");
+    if empty && !local(&a.pattern) && ready.config.flag("localhost_warning", true)? {
+        crate::output::show_warning(super::common::ONLY_LOCALHOST, ready.screen.color);
+    }
     let hosts: Vec<_> = hosts.into_iter().filter(|h| ready.limit.as_ref().is_none_or(|l| l.contains(h))).collect();
+    if hosts.is_empty() && !empty {
+        crate::output::show_warning("No hosts matched, nothing to do", ready.screen.color);
+    }
     if a.inventory.list_hosts {
         println!("  hosts ({}):", hosts.len());
         for h in hosts {
@@ -118,55 +163,15 @@ pub fn run(mut a: Args) -> Result<i32> {
         }
         return Ok(0);
     }
-    if hosts.is_empty() {
-        crate::output::show_warning("No hosts matched, nothing to do", ready.screen.color);
+    // a pattern that is a template is looked at again when the play has it
+    if hosts.is_empty() && !has_delimiter(&a.pattern) {
         return Ok(0);
     }
-    let (text, parts) = document(&a, &arguments(a.module(), a.args.as_deref().unwrap_or_default())?);
     let dir = super::setup::absolute(&wanted.base_dir);
-    let book = load_text(&ready.loader, "<ad-hoc command>", &text, &dir, &ready.extra)?;
-    crate::diag::show_parts(book.path.as_str(), parts);
+    let book = load_node(&ready.loader, "<ad-hoc command>", book(&a)?, &dir, &ready.extra)?;
     super::refuse::plugins(&ready, std::slice::from_ref(&book), &|_| hosts.clone())?;
     let runner = ready.runner()?;
     let code = runner.run(&[book]);
     runner.pool.shutdown();
     code
-}
-
-/// The play of an ad-hoc command as a document in YAML, and what its places are called: the task, and the options
-/// that its module and its arguments come from.
-fn document(a: &Args, args: &Map) -> (String, Vec<Part>) {
-    let json = |v: &Value| crate::pyjson::py_json(v);
-    let mut task = Map::new();
-    task.insert("action".into(), a.module().into());
-    task.insert("args".into(), Value::map(args.clone()));
-    for (k, n) in [("timeout", a.task_timeout), ("async_val", a.background), ("poll", a.poll())] {
-        task.insert(k.into(), Value::Int(n.into()));
-    }
-    let name = format!("<adhoc '{}' task>", a.module());
-    let whole = Part { bytes: 0..usize::MAX, name, words: Value::map(task).repr() };
-    let mut parts = vec![];
-    let hosts = json(&a.pattern.as_str().into());
-    let mut text = format!(r#"[{{"name": "Ansible Ad-Hoc", "hosts": {hosts}, "gather_facts": false, "tasks": [{{"#);
-    for (k, n) in [("async", a.background), ("poll", a.poll())] {
-        if a.background > 0 {
-            text.push_str(&format!(r#""{k}": {n}, "#));
-        }
-    }
-    if a.task_timeout > 0 {
-        text.push_str(&format!(r#""timeout": {}, "#, a.task_timeout));
-    }
-    let start = text.len();
-    text.push_str(&format!(r#""action": {{"module": {}, "args": {{"#, json(&a.module().into())));
-    let option = |o: &str, bytes, words: String| Part { bytes, name: format!("<CLI option '-{o}'>"), words };
-    parts.push(option("m", start..text.len(), a.module().to_string()));
-    for (n, (k, v)) in args.iter().enumerate() {
-        text.push_str(&format!("{}{}: ", if n > 0 { ", " } else { "" }, json(&k.to_string().into())));
-        let start = text.len();
-        text.push_str(&json(v));
-        parts.push(option("a", start..text.len(), v.to_str()));
-    }
-    text.push_str("}}}]}]");
-    parts.push(whole);
-    (text, parts)
 }

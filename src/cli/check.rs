@@ -197,7 +197,7 @@ fn place(v: &Value) -> Option<crate::diag::Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::playbook::{Loader, LoaderOptions, load_text};
+    use crate::playbook::{Loader, LoaderOptions, load_node};
     use crate::value::Map;
 
     fn check(tasks: &str, tags: &[&str]) -> Result<Vec<Warning>> {
@@ -209,7 +209,14 @@ mod tests {
             library: std::sync::Arc::new(crate::playbook::Library::built_in(actions::known)),
         });
         let text = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
-        let book = load_text(&loader, "test.yml", &text, "/".into(), &Map::new()).expect("a playbook");
+        let book = load_node(
+            &loader,
+            "test.yml",
+            crate::yaml::parse_str("/test.yml", &text).expect("YAML").root,
+            "/".into(),
+            &Map::new(),
+        )
+        .expect("a playbook");
         let tags: Vec<String> = tags.iter().map(|t| t.to_string()).collect();
         playbooks(&[book], &Reach { tags: TagFilter::new(&tags, &[]), whole: true, has_hosts: &|_| true })
     }

@@ -1,6 +1,13 @@
 //! Options that several commands share, by Ansible's names.
 
+use crate::diag::add_whole;
+use crate::value::{Trust, Value};
+use crate::yaml::{Node, NodeKind};
 use clap::Args;
+
+/// What is said where no inventory has a host.
+pub const ONLY_LOCALHOST: &str = "provided hosts list is empty, only localhost is available. Note that the implicit \
+    localhost does not match 'all'";
 
 /// `-i` and `-l`.
 #[derive(Args, Clone, Debug, Default)]
@@ -112,4 +119,25 @@ pub struct RunArgs {
     /// How the run is told: default, json, ndjson or yaml
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<String>,
+}
+
+/// A value of the command line as a node; each of its texts is a place of its own.
+pub fn node_of(v: &Value, option: &str) -> Node {
+    let whole = |text: &str| add_whole(option, text);
+    let kind = match v {
+        Value::Null => NodeKind::Null,
+        Value::Bool(b) => NodeKind::Bool(*b),
+        Value::Int(i) => NodeKind::Int(*i),
+        Value::Float(f) => NodeKind::Float(*f),
+        Value::Str(s) if s.trust == Trust::Plain => {
+            return Node { kind: NodeKind::Unsafe(s.text.clone()), span: whole(&s.text) };
+        }
+        Value::Str(s) => return Node { kind: NodeKind::Str(s.text.clone()), span: whole(&s.text) },
+        Value::Vault(t) => NodeKind::Vault(t.envelope.clone()),
+        Value::List(l) | Value::Tuple(l) => NodeKind::Seq(l.iter().map(|v| node_of(v, option)).collect()),
+        Value::Map(m) => {
+            NodeKind::Map(m.iter().map(|(k, v)| (node_of(&k.to_value(), option), node_of(v, option))).collect())
+        }
+    };
+    Node { kind, span: whole(&v.repr()) }
 }

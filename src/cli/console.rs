@@ -4,10 +4,10 @@
 use super::adhoc;
 use super::common::{InventoryArgs, RunArgs, VaultArgs};
 use super::setup::{Ready, Wanted};
-use crate::diag::{Error, Part, Result};
+use crate::diag::{Error, Result, add_whole};
 use crate::executor::Options;
 use crate::modules;
-use crate::playbook::load_text;
+use crate::playbook::load_node;
 use crate::transport::{Pool, PoolOptions};
 use crate::value::{Map, Value, parse_bool};
 use camino::Utf8PathBuf;
@@ -336,10 +336,10 @@ impl Console {
         play.insert("tasks".into(), Value::list(vec![Value::map(task)]));
         let text = crate::pyjson::py_json(&Value::list(vec![Value::map(play)]));
         let dir = super::setup::absolute(&self.base);
-        let book = load_text(&self.ready.loader, "<console>", &text, &dir, &self.ready.extra)?;
         // a line of the console has no file that its errors could point into
-        let part = Part { bytes: 0..usize::MAX, name: "<unknown>".into(), words: Value::map(shown).repr() };
-        crate::diag::show_parts(book.path.as_str(), vec![part]);
+        let whole = add_whole("<unknown>", Value::map(shown).repr());
+        let play = crate::yaml::parse_str("<console>", &text)?.root.at(whole);
+        let book = load_node(&self.ready.loader, "<console>", play, &dir, &self.ready.extra)?;
         let hosts = self.hosts(&self.pattern)?;
         super::refuse::plugins(&self.ready, std::slice::from_ref(&book), &|_| hosts.clone())?;
         let runner = self.ready.runner_with(self.options.clone(), self.pool.clone())?;

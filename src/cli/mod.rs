@@ -9,6 +9,7 @@ mod console;
 mod doc;
 mod galaxy;
 mod inventory;
+mod locale;
 mod modules;
 mod pager;
 mod playbook;
@@ -60,6 +61,15 @@ pub fn main() -> i32 {
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
     crate::transport::hidden_commands();
     end_when_nobody_reads();
+    // output into a closed pipe ends quietly
+    // SAFETY: restores the default action of a signal before any thread exists
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+    if let Some(words) = locale::complaint() {
+        eprintln!("ERROR: {words}");
+        return 1;
+    }
     let name = argv
         .first()
         .and_then(|a| std::path::Path::new(a).file_name())

@@ -99,10 +99,7 @@ pub fn run(a: Args) -> Result<i32> {
         return Ok(0);
     }
     if ready.store.inventory().hosts.is_empty() && ready.config.flag("localhost_warning", true)? {
-        crate::output::show_warning(
-            "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'",
-            ready.screen.color,
-        );
+        crate::output::show_warning(super::common::ONLY_LOCALHOST, ready.screen.color);
     }
     let runner: Arc<Runner> = ready.runner()?;
     let code = runner.run(&books);

@@ -80,31 +80,37 @@ pub fn extra_vars(list: &[String], secrets: &Secrets) -> Result<Map> {
         let more = if let Some(file) = e.strip_prefix('@') {
             let path = Utf8PathBuf::from(crate::modules::expand_path(file));
             let text = std::fs::read_to_string(&path).map_err(|err| match err.kind() {
-                std::io::ErrorKind::NotFound => Error::general(format!(
-                    "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller."
-                ))
-                .help("--extra-vars @FILE takes a file of variables; the path is taken from the current directory"),
+                std::io::ErrorKind::NotFound => Error::absent(absolute(&path))
+                    .help("--extra-vars @FILE takes a file of variables; the path is taken from the current directory"),
                 _ => Error::parse(format!("An error occurred while trying to read the file '{path}': {err}")),
             })?;
             let text = secrets.open_text(path.as_str(), text)?;
-            document(path.as_str(), &text)?
+            document(path.as_str(), &text, &format!("@{}", absolute(&path)))?
         } else if e.trim_start().starts_with(['{', '[']) {
-            document("<extra vars>", e)?
+            placed(document("<extra vars>", e, e.trim())?)
         } else {
-            parse_kv(e, true, false, None)?
+            placed(parse_kv(e, true, false, None)?)
         };
         out.extend(more);
     }
     Ok(out)
 }
 
-fn document(name: &str, text: &str) -> Result<Map> {
+/// Variables of the command line, each of whose texts is a place of its own.
+fn placed(m: Map) -> Map {
+    match super::common::node_of(&Value::map(m), "<CLI option '-e'>").to_value() {
+        Value::Map(m) => (*m).clone(),
+        _ => Map::new(),
+    }
+}
+
+/// The mapping that text holds; `written` is how an error calls it.
+fn document(name: &str, text: &str, written: &str) -> Result<Map> {
     let doc = yaml::parse_str(name, text)?;
     match doc.root.to_value() {
         Value::Map(m) => Ok((*m).clone()),
         _ => Err(Error::options(format!(
-            "Invalid extra vars data supplied. '{}' could not be made into a dictionary",
-            if name.starts_with('<') { text.trim() } else { name }
+            "Invalid extra vars data supplied. '{written}' could not be made into a dictionary"
         ))
         .at(doc.root.span)
         .help("write key: value pairs")),
@@ -137,6 +143,32 @@ fn password_file(path: &str) -> Result<String> {
         return Err(Error::options(format!("Empty password was provided from file ({p})")));
     }
     Ok(text)
+}
+
+/// What a task's variables tell of the connection where nothing else does.
+fn connection_vars(d: &Defaults) -> Result<Map> {
+    let mut m = Map::new();
+    let mut put = |names: &[&str], v: Value| m.extend(names.iter().map(|n| ((*n).into(), v.clone())));
+    put(&["ansible_timeout", "ansible_ssh_timeout"], Value::Int(d.timeout.into()));
+    for (setting, names) in [
+        ("ANSIBLE_PIPELINING", &["ansible_pipelining", "ansible_ssh_pipelining"][..]),
+        ("DEFAULT_EXECUTABLE", &["ansible_shell_executable"]),
+        ("DEFAULT_MODULE_COMPRESSION", &["ansible_module_compression"]),
+    ] {
+        if let Some(found) = crate::settings::current().get(setting) {
+            put(names, found?.value.untrusted());
+        }
+    }
+    if let Some(user) = &d.remote_user {
+        put(&["ansible_user", "ansible_ssh_user", "ansible_connection_user"], user.as_str().into());
+    }
+    if let Some(file) = &d.private_key_file {
+        put(&["ansible_private_key_file", "ansible_ssh_private_key_file"], file.as_str().into());
+    }
+    if let Some(password) = &d.password {
+        put(&["ansible_password", "ansible_ssh_pass"], password.reveal().into());
+    }
+    Ok(m)
 }
 
 fn defaults(c: &Config, a: &ConnectionArgs) -> Result<Defaults> {
@@ -317,10 +349,17 @@ impl Ready {
                 .map(|s| if s.contains(',') { s.clone() } else { absolute(s.as_str().into()).to_string() })
                 .collect(),
             config_file: config.file.as_ref().map(|f| f.to_string()),
+            connection: connection_vars(&options.defaults)?,
         };
         let globals = Globals::new(&info);
-        let loader =
-            Arc::new(make_loader(&config, &secrets, &engine, globals.0.clone(), &options.foreign, &w.run.module_path));
+        let loader = Arc::new(make_loader(
+            &config,
+            &secrets,
+            &engine,
+            globals.all.clone(),
+            &options.foreign,
+            &w.run.module_path,
+        ));
         let dirs = source_dirs(&sources);
         let store = Store::new(inventory, dirs, absolute(&w.base_dir), extra.clone(), globals, secrets.clone());
         let store = Arc::new(store.merging_hashes(merge_hashes(&config)?).with_cache(facts));

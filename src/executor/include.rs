@@ -86,7 +86,15 @@ fn missing(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, h: &Host, g: &Group
     let mut m = Map::new();
     m.insert("changed".into(), false.into());
     m.insert("failed".into(), true.into());
-    let mut shown = Error::general(e.message()).at(e.span());
+    let span = e.span();
+    let e = match e.absent_file() {
+        Some(file) => {
+            let words = format!("Could not find or access '{file}' on the Ansible Controller");
+            e.context(words)
+        }
+        None => e,
+    };
+    let mut shown = Error::general(e.message()).at(span);
     if t.short == "include_role" {
         let name = t.args.get("name").or_else(|| t.args.get("role")).or_else(|| t.args.get("_raw_params"));
         // an error within the role's own files has its place there
@@ -278,13 +286,7 @@ fn load(p: &PlayRun, t: &Arc<Task>, g: &Group) -> Result<(String, Vec<Item>)> {
     let Some(shown) = candidates.iter().find(|c| c.is_file()) else {
         crate::playbook::refuse_directory(&candidates)?;
         let last = candidates.last().cloned().unwrap_or_else(|| name.as_str().into());
-        return Err(Error::general(format!(
-            "Could not find or access '{last}' on the Ansible Controller: Unable to retrieve file contents.\n\
-             Could not find or access '{last}' on the Ansible Controller.\n\
-             If you are using a module and expect the file to exist on the remote, see the remote_src option: \
-             [Errno 2] No such file or directory: '{last}'"
-        ))
-        .at(t
+        return Err(Error::absent(last).at(t
             .args
             .get("_raw_params")
             .or_else(|| t.args.get("file"))

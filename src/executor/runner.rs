@@ -222,8 +222,9 @@ impl Runner {
             crate::diag::Error::general(format!("an error occurred while trying to read the file '{path}': {e}"))
         })?;
         if bytes.starts_with(b"$ANSIBLE_VAULT;") {
+            crate::diag::seal(path.as_str());
             let text = String::from_utf8_lossy(&bytes);
-            return self.store.secrets.decrypt(&text).map_err(|e| e.context(path));
+            return self.store.secrets.decrypt(&text).map_err(|e| e.vaulted(path));
         }
         Ok(bytes)
     }

@@ -207,6 +207,10 @@ fn remote(ctx: &mut Ctx, args: &Args) -> ModResult {
     if st.is_dir() {
         return tree(ctx, args, &src, &dest, &want);
     }
+    // a device has no end, a pipe no beginning
+    if !st.is_file() {
+        return Err(Failure::new(format!("Cannot copy invalid source '{given}': not a file")));
+    }
     let mut file = File::open(&src).map_err(|_| Failure::new(format!("Source {given} not readable")))?;
     let sum = digest::of_reader("sha1", &mut file)?;
     check_sum(args, &sum)?;

@@ -1,10 +1,12 @@
 //! `file`: files, directories, links and their attributes.
 
 use super::support::fileargs::{AttrDiff, FileArgs, real_path};
+use super::support::names;
 use super::support::pytext::{os_error, repr};
 use super::support::times::{self, Wanted};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
 use serde_json::{Map, Value as Json};
+use std::collections::HashSet;
 use std::fs::{self, FileTimes, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
@@ -35,7 +37,7 @@ pub fn module() -> Module {
         check: Support::Full,
         diff: Support::Full,
         free_form: false,
-        doc: "Manage files and file properties\n\nSets attributes of files, directories, and links, or creates and removes them. With `recurse`, links inside the directory are not followed: only the links themselves are changed.",
+        doc: "Manage files and file properties\n\nSets attributes of files, directories, and links, or creates and removes them. With `recurse` and `follow`, what links inside the directory lead to is changed, too.",
         run,
     }
 }
@@ -126,14 +128,44 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let (mtime, atime) = (time("modification_time")?, time("access_time")?);
     let want = FileArgs::from_args(args);
     let mut task = Task { args, check: ctx.check, path, want, mtime, atime };
-    match state {
+    let unknown = if ctx.check && state != "absent" { unknown_names(&task.want) } else { vec![] };
+    let done = match state {
         "file" => task.file(),
         "directory" => task.directory(recurse),
         "link" => task.link(src),
         "hard" => task.hard(src),
         "touch" => task.touch(),
         _ => task.absent(),
+    };
+    match done {
+        _ if unknown.is_empty() => done,
+        Ok(mut o) => {
+            o.warnings.extend(unknown);
+            Ok(o)
+        }
+        Err(f) => Err(f.set("warnings", unknown)),
     }
+}
+
+/// What a check run says of an owner and a group that an earlier task may be going to make.
+fn unknown_names(want: &FileArgs) -> Vec<String> {
+    let mut known = names::Names::default();
+    let mut out = vec![];
+    if let Some(owner) = &want.owner {
+        let id: Option<u32> = owner.parse().ok();
+        if id.map_or(names::uid_of(owner).is_none(), |id| known.user(id).is_none()) {
+            let with = if id.is_some() { " with uid" } else { "" };
+            out.push(format!("failed to look up user{with} {owner}. Create user up to this point in real play"));
+        }
+    }
+    if let Some(group) = &want.group {
+        let id: Option<u32> = group.parse().ok();
+        if id.map_or(names::gid_of(group).is_none(), |id| known.group(id).is_none()) {
+            let with = if id.is_some() { " with gid" } else { "" };
+            out.push(format!("failed to look up group{with} {group}. Create group up to this point in real play"));
+        }
+    }
+    out
 }
 
 /// As Ansible decides it: a NUL in the first 8 KiB.
@@ -210,8 +242,10 @@ impl Task<'_> {
             diff.set("atime", times::atime(&st), times::as_seconds(new.1));
         }
         if !self.check {
-            set_times(path, new.0, new.1)
-                .map_err(|e| self.os("Error while updating modification or access time", &e))?;
+            // who may write a file may set its times to now, even where it is another's
+            let now = (self.mtime, self.atime) == (Wanted::Now, Wanted::Now);
+            let set = if now { touch_now(path) } else { set_times(path, new.0, new.1) };
+            set.map_err(|e| self.os("Error while updating modification or access time", &e))?;
         }
         Ok(true)
     }
@@ -323,14 +357,20 @@ impl Task<'_> {
         let mut changed = before == State::Absent;
         changed |= self.attributes(&mut diff)?;
         if recurse {
-            changed |= self.recurse(&self.path)?;
+            changed |= self.recurse(&self.path, &mut HashSet::new())?;
         }
         Ok(Outcome::changed(changed).set("path", self.shown()).with_diff(diff.into_diff()))
     }
 
     /// Sets the attributes of everything below a directory. Links are changed themselves, never
     /// followed: what they point at may lie anywhere.
-    fn recurse(&self, dir: &Path) -> Result<bool, Failure> {
+    /// Sets the attributes of what is in `dir`; with `follow` also of what links lead to, in the tree or out of it.
+    fn recurse(&self, dir: &Path, seen: &mut HashSet<(u64, u64)>) -> Result<bool, Failure> {
+        let st = fs::metadata(dir)?;
+        // links may lead in a circle
+        if !seen.insert((st.dev(), st.ino())) {
+            return Ok(false);
+        }
         let mut changed = false;
         let entries = fs::read_dir(dir).map_err(|e| self.os("Could not read directory", &e))?;
         for entry in entries {
@@ -338,11 +378,20 @@ impl Task<'_> {
             let mut unseen = AttrDiff::default();
             changed |= self.want.apply(&p, self.check, &mut unseen)?;
             let st = fs::symlink_metadata(&p)?;
-            if !st.is_symlink() {
-                changed |= self.times(&p, &mut unseen)?;
+            if st.is_symlink() {
+                if self.follow() && p.exists() {
+                    let target = real_path(&p);
+                    if target.is_dir() {
+                        changed |= self.recurse(&target, seen)?;
+                    }
+                    changed |= self.want.apply(&target, self.check, &mut unseen)?;
+                    changed |= self.times(&target, &mut unseen)?;
+                }
+                continue;
             }
+            changed |= self.times(&p, &mut unseen)?;
             if st.is_dir() {
-                changed |= self.recurse(&p)?;
+                changed |= self.recurse(&p, seen)?;
             }
         }
         Ok(changed)
@@ -487,6 +536,13 @@ impl Task<'_> {
 
 fn parent(p: &Path) -> PathBuf {
     p.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+fn touch_now(path: &Path) -> std::io::Result<()> {
+    use nix::sys::{stat::UtimensatFlags, time::TimeSpec};
+    let now = TimeSpec::UTIME_NOW;
+    nix::sys::stat::utimensat(nix::fcntl::AT_FDCWD, path, &now, &now, UtimensatFlags::FollowSymlink)?;
+    Ok(())
 }
 
 fn set_times(path: &Path, mtime: SystemTime, atime: SystemTime) -> std::io::Result<()> {

@@ -95,7 +95,8 @@ pub fn run_error_text(e: &Error) -> String {
     out
 }
 
-/// The text of an error: Ansible's first line, then the place with a snippet, then advice.
+/// The text of an error: Ansible's first line, then the place (once: programs count such lines) with a snippet,
+/// then advice.
 pub fn error_text(e: &Error, color: bool) -> String {
     let mut out = Style::Error.paint(&format!("[ERROR]: {}", e.message()), color);
     out.push('\n');
@@ -106,13 +107,18 @@ pub fn error_text(e: &Error, color: bool) -> String {
         return out;
     };
     out.push_str(&format!("Origin: {}\n", span.show()));
+    if miette::Diagnostic::source_code(e).is_none() {
+        out.push_str(&format!("\n{}", span.excerpt()));
+    }
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_context_lines(2);
     let shown = Snippet(e);
     let mut text = String::new();
     if handler.render_report(&mut text, &shown).is_ok() {
         // the handler's own first line repeats the message
-        for line in text.lines().skip_while(|l| !l.contains('╭') && !l.contains("help:")) {
+        for line in text.lines().skip_while(|l| !l.contains("╭─") && !l.contains("help:")) {
+            // and the frame's first line repeats the place
+            let line = line.split_once("╭─[").map_or(line.to_string(), |(indent, _)| format!("{indent}╭────"));
             out.push_str(line.trim_end());
             out.push('\n');
         }

@@ -111,15 +111,15 @@ fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut V
                 return Err(node.error("No file specified for import_tasks"));
             };
             let name = loader.static_name(file, place, "import path", &t.vars)?;
-            let Some(path) = loader.find_include(&name, place, true) else {
-                super::loader::refuse_directory(&super::include_candidates(&name, place, true))?;
-                return Err(Error::general(format!(
-                    "Unable to retrieve file contents.\nCould not find or access '{name}' on the Ansible Controller."
-                ))
-                .at(origin(file).unwrap_or(node.span))
-                .help("looked beside this file, in the role's tasks and in the playbook's directory"));
+            let candidates = super::loader::include_candidates(&name, place, true);
+            let Some(path) = candidates.iter().find(|p| p.is_file()) else {
+                super::loader::refuse_directory(&candidates)?;
+                let last = candidates.last().cloned().unwrap_or_else(|| name.as_str().into());
+                return Err(Error::absent(last)
+                    .at(origin(file).unwrap_or(node.span))
+                    .help("looked beside this file, in the role's tasks and in the playbook's directory"));
             };
-            let path = role::clean(&path);
+            let path = role::clean(path);
             if place.importing.contains(&path) {
                 return Err(node.error(format!("import_tasks '{name}' imports itself")));
             }

@@ -124,20 +124,17 @@ impl Loader {
         all
     }
 
-    /// Keeps text as the content of a file that need not exist.
-    pub fn preload(&self, path: &Utf8Path, text: &str) -> Result<()> {
-        let doc = yaml::parse_str(path.as_str(), text)?;
-        lock(&self.documents).insert(path.to_owned(), Arc::new(doc.root));
-        Ok(())
+    /// Keeps a document as the content of a file that need not exist.
+    pub fn preload(&self, path: &Utf8Path, node: Node) {
+        lock(&self.documents).insert(path.to_owned(), Arc::new(node));
     }
 
     /// A file's text, decrypted if it is vaulted.
     pub fn read_text(&self, path: &Utf8Path) -> Result<String> {
         let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::general(format!(
-                "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller."
-            ))
-            .help("the file is looked for on the machine that runs this command"),
+            std::io::ErrorKind::NotFound => {
+                Error::absent(path).help("the file is looked for on the machine that runs this command")
+            }
             _ => Error::parse(format!("an error occurred while trying to read the file '{path}': {e}")),
         })?;
         let text = String::from_utf8(bytes).map_err(|e| {
@@ -145,7 +142,8 @@ impl Loader {
         })?;
         let text = text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text);
         if text.starts_with("$ANSIBLE_VAULT;") {
-            return (self.options.decrypt)(&text).map_err(|e| e.context(path));
+            crate::diag::seal(path.as_str());
+            return (self.options.decrypt)(&text).map_err(|e| e.vaulted(path));
         }
         Ok(text)
     }
@@ -194,11 +192,6 @@ impl Loader {
             v.clone()
         };
         Ok(v.to_str())
-    }
-
-    /// Finds the file that `include_tasks` or `import_tasks` names.
-    pub fn find_include(&self, name: &str, place: &Place, static_: bool) -> Option<Utf8PathBuf> {
-        include_candidates(name, place, static_).into_iter().find(|p| p.is_file())
     }
 }
 

@@ -23,7 +23,7 @@ pub use library::{Library, LibraryOptions, ModuleFile, Resolved};
 pub use loader::{
     Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir, refuse_directory,
 };
-pub use play::{load_playbook, load_text};
+pub use play::{load_node, load_playbook};
 pub use reserved::reserved_in;
 pub use role::{clean, load_for_task};
 pub use task::{free_form, short_name};

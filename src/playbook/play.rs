@@ -5,7 +5,7 @@ use super::keywords::{Inherit, Keywords, Want, check, list_of, tags_of, texts_of
 use super::loader::{Loader, Place, PlayScope, lock};
 use super::role::{clean, collect_handlers, load_list};
 use super::{Item, Play, Playbook, Prompt};
-use crate::diag::{Error, Kind, Result};
+use crate::diag::{Error, Result};
 use crate::value::{Map, Value};
 use crate::yaml::{Node, NodeKind};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -38,10 +38,10 @@ pub fn load_playbook(loader: &Loader, path: &Utf8Path, extra: &Map) -> Result<Pl
     Ok(Playbook { path: path.to_owned(), plays })
 }
 
-/// Loads plays from text, as if it stood in a file of `dir`.
-pub fn load_text(loader: &Loader, name: &str, text: &str, dir: &Utf8Path, extra: &Map) -> Result<Playbook> {
+/// Loads plays from a document, as if it stood in a file of `dir`.
+pub fn load_node(loader: &Loader, name: &str, node: Node, dir: &Utf8Path, extra: &Map) -> Result<Playbook> {
     let path = absolute(&dir.join(name));
-    loader.preload(&path, text)?;
+    loader.preload(&path, node);
     let mut plays = vec![];
     load_file(loader, &path, extra, &Outer::default(), &mut plays)?;
     Ok(Playbook { path, plays })
@@ -132,11 +132,8 @@ fn import(
         return Err(target.error(format!("import_playbook '{name}' imports itself")));
     }
     if !path.is_file() {
-        return Err(target
-            .error(format!(
-                "Unable to retrieve file contents.\nCould not find or access '{path}' on the Ansible Controller."
-            ))
-            .with_kind(Kind::General)
+        return Err(Error::absent(path)
+            .at(target.span)
             .help("the path is taken from the directory of the importing playbook"));
     }
     load_file(loader, &path, extra, &inner, plays)

@@ -40,7 +40,7 @@ impl Inner {
             _ => return Err(Error::template("Conditional expressions must be strings.").help(ALLOW)),
         };
         let while_judging = |e: Error| match e.kind() {
-            Kind::Undefined => e.context("Error while evaluating conditional"),
+            Kind::Undefined => e.during("Error while evaluating conditional", origin),
             _ => e,
         };
         let framed = |open, close| text.starts_with(open) && text.ends_with(close);

@@ -285,7 +285,7 @@ impl Inner {
     pub(super) fn render(self: &Arc<Self>, v: &Value, r: &Renderer) -> Result<Value> {
         match v {
             Value::Str(s) if s.is_template() => self.render_str(s, r),
-            Value::Str(_) => Ok(v.clone()),
+            Value::Str(_) => super::untrusted::met(v, &r.scope).map(|()| v.clone()),
             Value::Vault(t) => {
                 let text = r.scope.vars.decrypt(t)?;
                 super::tags::decrypted(&text, t);
@@ -428,7 +428,10 @@ impl Inner {
             },
             Value::List(l) if v.needs_render() => Mj::from_object(ListObj::lazy(l.clone(), r.clone())),
             Value::Map(m) if v.needs_render() => Mj::from_object(MapObj::lazy(m.clone(), r.clone())),
-            other => to_mj(other),
+            other => {
+                super::untrusted::met(other, &r.scope)?;
+                to_mj(other)
+            }
         })
     }
 

@@ -28,6 +28,7 @@ mod security;
 mod table;
 pub(crate) mod tags;
 pub mod tests;
+mod untrusted;
 
 pub use engine::{Engine, EngineOptions, FileOptions};
 pub use impure::count as impure_count;

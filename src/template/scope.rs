@@ -122,11 +122,13 @@ impl FileScope {
         let bytes =
             std::fs::read(path).map_err(|e| crate::diag::Error::template(format!("cannot read '{path}': {e}")))?;
         match (std::str::from_utf8(&bytes), &self.vault) {
-            (Ok(text), Some(vault)) if text.starts_with("$ANSIBLE_VAULT;") => vault.open(text),
-            (Ok(text), None) if text.starts_with("$ANSIBLE_VAULT;") => Err(crate::diag::Error::new(
-                crate::diag::Kind::Vault,
-                "Attempting to decrypt but no vault secrets found.",
-            )),
+            (Ok(text), Some(vault)) if text.starts_with("$ANSIBLE_VAULT;") => {
+                crate::diag::seal(path.as_str());
+                vault.open(text)
+            }
+            (Ok(text), None) if text.starts_with("$ANSIBLE_VAULT;") => {
+                Err(crate::diag::Error::new(crate::diag::Kind::Vault, crate::vault::NO_SECRETS))
+            }
             _ => Ok(bytes),
         }
     }
@@ -221,7 +223,7 @@ impl Vars for MapVars {
         self.0.keys().filter_map(|k| k.as_str().map(Arc::from)).collect()
     }
     fn decrypt(&self, _vault: &VaultText) -> Result<Arc<str>> {
-        Err(crate::diag::Error::new(crate::diag::Kind::Vault, "Attempting to decrypt but no vault secrets found."))
+        Err(crate::diag::Error::new(crate::diag::Kind::Vault, crate::vault::NO_SECRETS))
     }
 }
 

@@ -11,7 +11,11 @@ use std::sync::Arc;
 
 /// Magic variables that are the same for every host and task.
 #[derive(Clone, Debug, Default)]
-pub struct Globals(pub Map);
+pub struct Globals {
+    pub all: Map,
+    /// What the connection is like where no variable says so; only tasks see these.
+    pub connection: Map,
+}
 
 /// What the magic variables need to know of the run.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +29,8 @@ pub struct RunInfo {
     pub skip_tags: Vec<String>,
     pub inventory_sources: Vec<String>,
     pub config_file: Option<String>,
+    /// Connection variables of the command line and the settings.
+    pub connection: Map,
 }
 
 /// The release of ansible-core whose behaviour this engine has.
@@ -49,7 +55,7 @@ impl Globals {
             put("ansible_limit", l.as_str().into());
         }
         put("omit", crate::template::omit());
-        Globals(m)
+        Globals { all: m, connection: info.connection.clone() }
     }
 }
 
@@ -119,18 +125,34 @@ pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
     };
     match name {
         "ansible_connection" if implicit() => Some("local".into()),
-        "ansible_python_interpreter" if implicit() => view.store.globals.0.get("ansible_playbook_python").cloned(),
+        "ansible_python_interpreter" if implicit() => view.store.globals.all.get("ansible_playbook_python").cloned(),
         "ansible_host" | "ansible_ssh_host" if view.task.is_some() => {
             Some(if implicit() { "127.0.0.1".into() } else { Value::plain(view.host.clone()) })
         }
-        _ => None,
+        _ => {
+            // a keyword of the task is nearer than what the run has
+            let keywords = &view.task.as_ref()?.kw;
+            let keyword = match name {
+                "ansible_user" | "ansible_ssh_user" | "ansible_connection_user" => &keywords.remote_user,
+                _ => &None,
+            };
+            match keyword {
+                // one that asks for this very variable finds none
+                Some(v) => (!asks_for_user(v)).then(|| v.clone()),
+                None => view.store.globals.connection.get(name).cloned(),
+            }
+        }
     }
+}
+
+fn asks_for_user(v: &Value) -> bool {
+    v.needs_render() && ["ansible_user", "ansible_ssh_user"].iter().any(|n| v.to_str().contains(n))
 }
 
 /// The magic variable `name` as `view` sees it.
 pub(super) fn get(view: &View, name: &str) -> Option<Var> {
     let raw = |v: Value| Some(Var::Raw(v));
-    if let Some(v) = view.store.globals.0.get(name) {
+    if let Some(v) = view.store.globals.all.get(name) {
         return raw(v.clone());
     }
     match name {

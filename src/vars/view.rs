@@ -178,7 +178,7 @@ impl Vars for View {
                 }
             }
         }
-        for k in self.store.globals.0.keys() {
+        for k in self.store.globals.all.keys() {
             add(k.to_text());
         }
         let lists = [magic::HOST_NAMES, magic::PLAY_NAMES, magic::ROLE_NAMES, &["ansible_facts"]];

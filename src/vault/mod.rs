@@ -19,6 +19,9 @@ pub use cipher::DecryptError;
 
 const MAGIC: &str = "$ANSIBLE_VAULT";
 
+/// What is said where something is sealed and no secret is given.
+pub const NO_SECRETS: &str = "Attempting to decrypt but no vault secrets found.";
+
 /// True if the text is a vault envelope.
 pub fn is_envelope(text: &str) -> bool {
     text.starts_with(MAGIC)
@@ -101,7 +104,7 @@ impl Secrets {
         let parsed = cipher::parse(envelope)?;
         let id = parsed.vault_id.clone();
         if self.list.is_empty() {
-            return Err(vault_error("Attempting to decrypt but no vault secrets found.")
+            return Err(vault_error(NO_SECRETS)
                 .help("Give the secret with --vault-password-file, --vault-id or --ask-vault-pass."));
         }
         let same = |(label, _): &&(Arc<str>, Secret)| id.as_deref() == Some(&**label);
@@ -128,7 +131,8 @@ impl Secrets {
         if !is_envelope(&text) {
             return Ok(text);
         }
-        let plain = self.decrypt(&text).map_err(|e| e.help(format!("The vaulted file is {name}.")))?;
+        crate::diag::seal(name);
+        let plain = self.decrypt(&text).map_err(|e| e.vaulted(name))?;
         crate::yaml::decode(name, plain)
     }
 }

@@ -28,6 +28,8 @@ pub struct EmitOptions {
     pub allow_unicode: bool,
     /// The style of every scalar: `'`, `"`, `|` or `>`.
     pub default_style: Option<char>,
+    /// YAML's canonical form: every tag written, every scalar in double quotes.
+    pub canonical: bool,
     /// Text of several lines as a literal block where the text allows it.
     pub literal_lines: bool,
     /// A list or mapping that is the same object (not just equal) as one before is written as an alias.
@@ -46,6 +48,7 @@ impl Default for EmitOptions {
             explicit_end: false,
             allow_unicode: true,
             default_style: None,
+            canonical: false,
             literal_lines: false,
             aliases: false,
         }
@@ -65,8 +68,11 @@ impl EmitOptions {
 
 /// The value as a YAML document, ending in a newline.
 pub fn emit(v: &Value, o: &EmitOptions) -> String {
-    let mut w =
-        Writer { e: Emitter::new(o.indent, o.width, o.allow_unicode), astral: Vec::new(), shared: HashMap::new() };
+    let mut w = Writer {
+        e: Emitter::new(o.indent, o.width, o.allow_unicode, o.canonical),
+        astral: Vec::new(),
+        shared: HashMap::new(),
+    };
     if o.aliases {
         w.find_shared(v, o.sort_keys);
     }

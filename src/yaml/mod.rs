@@ -94,17 +94,37 @@ pub fn parse_str(name: &str, text: &str) -> Result<Document> {
     if looks_like_json(text) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
         let mut c = Composer::new(source, text, true);
         if let Ok(root) = c.single() {
-            return Ok(Document { source, root, warnings: c.warnings });
+            return Ok(Document { source, root: tagged(root), warnings: c.warnings });
         }
         // JSON that is no YAML (tabs, surrogate pairs, very long keys): the places are lost, the values not.
         if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
             let root = from_json(&json, Span::new(source, 0, 0));
-            return Ok(Document { source, root, warnings: Vec::new() });
+            return Ok(Document { source, root: tagged(root), warnings: Vec::new() });
         }
     }
     let mut c = Composer::new(source, text, false);
     let root = c.single()?;
     Ok(Document { source, root, warnings: c.warnings })
+}
+
+/// JSON has no tags: what YAML says with `!unsafe` and `!vault`, it says with a mapping of one key.
+fn tagged(n: Node) -> Node {
+    let span = n.span;
+    let kind = match n.kind {
+        NodeKind::Seq(s) => NodeKind::Seq(s.into_iter().map(tagged).collect()),
+        NodeKind::Map(m) => match m.as_slice() {
+            [(k, v)] => match (k.as_str(), &v.kind) {
+                (Some("__ansible_unsafe"), NodeKind::Str(s)) => {
+                    return Node { kind: NodeKind::Unsafe(s.clone()), ..*v };
+                }
+                (Some("__ansible_vault"), NodeKind::Str(s)) => return Node { kind: NodeKind::Vault(s.clone()), ..*v },
+                _ => NodeKind::Map(m.into_iter().map(|(k, v)| (k, tagged(v))).collect()),
+            },
+            _ => NodeKind::Map(m.into_iter().map(|(k, v)| (k, tagged(v))).collect()),
+        },
+        other => other,
+    };
+    Node { kind, span }
 }
 
 fn looks_like_json(text: &str) -> bool {

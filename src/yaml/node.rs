@@ -102,6 +102,15 @@ impl Node {
             }
         }
     }
+    /// The node with one place for all that is in it.
+    pub fn at(self, span: Span) -> Node {
+        let kind = match self.kind {
+            NodeKind::Seq(s) => NodeKind::Seq(s.into_iter().map(|n| n.at(span)).collect()),
+            NodeKind::Map(m) => NodeKind::Map(m.into_iter().map(|(k, v)| (k.at(span), v.at(span))).collect()),
+            other => other,
+        };
+        Node { kind, span }
+    }
     /// A parse error that points at this node.
     pub fn error(&self, message: impl Into<String>) -> Error {
         Error::parse(message).at(self.span)

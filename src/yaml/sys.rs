@@ -215,8 +215,9 @@ unsafe fn write_handler(data: *mut std::ffi::c_void, buffer: *mut u8, size: u64)
 }
 
 impl Emitter {
-    /// `width` -1 is unlimited; `unicode` leaves characters beyond ASCII as they are.
-    pub fn new(indent: i32, width: i32, unicode: bool) -> Emitter {
+    /// `width` -1 is unlimited; `unicode` leaves characters beyond ASCII as they are; `canonical` is YAML's form
+    /// with every tag and quote.
+    pub fn new(indent: i32, width: i32, unicode: bool, canonical: bool) -> Emitter {
         let mut raw = Box::new(MaybeUninit::<unsafe_y::yaml_emitter_t>::uninit());
         let mut out = Box::new(Vec::new());
         let p = raw.as_mut_ptr();
@@ -228,6 +229,7 @@ impl Emitter {
             unsafe_y::yaml_emitter_set_indent(p, indent);
             unsafe_y::yaml_emitter_set_width(p, width);
             unsafe_y::yaml_emitter_set_unicode(p, unicode);
+            unsafe_y::yaml_emitter_set_canonical(p, canonical);
         }
         Emitter { raw, out }
     }
@@ -308,10 +310,11 @@ impl Emitter {
 
     pub fn seq_start(&mut self, flow: bool, anchor: Option<&CStr>) {
         let style = if flow { unsafe_y::YAML_FLOW_SEQUENCE_STYLE } else { unsafe_y::YAML_BLOCK_SEQUENCE_STYLE };
+        let tag = c"tag:yaml.org,2002:seq".as_ptr().cast();
         let anchor = anchor.map_or(ptr::null(), |a| a.as_ptr().cast());
-        // SAFETY: the initializer fills the event; the anchor is NUL-terminated and copied.
+        // SAFETY: the initializer fills the event; anchor and tag are NUL-terminated and copied.
         unsafe {
-            self.emit(|e| drop(unsafe_y::yaml_sequence_start_event_initialize(e, anchor, ptr::null(), true, style)));
+            self.emit(|e| drop(unsafe_y::yaml_sequence_start_event_initialize(e, anchor, tag, true, style)));
         }
     }
 
@@ -322,10 +325,11 @@ impl Emitter {
 
     pub fn map_start(&mut self, flow: bool, anchor: Option<&CStr>) {
         let style = if flow { unsafe_y::YAML_FLOW_MAPPING_STYLE } else { unsafe_y::YAML_BLOCK_MAPPING_STYLE };
+        let tag = c"tag:yaml.org,2002:map".as_ptr().cast();
         let anchor = anchor.map_or(ptr::null(), |a| a.as_ptr().cast());
-        // SAFETY: the initializer fills the event; the anchor is NUL-terminated and copied.
+        // SAFETY: the initializer fills the event; anchor and tag are NUL-terminated and copied.
         unsafe {
-            self.emit(|e| drop(unsafe_y::yaml_mapping_start_event_initialize(e, anchor, ptr::null(), true, style)));
+            self.emit(|e| drop(unsafe_y::yaml_mapping_start_event_initialize(e, anchor, tag, true, style)));
         }
     }
 

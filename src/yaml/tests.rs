@@ -14,6 +14,7 @@ fn opts(j: &serde_json::Value) -> EmitOptions {
         literal_lines: flag("literal_lines", false),
         default_style: j.get("default_style").and_then(|v| v.as_str()).and_then(|s| s.chars().next()),
         aliases: false,
+        canonical: flag("canonical", false),
     }
 }
 

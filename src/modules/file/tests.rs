@@ -12,10 +12,13 @@ fn directories_with_parents_and_attributes() {
 }
 
 #[test]
-fn recursion_sets_everything_and_follows_no_link_out() {
-    let b = bench("file").file("d/x/f", "1").file("outside", "2").link("d/l", "../outside");
-    b.cycle(json!({"path": "$D/d", "state": "directory", "recurse": true, "mode": "u=rwX,g=rX,o="}));
+fn recursion_sets_everything_and_leaves_by_links_only_if_told() {
+    let b = bench("file").file("d/x/f", "1").file("outside", "2").link("d/l", "../outside").link("d/x/up", "..");
+    let want = "u=rwX,g=rX,o=";
+    b.cycle(json!({"path": "$D/d", "state": "directory", "recurse": true, "mode": want, "follow": false}));
     assert_eq!((b.mode("d/x"), b.mode("d/x/f"), b.mode("outside")), (0o750, 0o640, 0o644));
+    b.cycle(json!({"path": "$D/d", "state": "directory", "recurse": true, "mode": want}));
+    assert_eq!(b.mode("outside"), 0o640);
     let r = b.real(json!({"path": "$D/d", "state": "file", "recurse": true}));
     assert_eq!(r["msg"], "recurse option requires state to be 'directory'");
 }

@@ -59,7 +59,10 @@ fn comment(_: &mut State, a: &Args) -> Res {
     if !prefix.is_empty() {
         for _ in 0..before {
             out.push_str(&prefix);
-            out.push_str(&newline);
+            // a prefix that is a line break is no line of its own
+            if prefix != newline {
+                out.push_str(&newline);
+            }
         }
     }
     let text = a.only_text("text", |kind| format!("'{kind}' object has no attribute 'replace'"))?;

@@ -20,7 +20,8 @@ fn password_hash(_: &mut State, a: &Args) -> Res {
     let password = py::str(secret)?;
     let kind = a.text_or("hashtype", "sha512")?;
     let salt = a.text_opt("salt")?.filter(|s| !s.is_empty());
-    let size = a.int_opt("salt_size")?.and_then(|n| usize::try_from(n).ok());
+    let size = a.int_opt("salt_size").map_err(|_| error("salt_size must be an integer"))?;
+    let size = size.and_then(|n| usize::try_from(n).ok());
     let rounds = match a.some("rounds").map(py::view) {
         Some(py::Py::Str(s)) => Some(
             super::numbers::parse_int(s, 10)

@@ -88,10 +88,8 @@ const YAML: &str = "value, *args, indent=, default_flow_style=, sort_keys=, widt
                     version=, tags=";
 
 fn to_yaml(a: &Args, mut o: EmitOptions) -> Res {
-    for unsupported in ["canonical", "tags"] {
-        if a.some(unsupported).is_some() {
-            return fail(format!("the parameter '{unsupported}' is not supported"));
-        }
+    if a.some("tags").is_some() {
+        return fail("the parameter 'tags' is not supported");
     }
     if !a.rest.is_empty() {
         return fail("parameters must be given by name");
@@ -109,6 +107,7 @@ fn to_yaml(a: &Args, mut o: EmitOptions) -> Res {
     o.explicit_start = a.flag("explicit_start", o.explicit_start)?;
     o.explicit_end = a.flag("explicit_end", o.explicit_end)?;
     o.allow_unicode = a.flag("allow_unicode", o.allow_unicode)?;
+    o.canonical = a.flag("canonical", false)?;
     if let Some(style) = a.text_opt("default_style")? {
         o.default_style = style.chars().next();
     }
