@@ -102,8 +102,9 @@ fn book(a: &Args) -> Result<Node> {
     let text = |option: &str, s: &str| node_of(&Value::trusted(s, None), option);
     let number = |n: u64| node(NodeKind::Int(n.into()));
     let map = |members: Vec<(&str, Node)>| {
-        let key = |k: &str| node(NodeKind::Str(k.into()));
-        node(NodeKind::Map(members.into_iter().map(|(k, v)| (key(k), v)).collect()))
+        let key = |k: &str, span| Node { kind: NodeKind::Str(k.into()), span };
+        let pair = |(k, v): (&str, Node)| (key(k, if k == "action" { v.span } else { whole }), v);
+        node(NodeKind::Map(members.into_iter().map(pair).collect()))
     };
     let module = text("<CLI option '-m'>", a.module());
     let span = module.span;
