@@ -122,7 +122,10 @@ fn book(a: &Args) -> Result<Node> {
         ("gather_facts", node(NodeKind::Bool(false))),
         ("tasks", node(NodeKind::Seq(vec![map(task)]))),
     ]);
-    Ok(Node { kind: NodeKind::Seq(vec![play]), span: add_whole("<CLI option '-a'>", a.args.as_deref().unwrap_or_default()) })
+    Ok(Node {
+        kind: NodeKind::Seq(vec![play]),
+        span: add_whole("<CLI option '-a'>", a.args.as_deref().unwrap_or_default()),
+    })
 }
 
 pub fn run(mut a: Args) -> Result<i32> {
