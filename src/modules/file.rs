@@ -1,7 +1,7 @@
 //! `file`: files, directories, links and their attributes.
 
+use super::support::accounts;
 use super::support::fileargs::{AttrDiff, FileArgs, real_path};
-use super::support::names;
 use super::support::pytext::{os_error, repr};
 use super::support::times::{self, Wanted};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
@@ -149,18 +149,18 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
 
 /// What a check run says of an owner and a group that an earlier task may be going to make.
 fn unknown_names(want: &FileArgs) -> Vec<String> {
-    let mut known = names::Names::default();
+    let mut known = accounts::Names::default();
     let mut out = vec![];
     if let Some(owner) = &want.owner {
         let id: Option<u32> = owner.parse().ok();
-        if id.map_or(names::uid_of(owner).is_none(), |id| known.user(id).is_none()) {
+        if id.map_or(accounts::uid_of(owner).is_none(), |id| known.user(id).is_none()) {
             let with = if id.is_some() { " with uid" } else { "" };
             out.push(format!("failed to look up user{with} {owner}. Create user up to this point in real play"));
         }
     }
     if let Some(group) = &want.group {
         let id: Option<u32> = group.parse().ok();
-        if id.map_or(names::gid_of(group).is_none(), |id| known.group(id).is_none()) {
+        if id.map_or(accounts::gid_of(group).is_none(), |id| known.group(id).is_none()) {
             let with = if id.is_some() { " with gid" } else { "" };
             out.push(format!("failed to look up group{with} {group}. Create group up to this point in real play"));
         }
