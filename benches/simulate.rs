@@ -140,6 +140,7 @@ fn line(name: &str, n: usize, u: Use) {
     println!("{name:<44}{n:>9}{:>10.2}{:>14.3}{:>12.1}", u.cpu, u.cpu * 1000.0 / n as f64, u.peak);
 }
 
+#[allow(clippy::zombie_processes)] // wait4 takes it, and says what it used
 fn run(args: &[&str]) -> Use {
     let me = std::env::current_exe().expect("a program");
     let mut command = Command::new(me);

@@ -319,7 +319,8 @@ fn install(a: InstallArgs) -> Result<i32> {
             }
             let path = super::super::setup::absolute(crate::modules::expand_path(f).as_str().into());
             wanted = requirement::read(&path, true)?;
-            if !wanted.collections.is_empty() && !(a.with_collections && a.paths.roles_path.is_empty()) {
+            let with_them = a.with_collections && a.paths.roles_path.is_empty();
+            if !wanted.collections.is_empty() && !with_them {
                 s.warn(&format!(
                     "The requirements file '{path}' contains collections which will be ignored. To install these \
                      collections run 'ansible-galaxy collection install -r' or to install both at the same time run \

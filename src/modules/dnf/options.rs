@@ -74,11 +74,11 @@ impl Job<'_, '_> {
     }
     /// Does it, or in a check run says what would be done.
     pub(super) fn call(&self, verb: &[&str], names: &[String]) -> Result<Output, Failure> {
-        Ok(self.cmd(if self.ctx.check { "--assumeno" } else { "-y" }, verb, names).tried(self.ctx)?)
+        self.cmd(if self.ctx.check { "--assumeno" } else { "-y" }, verb, names).tried(self.ctx)
     }
     /// Says what would be done.
     pub(super) fn predict(&self, verb: &[&str], names: &[String]) -> Result<Output, Failure> {
-        Ok(self.cmd("--assumeno", verb, names).tried(self.ctx)?)
+        self.cmd("--assumeno", verb, names).tried(self.ctx)
     }
     /// A query whose output is wanted alone.
     pub(super) fn query(&self, words: &[&str]) -> Result<String, Failure> {
@@ -87,10 +87,10 @@ impl Job<'_, '_> {
     }
     pub(super) fn rpm(&self, words: &[&str]) -> Result<Output, Failure> {
         let rpm = crate::modules::support::exec::need_program(self.ctx, "rpm")?;
-        Ok(Cmd::new([rpm.as_str(), "--root", self.args.str("installroot")])
+        Cmd::new([rpm.as_str(), "--root", self.args.str("installroot")])
             .args(words.iter().copied())
             .c_locale()
-            .tried(self.ctx)?)
+            .tried(self.ctx)
     }
 
     /// Waits as long as told until no other dnf holds its lock; dnf itself would wait for ever.

@@ -46,7 +46,7 @@ fn one(call: &Call<'_>, term: &str) -> Result<String> {
         })?,
     };
     let seed = get("seed").map(Value::to_str);
-    let encrypt = get("encrypt").filter(|v| v.as_bool() != Some(false)).map(Value::to_str);
+    let encrypt = get("encrypt").filter(|v| v.as_bool() != Some(false)).map(Value::to_str).filter(|v| !v.is_empty());
     let mut rng = match &seed {
         Some(s) => StdRng::from_seed(Sha256::digest(s.as_bytes()).into()),
         None => StdRng::from_os_rng(),
