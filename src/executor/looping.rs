@@ -337,6 +337,8 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         } else {
             result.data.insert("failed".into(), (result.status == Status::Failed).into());
         }
+        super::results::tell_warnings(r, &result.data);
+        sum.take_warnings(&mut result.data);
         let mut kept = super::results::registered(&result.data);
         if let Some(i) = result.data.get("invocation") {
             kept.insert("invocation".into(), i.untrusted());
@@ -389,9 +391,20 @@ struct Sum {
     failed: bool,
     skipped: usize,
     unreachable: bool,
+    /// What the items warned of: the whole result has it, not they.
+    warnings: Vec<Value>,
+    deprecations: Vec<Value>,
 }
 
 impl Sum {
+    fn take_warnings(&mut self, item: &mut Map) {
+        for (key, all) in [("warnings", &mut self.warnings), ("deprecations", &mut self.deprecations)] {
+            if let Some(list) = item.shift_remove(key) {
+                all.extend(list.as_list().unwrap_or_default().iter().cloned());
+            }
+        }
+    }
+
     fn add(&mut self, a: &Attempt) {
         self.items += 1;
         self.changed |= a.is("changed");
@@ -417,6 +430,12 @@ impl Sum {
         m.insert("skipped".into(), all_skipped.into());
         m.insert("msg".into(), msg.into());
         m.insert("results".into(), Value::list(results));
+        for (key, all) in [("warnings", &self.warnings), ("deprecations", &self.deprecations)] {
+            if !all.is_empty() {
+                m.insert(key.into(), Value::list(all.clone()));
+                m.insert(super::results::WARNED.into(), true.into());
+            }
+        }
         m
     }
 }

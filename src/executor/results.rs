@@ -112,20 +112,25 @@ pub fn settle_told(
     if failed {
         host.set(if result.status == Status::Unreachable { Phase::Unreachable } else { Phase::Failed });
     }
-    if !result.data.contains_key(WARNED) {
-        for w in texts(result.data.get("warnings")) {
-            r.warn(w);
-        }
-    }
-    for d in result.data.get("deprecations").and_then(Value::as_list).unwrap_or_default() {
-        if let Some(text) = deprecation(d) {
-            r.deprecate(text);
-        }
-    }
+    tell_warnings(r, &result.data);
     if !told {
         r.emit(Event::Result { task: info.clone(), result: Arc::new(result) });
     }
     Ok(failed)
+}
+
+/// Shows the warnings and deprecations of a result, each text once in a run.
+pub fn tell_warnings(r: &Runner, data: &Map) {
+    if !data.contains_key(WARNED) {
+        for w in texts(data.get("warnings")) {
+            r.warn(w);
+        }
+    }
+    for d in data.get("deprecations").and_then(Value::as_list).unwrap_or_default() {
+        if let Some(text) = deprecation(d) {
+            r.deprecate(text);
+        }
+    }
 }
 
 /// A deprecation as it is told: what, who will do without it, and when.

@@ -105,7 +105,7 @@ struct Info {
     /// Ask no server
     #[arg(long)]
     offline: bool,
-    /// The roles: NAME[,VERSION]
+    /// The roles, each with its version after a comma if one is asked for (NAME,VERSION)
     #[arg(required = true, value_name = "ROLE")]
     roles: Vec<String>,
 }
