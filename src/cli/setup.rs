@@ -464,6 +464,7 @@ pub(super) fn fact_cache(screen: &Screen) -> Result<Option<Arc<FactCache>>> {
 /// `--flush-cache`: all hosts of the inventory are forgotten, whatever the limit.
 pub(super) fn flush(cache: &FactCache, inv: &Inventory) {
     inv.hosts.keys().for_each(|h| cache.delete(h));
+    cache.delete("localhost"); // the implicit one is in no inventory
 }
 
 pub(super) fn load_inventory(

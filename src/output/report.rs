@@ -18,7 +18,8 @@ pub fn task_error_text(e: &Error, task: Span) -> String {
     let full = steps.iter().map(|(words, _)| words.as_str()).collect::<Vec<_>>().join(": ");
     // steps without a place of their own are told together with those before them
     let mut groups: Vec<(String, Option<Span>)> = vec![];
-    let place = |s: Option<Span>| s.map(|s| (s.source, s.start));
+    // an empty span says that its step is told by itself (see `playbook::cannot_convert`)
+    let place = |s: Option<Span>| s.map(|s| (s.source, s.start, s.start == s.end));
     let (last, helped) = (steps.len() - 1, e.help_text().is_some());
     for (i, (words, span)) in steps.into_iter().enumerate() {
         // an error with advice, or of several lines, stands for itself

@@ -101,6 +101,7 @@ impl HostStore {
         if let Some((cache, name)) = &self.cache {
             cache.delete(name);
         }
+        *self.unread.lock().unwrap_or_else(|e| e.into_inner()) = None;
         self.gathered.store(false, Ordering::SeqCst);
         *write(&self.facts) = Arc::default();
         *write(&self.injected) = Arc::default();
@@ -236,8 +237,8 @@ impl Store {
     /// The layers of a host from inventory, group_vars and host_vars, strongest first.
     pub fn layers(&self, host: &Arc<str>, playbook_dir: &Utf8Path) -> Result<Arc<Vec<Arc<Map>>>> {
         let store = self.host(host);
-        if let Some(e) = store.unread.lock().unwrap_or_else(|e| e.into_inner()).take() {
-            return Err(e);
+        if let Some(e) = &*store.unread.lock().unwrap_or_else(|e| e.into_inner()) {
+            return Err(e.clone());
         }
         let generation = self.generation.load(std::sync::atomic::Ordering::SeqCst);
         if let Some((g, d, l)) = &*read(&store.layers)
