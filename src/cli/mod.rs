@@ -61,11 +61,6 @@ pub fn main() -> i32 {
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
     crate::transport::hidden_commands();
     end_when_nobody_reads();
-    // output into a closed pipe ends quietly
-    // SAFETY: restores the default action of a signal before any thread exists
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    }
     if let Some(words) = locale::complaint() {
         eprintln!("ERROR: {words}");
         return 1;
