@@ -4,8 +4,8 @@
 //! and the section AUTHORIZED_KEYS FILE FORMAT of sshd(8).
 
 use super::support::accounts::{self, User};
-use super::support::http::{self, Ask, Follow};
-use super::support::{atomic, fileargs::real_path, pytext::os_error};
+use super::support::http::{self, Ask};
+use super::support::{atomic, fileargs::real_path, pytext::os_error, webargs};
 use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
@@ -164,25 +164,8 @@ fn edited(text: &str, wanted: &[Key], present: bool, exclusive: bool) -> String 
 }
 
 fn fetched(url: &str, args: &Args) -> Result<String, Failure> {
-    let ask = Ask {
-        url: url.into(),
-        method: "GET".into(),
-        headers: vec![],
-        unredirected: vec![],
-        body: None,
-        follow: Follow::Urllib2,
-        user: None,
-        password: None,
-        force_basic: false,
-        timeout: Duration::from_secs(30),
-        validate: args.bool("validate_certs"),
-        ca_path: None,
-        client_cert: None,
-        client_key: None,
-        use_proxy: true,
-        use_netrc: true,
-        decompress: true,
-    };
+    let ask =
+        Ask { headers: vec![], timeout: Duration::from_secs(30), ..webargs::plain(url, args.bool("validate_certs")) };
     let bad = |why: String| Failure::new(format!("Error getting key from: {url}: {why}"));
     let mut answer = http::send(ask).map_err(|t| bad(t.to_string()))?;
     if answer.status != 200 {

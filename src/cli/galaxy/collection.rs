@@ -1,7 +1,7 @@
 //! `galaxy collection`: init, build, install, list, verify.
 
 use super::role::{setting_list, setting_path};
-use super::{Common, Start, free, more_vars};
+use super::{Common, Refused, Start, free, more_vars};
 use crate::diag::{Error, Result};
 use crate::galaxy::collection::{self, Found, build, install as place, is_name, source, verify};
 use crate::galaxy::requirement::{self, CollectionSpec};
@@ -32,12 +32,6 @@ enum Action {
     List(List),
     /// Compare installed collections with their manifests
     Verify(Verify),
-}
-
-#[derive(clap::Args, Debug)]
-struct Refused {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    rest: Vec<String>,
 }
 
 #[derive(clap::Args, Debug)]

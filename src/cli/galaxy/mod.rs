@@ -46,6 +46,13 @@ pub struct Common {
     pub verbose: u8,
 }
 
+/// The words of an action that is refused, whatever they are.
+#[derive(clap::Args, Debug)]
+struct Refused {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<String>,
+}
+
 /// What every action begins with.
 pub struct Start {
     pub config: Config,

@@ -1,6 +1,6 @@
 //! `galaxy role`: init, install, list, info, remove.
 
-use super::{Common, Start, free, more_vars};
+use super::{Common, Refused, Start, free, more_vars};
 use crate::diag::{Error, Kind, Result};
 use crate::galaxy::requirement::{self, Requirements, RoleSpec};
 use crate::galaxy::role::{Install, Role};
@@ -34,12 +34,6 @@ enum Action {
     Info(Info),
     /// Install roles from archives, URLs and git repositories
     Install(InstallArgs),
-}
-
-#[derive(clap::Args, Debug)]
-struct Refused {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    rest: Vec<String>,
 }
 
 #[derive(clap::Args, Debug)]
