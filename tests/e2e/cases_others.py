@@ -11,6 +11,7 @@ case "$*" in
       [ -e /run/oc.deleted ] && [ $n = node-1 ] || echo "$n.example.com "; done ;;
   *"delete node node-1.example.com"*) touch /run/oc.deleted ;;
   *"get endpoints"*) echo ;;
+  *"get configmap openshift-master-controllers"*) cat /run/oc.lease 2>/dev/null ;;
 esac
 '''
 
@@ -40,6 +41,7 @@ def backup_master(lab):
     lab.play('backup-master').unchanged()
     lab.play('backup-master', backup_archive='true').succeeds()
     lab.play('backup-master', backup_archive='true').unchanged()
+    equal(lab.look('master-0', 'find / -xdev -name "-*" -not -path "/proc/*" -not -path "/sys/*" -mmin -10'), '', 'a stray file of the shell')
     for h in ('master-0', 'master-1', 'master-2'):
         true('./MANIFEST.sha256' in lab.look(h, f'tar -tzf /backup/{h}-2*.tar.gz'), f'archive of {h}')
         equal(lab.look(h, f'stat -c %a /backup/{h}-2*.tar.gz'), '600', f'mode of the archive of {h}')
@@ -88,6 +90,19 @@ def decommission_node(lab):
     lab.play('decommission-node', decommission_host='node-1').unchanged()
 
 
+def lease_of_the_controllers(lab):
+    """The plan names its holder; a retired host that still holds it is found, and the same command goes on from there."""
+    for m in ('master-0', 'master-1', 'master-2'):
+        lab.sh(m, f"cat > /usr/local/bin/oc <<'X'\n{OC}\nX\nchmod 755 /usr/local/bin/oc")
+        lab.sh(m, """printf '{"holderIdentity":"master-2.example.com","leaseDurationSeconds":15}' > /run/oc.lease""")
+    wanted = dict(decommission_host='master-2', cluster_verify_retries=2, **CONFIRM)
+    lab.play('decommission-master', **wanted).says('the lease of the controllers is held by master-2.example.com').refuses(
+        'Wait until the retired host no longer holds the lease of the controllers')
+    for m in ('master-0', 'master-1'):
+        lab.sh(m, """printf '{"holderIdentity":"master-1.example.com_1f0c","leaseDurationSeconds":15}' > /run/oc.lease""")
+    lab.play('decommission-master', **wanted).succeeds()
+
+
 def verify_finds_a_dead_member(lab):
     """verify.yml fails when etcd is not whole."""
     lab.sh('master-2', 'systemctl stop etcd')
@@ -95,4 +110,4 @@ def verify_finds_a_dead_member(lab):
     true(run.rc == 2, f'verify did not fail\n{run.tail()}')
 
 
-CASES = [inventory_of_the_checkout, preflight, backup_master, backup_etcd, remove_etcd_member, decommission_node, verify_finds_a_dead_member]
+CASES = [inventory_of_the_checkout, preflight, backup_master, backup_etcd, remove_etcd_member, decommission_node, lease_of_the_controllers, verify_finds_a_dead_member]
