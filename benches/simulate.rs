@@ -161,8 +161,13 @@ fn agent() -> Channel {
     let (tell, exit) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let (mut from, mut to) = tokio::io::split(theirs);
-        let hello =
-            Hello { version: dirigo::agent::VERSION.into(), pid: 1, uid: 0, user: "root".into(), home: "/root".into() };
+        let hello = Hello {
+            version: dirigo::agent::VERSION.into(),
+            pid: 1,
+            user: "root".into(),
+            whole: true,
+            ..Hello::default()
+        };
         let answer = json!({"changed": false, "rc": 0, "ping": "pong", "stdout": "x", "stderr": "", "msg": ""});
         let answer = serde_json::to_vec(&Response { result: answer.as_object().cloned().unwrap_or_default() })
             .unwrap_or_default();

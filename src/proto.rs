@@ -49,25 +49,42 @@ pub enum FrameKind {
     WantSum = 10,
     /// Controller → agent: that checksum, SHA-1 in hex; or an exclamation mark and why there is none.
     Sum = 11,
+    /// Controller → agent: a piece of the agent's second file, compressed by gzip; the id is the number of this
+    /// upload, from 1.
+    Second = 12,
+    /// Controller → agent: that upload is complete; payload is the SHA-256 of the file in hex.
+    SecondEnd = 13,
+    /// Agent → controller: the request of this id needs the second file and it is not there; payload is a `u64` (big
+    /// endian): the number of the last upload that ended here, 0 for none.
+    WantSecond = 14,
 }
 
 impl FrameKind {
     pub fn from_byte(b: u8) -> Option<FrameKind> {
         use FrameKind::*;
-        [Hello, Request, Response, Data, DataEnd, WantData, Cancel, Ping, Pong, WantSum, Sum]
-            .into_iter()
-            .find(|k| *k as u8 == b)
+        [
+            Hello, Request, Response, Data, DataEnd, WantData, Cancel, Ping, Pong, WantSum, Sum, Second, SecondEnd,
+            WantSecond,
+        ]
+        .into_iter()
+        .find(|k| *k as u8 == b)
     }
 }
 
 /// What the agent says first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Hello {
     pub version: String,
     pub pid: u32,
     pub uid: u32,
     pub user: String,
     pub home: String,
+    /// True if it has every module itself, so that it needs no second file.
+    #[serde(default)]
+    pub whole: bool,
+    /// SHA-256 in hex of the files beside it, as their names say.
+    #[serde(default)]
+    pub files: Vec<String>,
 }
 
 /// One module to run.
@@ -108,9 +125,23 @@ pub struct Request {
     /// Set for a module that is not built in: its file is the request's content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<Box<Foreign>>,
+    /// Set for a module of the agent's second file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<SecondFile>,
     /// What modules may need to know of the play: `verbosity`, `remote_tmp`, `ansible_facts` wanted …
     #[serde(default)]
     pub hints: Map<String, Json>,
+}
+
+/// The agent's second file, which runs the modules that the first has not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct SecondFile {
+    /// SHA-256 in hex; empty if there is a path.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+    /// Where it lies already: for an agent that is the controller's own child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// How the agent runs a module that it was sent.

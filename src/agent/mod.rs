@@ -6,34 +6,85 @@
 //! groups it started can be killed as one, and requests cannot disturb each other's environment or working
 //! directory. A worker that has answered waits for the next request, so that a task costs no fork.
 //!
-//! What other rooms may use: [`main`] (both binaries call it), [`MAGIC`].
+//! The agent lies in two files, so that most hosts get a small one ([`second`]): a worker for a module of the second
+//! is forked as always and becomes that file.
+//!
+//! What other rooms may use: [`main`] (all binaries call it), [`MAGIC`].
 
 mod content;
 mod escalate;
 mod foreign;
 mod job;
+mod second;
+mod stdio;
 mod supervise;
 mod tree;
 mod worker;
 
+use crate::modules::{self, Module};
 use std::io::Write;
+use std::sync::OnceLock;
 
 /// The words before the agent's first frame, after the token of the session: everything before it is the
 /// noise of login shells.
 pub const MAGIC: &str = "DIRIGO-AGENT-HELLO";
 
 /// Version of the protocol that controller and agent must share.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");
+
+/// Which modules an executable has. An executable holds the code of what its `main` names here and no more.
+#[derive(Clone, Copy)]
+pub struct Holds {
+    /// The list, made when the first module runs.
+    pub modules: fn() -> Vec<Module>,
+    /// Whether these are all there are.
+    pub whole: bool,
+}
+
+impl Holds {
+    /// The modules of one file of the agent.
+    pub const fn part(modules: fn() -> Vec<Module>) -> Holds {
+        Holds { modules, whole: false }
+    }
+    /// All modules.
+    pub const fn all() -> Holds {
+        fn both() -> Vec<Module> {
+            let mut all = modules::first();
+            all.append(&mut modules::second());
+            all
+        }
+        Holds { modules: both, whole: true }
+    }
+}
+
+static HOLDS: OnceLock<Holds> = OnceLock::new();
+
+/// Whether this process has all modules.
+fn whole() -> bool {
+    HOLDS.get().is_some_and(|h| h.whole)
+}
+
+/// A module of this executable.
+fn find(name: &str) -> Option<&'static Module> {
+    static MODULES: OnceLock<Vec<Module>> = OnceLock::new();
+    modules::find_in(MODULES.get_or_init(|| HOLDS.get().map(|h| (h.modules)()).unwrap_or_default()), name)
+}
 
 /// Runs the agent with these arguments (without the program's name) and ends the process.
 ///
 /// - `serve TOKEN`: speaks frames on stdin and stdout.
+/// - `work VERSION FD`: is a worker of the agent that became this file; FD is its socket.
 /// - `tty TOKEN -- COMMAND…`: runs a command with a terminal of its own for password questions.
 /// - `--version`: prints the version, which also proves that the file can be executed.
-pub fn main(args: &[String]) -> ! {
+pub fn main(holds: Holds, args: &[String]) -> ! {
+    let _ = HOLDS.set(holds);
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let code = match words.as_slice() {
         ["serve", token] => supervise::serve(token),
+        ["work", version, fd] => match fd.parse() {
+            Ok(fd) => second::work(version, fd),
+            Err(_) => 2,
+        },
         ["tty", token, "--", command @ ..] if !command.is_empty() => escalate::run(token, command),
         ["--version"] => {
             let _ = writeln!(std::io::stdout(), "dirigo-agent {VERSION}");

@@ -2,17 +2,20 @@
 //! frames between them and the controller, stops what is cancelled or over its time, and tidies up when
 //! the channel breaks.
 
+use super::second::{self, Second};
+use super::stdio::{send_some, take_stdio};
 use super::worker::{self, failure};
 use super::{MAGIC, VERSION, tree};
-use crate::proto::{Frame, FrameBuf, FrameKind, Hello, NOT_RUN, Response, encode};
+use crate::proto::{Frame, FrameBuf, FrameKind, Hello, NOT_RUN, Response, SecondFile, encode};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use std::collections::{HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Requests that run at the same time; more wait for their turn.
@@ -60,6 +63,8 @@ struct Worker {
     input: FrameBuf,
     output: VecDeque<u8>,
     running: Option<Running>,
+    /// Whether it became the agent's second file.
+    second: bool,
     /// True once it said that it takes no further request.
     leaving: bool,
     /// True once it closed its socket.
@@ -77,6 +82,8 @@ struct Envelope {
     if_ok: bool,
     #[serde(default)]
     followed: bool,
+    #[serde(default)]
+    second: Option<SecondFile>,
 }
 
 /// The one key of an answer that decides about the requests after it.
@@ -97,6 +104,8 @@ struct Waiting {
     envelope: Envelope,
     /// Inline content that arrived meanwhile.
     content: Vec<u8>,
+    /// Whether the controller was asked for the second file.
+    asked: bool,
 }
 
 struct Supervisor {
@@ -112,6 +121,7 @@ struct Supervisor {
     followed: HashSet<u64>,
     /// Those of them that were no success.
     failed: HashSet<u64>,
+    second: Second,
     heard: Instant,
 }
 
@@ -125,12 +135,15 @@ impl Supervisor {
             libc::prctl(libc::PR_SET_DUMPABLE, 0);
         }
         let name = crate::modules::user_name(nix::unistd::getuid().as_raw());
+        let second = Second::new();
         let hello = Hello {
             version: VERSION.into(),
             pid: std::process::id(),
             uid: nix::unistd::getuid().as_raw(),
             user: name.unwrap_or_default(),
             home: std::env::var("HOME").unwrap_or_default(),
+            whole: super::whole(),
+            files: if super::whole() { vec![] } else { second.names() },
         };
         let mut s = Supervisor {
             from,
@@ -142,11 +155,12 @@ impl Supervisor {
             open: HashSet::new(),
             followed: HashSet::new(),
             failed: HashSet::new(),
+            second,
             heard: Instant::now(),
         };
         s.tell(FrameKind::Hello, 0, &serde_json::to_vec(&hello)?);
         // The first worker starts while the controller still reads the greeting.
-        s.hire()?;
+        s.hire(None)?;
         Ok(s)
     }
 
@@ -250,7 +264,7 @@ impl Supervisor {
                 if envelope.if_ok && envelope.after.is_some_and(|a| self.failed.remove(&a)) {
                     return self.not_run(frame.id);
                 }
-                self.waiting.push_back(Waiting { frame, envelope, content: vec![] });
+                self.waiting.push_back(Waiting { frame, envelope, content: vec![], asked: false });
             }
             FrameKind::Data | FrameKind::DataEnd | FrameKind::Sum => {
                 let Some(bytes) = encode(frame.kind, frame.id, &frame.payload) else { return };
@@ -267,7 +281,36 @@ impl Supervisor {
                 }
             }
             FrameKind::Ping => self.tell(FrameKind::Pong, frame.id, &[]),
-            FrameKind::Hello | FrameKind::Response | FrameKind::WantData | FrameKind::WantSum | FrameKind::Pong => {}
+            FrameKind::Second => self.second.piece(frame.id, &frame.payload),
+            FrameKind::SecondEnd => self.second_ended(frame.id, &String::from_utf8_lossy(&frame.payload)),
+            FrameKind::Hello
+            | FrameKind::Response
+            | FrameKind::WantData
+            | FrameKind::WantSum
+            | FrameKind::WantSecond
+            | FrameKind::Pong => {}
+        }
+    }
+
+    /// The second file has come, or has not: then those that wait for it fail, or else the next one that needs it.
+    fn second_ended(&mut self, number: u64, sha256: &str) {
+        self.second.end(number, sha256);
+        for w in &mut self.waiting {
+            w.asked = false;
+        }
+        while let Some(at) = self.waiting.iter().position(|w| w.envelope.second.is_some())
+            && let Some(why) = self.second.failed.clone()
+        {
+            self.fail_waiting(at, why);
+            if !self.waiting.iter().any(|w| w.envelope.second.is_some()) {
+                self.second.failed = None;
+            }
+        }
+    }
+
+    fn fail_waiting(&mut self, at: usize, why: String) {
+        if let Some(w) = self.waiting.remove(at) {
+            self.respond(w.frame.id, failure(why));
         }
     }
 
@@ -366,11 +409,35 @@ impl Supervisor {
                 at += 1;
                 continue;
             }
-            let idle = self.workers.iter().position(|w| w.running.is_none() && !w.leaving && !w.gone);
+            let second = match &w.envelope.second {
+                None => None,
+                Some(wanted) => match self.second.find(wanted) {
+                    Some(path) => Some(path),
+                    None => {
+                        match self.second.failed.take() {
+                            Some(why) => self.fail_waiting(at, why),
+                            None => {
+                                self.ask_for_second(at);
+                                at += 1;
+                            }
+                        }
+                        continue;
+                    }
+                },
+            };
+            let resting = |w: &Worker| w.running.is_none() && !w.leaving && !w.gone;
+            let idle = self.workers.iter().position(|w| w.second == second.is_some() && resting(w));
             let who = match idle {
                 Some(i) => i,
-                None if self.workers.len() < MAX_WORKERS => self.hire()?,
-                None => return Ok(()),
+                None if self.workers.len() < MAX_WORKERS => self.hire(second.as_deref())?,
+                None => {
+                    // one that has only the other modules makes room; its end wakes us
+                    if let Some(w) = self.workers.iter_mut().find(|w| resting(w)) {
+                        w.leaving = true;
+                        let _ = w.sock.shutdown(std::net::Shutdown::Both);
+                    }
+                    return Ok(());
+                }
             };
             let Some(job) = self.waiting.remove(at) else { return Ok(()) };
             let Some(bytes) = encode(FrameKind::Request, job.frame.id, &job.frame.payload) else { continue };
@@ -388,8 +455,17 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Forks a worker; answers its place.
-    fn hire(&mut self) -> io::Result<usize> {
+    /// Asks the controller for the second file, once for each request that waits for it: the one that asked first may
+    /// be cancelled.
+    fn ask_for_second(&mut self, at: usize) {
+        let Some(w) = self.waiting.get_mut(at).filter(|w| !w.asked) else { return };
+        w.asked = true;
+        let id = w.frame.id;
+        self.tell(FrameKind::WantSecond, id, &self.second.ended.to_be_bytes());
+    }
+
+    /// Forks a worker, which becomes the second file if there is a path; answers its place.
+    fn hire(&mut self, second: Option<&Path>) -> io::Result<usize> {
         let (ours, theirs) = UnixStream::pair()?;
         // SAFETY: this process has one thread, so the child may run any code.
         let pid = unsafe { libc::fork() };
@@ -398,7 +474,10 @@ impl Supervisor {
             0 => {
                 drop(ours);
                 self.forget();
-                worker::run(theirs)
+                match second {
+                    Some(path) => second::become_worker(path, theirs),
+                    None => worker::run(theirs),
+                }
             }
             _ => {
                 drop(theirs);
@@ -412,6 +491,7 @@ impl Supervisor {
                     input: FrameBuf::default(),
                     output: VecDeque::new(),
                     running: None,
+                    second: second.is_some(),
                     leaving: false,
                     gone: false,
                 };
@@ -480,6 +560,7 @@ impl Supervisor {
     /// The channel is closed: whatever still runs for it ends now. Background processes of answered
     /// requests and asynchronous jobs live on.
     fn stop_all(&mut self) {
+        self.second.discard();
         self.stop(|_| true, |_| Map::new());
         let end = Instant::now() + GRACE;
         while self.workers.iter().any(|w| w.running.is_some() && !w.gone) && Instant::now() < end {
@@ -502,47 +583,4 @@ impl Supervisor {
             tree::signal(w.pid, true, libc::SIGKILL);
         }
     }
-}
-
-/// Writes as much as goes without waiting.
-fn send_some(from: &mut VecDeque<u8>, to: &mut impl Write) -> io::Result<()> {
-    while !from.is_empty() {
-        let (a, _) = from.as_slices();
-        match to.write(a) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => drop(from.drain(..n)),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-/// Moves the channel away from 0 and 1, where modules' processes would find it, and puts /dev/null there.
-fn take_stdio() -> io::Result<(File, File)> {
-    let take = |fd: i32| -> io::Result<File> {
-        // SAFETY: the duplicate is a new descriptor that nobody else owns.
-        let new = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10) };
-        if new < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: as above.
-        let file = unsafe { OwnedFd::from_raw_fd(new) };
-        // SAFETY: sets a flag of an open descriptor.
-        unsafe {
-            let flags = libc::fcntl(new, libc::F_GETFL);
-            libc::fcntl(new, libc::F_SETFL, flags | libc::O_NONBLOCK);
-        }
-        Ok(file.into())
-    };
-    let (from, to) = (take(0)?, take(1)?);
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    for fd in [0, 1] {
-        // SAFETY: replaces descriptors that were duplicated above.
-        if unsafe { libc::dup2(null.as_raw_fd(), fd) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok((from, to))
 }

@@ -60,6 +60,17 @@ enum After {
     Background,
 }
 
+/// Answers every request with this failure.
+pub fn refuse(sock: UnixStream, why: &str) -> ! {
+    let link = Link::new(sock);
+    while let Ok(Some(frame)) = link.recv() {
+        if frame.kind == FrameKind::Request && link.send(FrameKind::Response, frame.id, &fit(failure(why))).is_err() {
+            break;
+        }
+    }
+    std::process::exit(0)
+}
+
 /// Serves requests from this socket until the supervisor closes it. Never returns into the code of the
 /// process it was forked from.
 pub fn run(sock: UnixStream) -> ! {
@@ -116,7 +127,7 @@ fn answer(link: &Link, id: u64, payload: &[u8]) -> Map<String, Json> {
     if let Some(f) = req.foreign.take() {
         return answer_foreign(link, id, &f, req);
     }
-    let Some(module) = modules::find(&req.module) else {
+    let Some(module) = super::find(&req.module) else {
         return failure(format!("the agent has no module named {}", req.module));
     };
     if let Some(task) = req.async_job.take() {

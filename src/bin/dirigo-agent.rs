@@ -1,6 +1,10 @@
-//! The agent that runs on targets. `dirigo` itself answers the same words as `dirigo __agent …`.
+//! The agent that runs on targets, with the modules that most playbooks use. `dirigo` itself answers the same words as
+//! `dirigo __agent …`.
+
+use dirigo::agent::{self, Holds};
 
 fn main() {
-    dirigo::transport::hidden_commands();
-    dirigo::agent::main(&std::env::args().skip(1).collect::<Vec<_>>())
+    let holds = Holds::part(dirigo::modules::first);
+    dirigo::transport::hidden_commands(holds);
+    agent::main(holds, &std::env::args().skip(1).collect::<Vec<_>>())
 }

@@ -59,7 +59,7 @@ enum Command {
 /// Runs the program; the exit code.
 pub fn main() -> i32 {
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    crate::transport::hidden_commands();
+    crate::transport::hidden_commands(crate::agent::Holds::all());
     end_when_nobody_reads();
     if let Some(words) = locale::complaint() {
         eprintln!("ERROR: {words}");

@@ -1,5 +1,5 @@
 //! Modules: what runs on targets, inside the agent. One file each; each declares its arguments, its
-//! check-mode support and its documentation, and is registered by one line in [`registry`].
+//! check-mode support and its documentation, and is registered by one line in the list below.
 
 mod acl;
 mod apt;
@@ -259,79 +259,120 @@ pub trait ContentSource {
     fn reader(&mut self) -> std::io::Result<Box<dyn BufRead + '_>>;
 }
 
-/// Every module of the agent, one line each.
+/// The lists of modules from one line for each.
+macro_rules! modules {
+    (@first $all:ident first $module:path) => { $all.push($module()) };
+    (@first $all:ident second $module:path) => {};
+    (@second $all:ident first $module:path) => {};
+    (@second $all:ident second $module:path) => { $all.push($module()) };
+    ($($file:ident $module:path;)*) => {
+        /// The modules of the file that every host gets.
+        pub fn first() -> Vec<Module> {
+            let mut all = vec![];
+            $(modules!(@first all $file $module);)*
+            all
+        }
+        /// The modules of the file that follows when a task needs one of them.
+        pub fn second() -> Vec<Module> {
+            let mut all = vec![];
+            $(modules!(@second all $file $module);)*
+            all
+        }
+    };
+}
+
+// One line for each module of the agent. What the linker finds in none of the lists of an executable is not in it:
+// `first` is for what most playbooks use and needs little, `second` for what brings TLS, archives or much code of its
+// own.
+modules! {
+    first package::module;
+    first dnf::module;
+    first dnf::module_yum;
+    first dnf::module_dnf5;
+    first apt::module;
+    first blockinfile::module;
+    first lineinfile::module;
+    first replace::module;
+    first copy::module;
+    first file::module;
+    first slurp::module;
+    first stat::module;
+    first script::module;
+    first wait_for::module;
+    first assemble::module;
+    first cron::module;
+    first hostname::module;
+    first sysctl::module;
+    first mount::module;
+    first async_status::module;
+    first fetch_content::module;
+    first find::module;
+    first ini_file::module;
+    first tempfile::module;
+    first group::module;
+    first user::module;
+    first getent::module;
+    first service::module;
+    first systemd::module;
+    first systemd::module_service;
+    first setup::module;
+    first command::module;
+    first ping::module;
+    first shell::module;
+    second get_url::module;
+    second uri::module;
+    second package_facts::module;
+    second archive::module;
+    second expect::module;
+    second pip::module;
+    second known_hosts::module;
+    second iptables::module;
+    second debconf::module;
+    second authorized_key::module;
+    second dpkg_selections::module;
+    second yum_repository::module;
+    second subversion::module;
+    second mount_facts::module;
+    second firewalld::module;
+    second seboolean::module;
+    second selinux::module;
+    second modprobe::module;
+    second acl::module;
+    second pam_limits::module;
+    second patch::module;
+    second filesystem::module;
+    second etcdctl::module;
+    second unarchive::module;
+    second haproxy_backend::module;
+    second git::module;
+    second service_facts::module;
+    second apt_key::module;
+    second apt_repository::module;
+    second deb822_repository::module;
+    second rpm_key::module;
+    second sysvinit::module;
+}
+
+/// Every module there is. The executables of the agent must not get here, or each would hold all of them.
 pub fn registry() -> &'static [Module] {
-    static ALL: OnceLock<Vec<Module>> = OnceLock::new();
+    &all().0
+}
+
+/// The modules of both files, and how many are of the first.
+fn all() -> &'static (Vec<Module>, usize) {
+    static ALL: OnceLock<(Vec<Module>, usize)> = OnceLock::new();
     ALL.get_or_init(|| {
-        vec![
-            get_url::module(),
-            uri::module(),
-            package_facts::module(),
-            package::module(),
-            dnf::module(),
-            dnf::module_yum(),
-            dnf::module_dnf5(),
-            apt::module(),
-            archive::module(),
-            blockinfile::module(),
-            lineinfile::module(),
-            replace::module(),
-            copy::module(),
-            file::module(),
-            slurp::module(),
-            stat::module(),
-            script::module(),
-            wait_for::module(),
-            assemble::module(),
-            expect::module(),
-            pip::module(),
-            cron::module(),
-            hostname::module(),
-            known_hosts::module(),
-            iptables::module(),
-            debconf::module(),
-            authorized_key::module(),
-            dpkg_selections::module(),
-            yum_repository::module(),
-            subversion::module(),
-            sysctl::module(),
-            mount::module(),
-            mount_facts::module(),
-            firewalld::module(),
-            seboolean::module(),
-            selinux::module(),
-            modprobe::module(),
-            acl::module(),
-            pam_limits::module(),
-            patch::module(),
-            filesystem::module(),
-            async_status::module(),
-            etcdctl::module(),
-            fetch_content::module(),
-            find::module(),
-            unarchive::module(),
-            ini_file::module(),
-            tempfile::module(),
-            group::module(),
-            haproxy_backend::module(),
-            user::module(),
-            getent::module(),
-            git::module(),
-            service_facts::module(),
-            service::module(),
-            systemd::module(),
-            systemd::module_service(),
-            setup::module(),
-            command::module(),
-            apt_key::module(),
-            apt_repository::module(),
-            deb822_repository::module(),
-            rpm_key::module(),
-            sysvinit::module(),
-            ping::module(),
-            shell::module(),
-        ]
+        let mut all = first();
+        let count = all.len();
+        all.append(&mut second());
+        (all, count)
     })
+}
+
+/// Whether this module is in the agent's second file.
+pub fn in_second(name: &str) -> bool {
+    let (all, first) = all();
+    position(all, name).is_some_and(|at| at >= *first)
 }
 
 /// The name of a local user, from /etc/passwd or `getent`.
@@ -341,8 +382,17 @@ pub fn user_name(uid: u32) -> Option<String> {
 
 /// Finds a module by short name, `ansible.builtin.NAME`, `ansible.legacy.NAME` or its own collection's name.
 pub fn find(name: &str) -> Option<&'static Module> {
+    find_in(registry(), name)
+}
+
+/// As [`find`], among these.
+pub fn find_in<'m>(modules: &'m [Module], name: &str) -> Option<&'m Module> {
+    modules.get(position(modules, name)?)
+}
+
+fn position(modules: &[Module], name: &str) -> Option<usize> {
     let (prefix, short) = name.rsplit_once('.').unwrap_or(("", name));
-    registry().iter().find(|m| {
+    modules.iter().position(|m| {
         m.name == short
             && (prefix.is_empty()
                 || prefix == m.collection

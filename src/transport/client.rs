@@ -3,6 +3,7 @@
 use super::channel::{Channel, Exit, Reader, Tail, Writer};
 use super::content::Source;
 use super::pool::Payload;
+use super::second::Second;
 use super::{CallError, SENT_SUM};
 use crate::proto::{Frame, FrameBuf, FrameKind, Hello, Request, Response, encode};
 use crate::seconds;
@@ -52,6 +53,7 @@ pub struct Client {
     /// How long silence may last before the host counts as lost.
     patience: Duration,
     stderr: Tail,
+    second: Second,
 }
 
 impl Client {
@@ -62,6 +64,7 @@ impl Client {
         early: Vec<u8>,
         stderr: Tail,
         patience: Duration,
+        second: Second,
     ) -> Result<Arc<Client>, CallError> {
         let Channel { stdin, stdout, stderr: errors, exit } = channel;
         tokio::spawn(stderr.clone().drain(errors));
@@ -76,6 +79,7 @@ impl Client {
             hello: OnceLock::new(),
             patience,
             stderr,
+            second,
         });
         let (greet, greeting) = oneshot::channel();
         tokio::spawn(read_all(client.clone(), stdout, early, exit, greet));
@@ -226,6 +230,9 @@ impl Client {
             None => None,
         };
         req.content = source.as_ref().map(|s| s.meta.clone());
+        if Second::needed(self, &req) {
+            req.second = Some(self.second.provide(self).await?);
+        }
         let (id, events) = self.open_call()?;
         let forget = Forget { client: self, id };
         let body = serde_json::to_vec(&req).map_err(|e| CallError::Failed(e.to_string()))?;
@@ -279,6 +286,13 @@ impl Client {
                         if let Some(s) = &mut source {
                             let sum = s.sha1().await.unwrap_or_else(|e| format!("!{e}"));
                             self.send(FrameKind::Sum, id, sum.as_bytes()).await?;
+                        }
+                    }
+                    FrameKind::WantSecond => {
+                        let ended = frame.payload.try_into().map(u64::from_be_bytes).unwrap_or(0);
+                        if let Err(e) = self.second.again(self, ended).await {
+                            let _ = self.send(FrameKind::Cancel, id, &[]).await;
+                            return Err(e);
                         }
                     }
                     FrameKind::Data => {
@@ -446,10 +460,20 @@ async fn deliver(client: &Client, f: Frame, greet: &mut Option<oneshot::Sender<(
             }
         }
         FrameKind::Pong => {}
-        FrameKind::Request | FrameKind::Cancel | FrameKind::Ping | FrameKind::Sum => {
+        FrameKind::Request
+        | FrameKind::Cancel
+        | FrameKind::Ping
+        | FrameKind::Sum
+        | FrameKind::Second
+        | FrameKind::SecondEnd => {
             return Err("the agent sends what only a controller may send".into());
         }
-        FrameKind::Response | FrameKind::Data | FrameKind::DataEnd | FrameKind::WantData | FrameKind::WantSum => {
+        FrameKind::Response
+        | FrameKind::Data
+        | FrameKind::DataEnd
+        | FrameKind::WantData
+        | FrameKind::WantSum
+        | FrameKind::WantSecond => {
             let tx = client.calls().open.get(&f.id).cloned();
             match tx {
                 Some(tx) => drop(tx.send(Event::Frame(f)).await),

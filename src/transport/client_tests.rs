@@ -4,6 +4,7 @@ use super::CallError;
 use super::channel::{Channel, Exit, Tail};
 use super::client::Client;
 use super::pool::Payload;
+use super::second::{Here, Second};
 use crate::proto::{FrameBuf, FrameKind, Hello, MAX_FRAME, Request, encode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,17 +39,25 @@ impl Other {
 }
 
 fn hello(version: &str) -> Vec<u8> {
-    let h = Hello { version: version.into(), pid: 1, uid: 0, user: "root".into(), home: "/root".into() };
+    let h = Hello { version: version.into(), pid: 1, user: "root".into(), home: "/root".into(), ..Hello::default() };
     encode(FrameKind::Hello, 0, &serde_json::to_vec(&h).unwrap()).unwrap()
 }
 
+fn no_second() -> Second {
+    Second::new(Here::beside(&Err(CallError::Failed("none".into()))), false)
+}
+
 async fn meet(patience: Duration) -> (Arc<Client>, Other) {
+    meet_with(patience, no_second(), hello(crate::agent::VERSION)).await
+}
+
+async fn meet_with(patience: Duration, second: Second, hello: Vec<u8>) -> (Arc<Client>, Other) {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let (stdout, stdin) = split(ours);
     let (tell, exit) = oneshot::channel();
     let channel =
         Channel { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(tokio::io::empty()), exit };
-    let c = Client::start("web".into(), channel, hello(crate::agent::VERSION), Tail::default(), patience).await;
+    let c = Client::start("web".into(), channel, hello, Tail::default(), patience, second).await;
     (c.unwrap(), Other { stream: theirs, buf: FrameBuf::default(), exit: Some(tell) })
 }
 
@@ -162,7 +171,9 @@ async fn wrong_version() {
     let (_tell, exit) = oneshot::channel();
     let channel =
         Channel { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(tokio::io::empty()), exit };
-    let r = Client::start("web".into(), channel, hello("0.0.0/0"), Tail::default(), Duration::from_secs(2)).await;
+    let r =
+        Client::start("web".into(), channel, hello("0.0.0/0"), Tail::default(), Duration::from_secs(2), no_second())
+            .await;
     assert!(matches!(&r, Err(CallError::Failed(m)) if m.contains("version 0.0.0/0")));
     drop(theirs);
 }
@@ -199,4 +210,102 @@ async fn content_goes_in_the_portions_asked_for() {
     };
     let (r, ()) = tokio::join!(call, side);
     assert_eq!(r.unwrap().result["changed"], true);
+}
+
+/// A request for a module of the second file, and that file.
+fn of_second() -> (tempfile::TempDir, Second, String, Request) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+    bytes.truncate(300_000);
+    std::fs::write(dir.path().join("dirigo-agent-more"), &bytes).unwrap();
+    let agent = camino::Utf8PathBuf::from_path_buf(dir.path().join("agent")).unwrap();
+    let sum = crate::proto::hex(&<sha2::Sha256 as sha2::Digest>::digest(&bytes));
+    let req = Request { module: "archive".into(), ..Request::default() };
+    (dir, Second::new(Here::beside(&Ok(agent)), false), sum, req)
+}
+
+/// Reads one upload; its number and bytes.
+async fn upload(other: &mut Other, sum: &str) -> (u64, Vec<u8>) {
+    let (mut number, mut z) = (None, flate2::write::GzDecoder::new(vec![]));
+    loop {
+        let (kind, id, payload) = other.frame().await;
+        assert_eq!(*number.get_or_insert(id), id);
+        match kind {
+            FrameKind::Second => std::io::Write::write_all(&mut z, &payload).unwrap(),
+            FrameKind::SecondEnd => {
+                assert_eq!(payload, sum.as_bytes());
+                return (id, z.finish().unwrap());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_second_file_goes_before_the_first_request_that_needs_it() {
+    let (dir, second, sum, req) = of_second();
+    let (client, mut other) = meet_with(Duration::from_secs(5), second, hello(crate::agent::VERSION)).await;
+    let side = async {
+        let (number, bytes) = upload(&mut other, &sum).await;
+        assert!(number == 1 && bytes == std::fs::read(dir.path().join("dirigo-agent-more")).unwrap());
+        for _ in 0..2 {
+            let (kind, id, body) = other.frame().await;
+            let got: Request = serde_json::from_slice(&body).unwrap();
+            assert_eq!((kind, got.second.unwrap().sha256), (FrameKind::Request, sum.clone()));
+            other.say(FrameKind::Response, id, b"{\"result\":{}}").await;
+        }
+        // one that needs nothing says nothing of it
+        let (_, id, body) = other.frame().await;
+        assert_eq!(serde_json::from_slice::<Request>(&body).unwrap().second, None);
+        other.say(FrameKind::Response, id, b"{\"result\":{}}").await;
+    };
+    let calls = async {
+        client.call(req.clone(), None, None).await.unwrap();
+        client.call(req, None, None).await.unwrap();
+        client.call(Request { module: "command".into(), ..Request::default() }, None, None).await.unwrap();
+    };
+    tokio::join!(side, calls);
+}
+
+#[tokio::test]
+async fn an_agent_that_has_it_gets_no_upload() {
+    let (_dir, second, sum, req) = of_second();
+    let h = Hello { version: crate::agent::VERSION.into(), files: vec![sum.clone()], ..Hello::default() };
+    let h = encode(FrameKind::Hello, 0, &serde_json::to_vec(&h).unwrap()).unwrap();
+    let (client, mut other) = meet_with(Duration::from_secs(5), second, h).await;
+    let side = async {
+        let (kind, id, _) = other.frame().await;
+        assert_eq!(kind, FrameKind::Request);
+        // it was wrong about that, and says so twice; one upload is the answer
+        other.say(FrameKind::WantSecond, id, &0u64.to_be_bytes()).await;
+        other.say(FrameKind::WantSecond, id, &0u64.to_be_bytes()).await;
+        assert_eq!(upload(&mut other, &sum).await.0, 1);
+        other.say(FrameKind::Response, id, b"{\"result\":{}}").await;
+    };
+    let (r, ()) = tokio::join!(client.call(req, None, None), side);
+    r.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_never_has_enough_is_refused() {
+    let (_dir, second, sum, req) = of_second();
+    let (client, mut other) = meet_with(Duration::from_secs(5), second, hello(crate::agent::VERSION)).await;
+    let side = async {
+        let mut number = upload(&mut other, &sum).await.0;
+        let (_, id, _) = other.frame().await;
+        for _ in 0..7 {
+            other.say(FrameKind::WantSecond, id, &number.to_be_bytes()).await;
+            number = upload(&mut other, &sum).await.0;
+        }
+        other.say(FrameKind::WantSecond, id, &number.to_be_bytes()).await;
+        assert_eq!(other.frame().await.0, FrameKind::Cancel);
+    };
+    let (r, ()) = tokio::join!(client.call(req, None, None), side);
+    assert!(matches!(r, Err(CallError::Failed(m)) if m.contains("second file 8 times")));
+}
+
+#[tokio::test]
+async fn pieces_of_the_second_file_come_from_no_agent() {
+    let e = failing(async |o, id| o.say(FrameKind::Second, id, b"x").await).await;
+    assert!(matches!(&e, CallError::Failed(m) if m.contains("only a controller")), "{e}");
 }

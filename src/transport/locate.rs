@@ -1,6 +1,7 @@
 //! The agent's executable on this side: where it is, what it is, its checksum.
 
 use super::CallError;
+use crate::agent::Holds;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
@@ -12,11 +13,12 @@ static OWN_AGENT: AtomicBool = AtomicBool::new(false);
 
 /// To be called by `dirigo` before anything else: answers when it is started as its own helper (the agent,
 /// or the askpass program of ssh), and remembers that it can be.
-pub fn hidden_commands() {
+/// `holds`: the modules of this executable.
+pub fn hidden_commands(holds: Holds) {
     super::askpass::askpass_if_called();
     let mut args = std::env::args().skip(1);
     if args.next().is_some_and(|a| a == "__agent") {
-        crate::agent::main(&args.collect::<Vec<_>>());
+        crate::agent::main(holds, &args.collect::<Vec<_>>());
     }
     OWN_AGENT.store(true, Ordering::Relaxed);
 }
@@ -48,6 +50,21 @@ pub fn find() -> Result<Utf8PathBuf, CallError> {
         Some(p) => Ok(p),
         None if OWN_AGENT.load(Ordering::Relaxed) => Ok(exe),
         None => Err(CallError::Failed(format!("there is no dirigo-agent beside {exe}; set DIRIGO_AGENT to its path"))),
+    }
+}
+
+/// Finds the file with the modules that this agent has not: `dirigo-agent-more` beside it or beside this executable, or
+/// this executable itself, which has them all.
+pub fn find_second(agent: &Utf8Path) -> Result<Utf8PathBuf, CallError> {
+    let exe = std::env::current_exe().ok().and_then(|p| Utf8PathBuf::from_path_buf(p).ok());
+    let places = agent.ancestors().skip(1).take(1).chain(exe.iter().flat_map(|e| e.ancestors().skip(1).take(2)));
+    match places.map(|d| d.join("dirigo-agent-more")).find(|p| p.is_file()) {
+        Some(p) => Ok(p),
+        None if OWN_AGENT.load(Ordering::Relaxed) && exe.is_some() => Ok(exe.unwrap_or_default()),
+        None => Err(CallError::Failed(format!(
+            "there is no dirigo-agent-more beside {agent}, which has the modules that dirigo-agent has not; install all \
+             executables of dirigo in one folder"
+        ))),
     }
 }
 

@@ -19,6 +19,7 @@ mod locate;
 mod params;
 mod pool;
 mod raw;
+mod second;
 mod ssh;
 
 pub use channel::{Channel, Exit};

@@ -6,6 +6,7 @@ use super::channel::{self, Channel, Tail};
 use super::client::Client;
 use super::locate::{self, AgentFile};
 use super::raw::{self, RawOutput};
+use super::second::{Here, Second};
 use super::{Become, CallError, ConnParams, Connection, ssh};
 use crate::proto::{Request, Response};
 use crate::seconds;
@@ -66,6 +67,7 @@ struct Inner {
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
     agent_path: Result<Utf8PathBuf, CallError>,
     agent_file: tokio::sync::OnceCell<AgentFile>,
+    second_file: Arc<Here>,
     bound: Bound,
     room: Arc<Semaphore>,
     /// Said to the user once, when connections have to make room for others.
@@ -95,6 +97,7 @@ impl Pool {
             bound,
             options,
             slots: Mutex::default(),
+            second_file: Here::beside(&agent_path),
             agent_path,
             agent_file: Default::default(),
             notice: Mutex::default(),
@@ -354,7 +357,8 @@ impl Inner {
     async fn connect(&self, params: &ConnParams, escalate: Option<&Become>) -> Result<Arc<Client>, CallError> {
         let patience = self.patience(params);
         if let Some(open) = SIMULATED.get() {
-            return Client::start(params.host.clone(), open(params), vec![], Tail::default(), patience).await;
+            let second = self.second(false);
+            return Client::start(params.host.clone(), open(params), vec![], Tail::default(), patience, second).await;
         }
         if params.connection == Connection::Local && escalate.is_none() {
             return self.connect_here(params, patience).await;
@@ -368,7 +372,10 @@ impl Inner {
             let start = Start { agent, token: &token, remote_tmp: &params.remote_tmp, escalate, skip: &skip, terminal };
             let ch = self.open(params, &start.command()).await?;
             match bootstrap::run(ch, &start, params.timeout).await {
-                Ok(s) => return Client::start(params.host.clone(), s.channel, s.early, s.stderr, patience).await,
+                Ok(s) => {
+                    let second = self.second(false);
+                    return Client::start(params.host.clone(), s.channel, s.early, s.stderr, patience, second).await;
+                }
                 Err(StartError::Place(dir)) if !skip.contains(&dir) => skip.push(dir),
                 Err(StartError::Place(dir)) => {
                     return Err(CallError::Failed(format!("the agent could not be written to {dir} on the host")));
@@ -391,7 +398,12 @@ impl Inner {
         let mut ch = channel::local(path.as_str(), &["__agent".into(), "serve".into(), token.clone()])?;
         let tail = Tail::default();
         let early = bootstrap::await_hello(&mut ch, &token, &tail, patience).await?;
-        Client::start(params.host.clone(), ch, early, tail, patience).await
+        Client::start(params.host.clone(), ch, early, tail, patience, self.second(true)).await
+    }
+
+    /// The agent's second file for one connection; `child`: the agent is a child of this process.
+    fn second(&self, child: bool) -> Second {
+        Second::new(self.second_file.clone(), child)
     }
 
     /// A shell command on the host, as its login user.

@@ -3,6 +3,7 @@
 mod escalate;
 mod lab;
 mod local;
+mod second;
 mod ssh;
 mod sshd;
 

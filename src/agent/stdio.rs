@@ -1,0 +1,49 @@
+//! The streams of the process on the channel.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Writes as much as goes without waiting.
+pub fn send_some(from: &mut VecDeque<u8>, to: &mut impl Write) -> io::Result<()> {
+    while !from.is_empty() {
+        let (a, _) = from.as_slices();
+        match to.write(a) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => drop(from.drain(..n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Moves the channel away from 0 and 1, where modules' processes would find it, and puts /dev/null there.
+pub fn take_stdio() -> io::Result<(File, File)> {
+    let take = |fd: i32| -> io::Result<File> {
+        // SAFETY: the duplicate is a new descriptor that nobody else owns.
+        let new = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10) };
+        if new < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: as above.
+        let file = unsafe { OwnedFd::from_raw_fd(new) };
+        // SAFETY: sets a flag of an open descriptor.
+        unsafe {
+            let flags = libc::fcntl(new, libc::F_GETFL);
+            libc::fcntl(new, libc::F_SETFL, flags | libc::O_NONBLOCK);
+        }
+        Ok(file.into())
+    };
+    let (from, to) = (take(0)?, take(1)?);
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for fd in [0, 1] {
+        // SAFETY: replaces descriptors that were duplicated above.
+        if unsafe { libc::dup2(null.as_raw_fd(), fd) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok((from, to))
+}

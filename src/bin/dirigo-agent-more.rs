@@ -1,0 +1,9 @@
+//! The agent's second file, with all other modules: a worker of the agent becomes it when a task needs one of them.
+
+use dirigo::agent::{self, Holds};
+
+fn main() {
+    let holds = Holds::part(dirigo::modules::second);
+    dirigo::transport::hidden_commands(holds);
+    agent::main(holds, &std::env::args().skip(1).collect::<Vec<_>>())
+}
