@@ -1,4 +1,6 @@
-//! `dirigo inventory` (ansible-inventory): hosts, groups and variables as JSON, YAML or a graph.
+//! `dirigo inventory` (ansible-inventory): hosts, groups and variables as JSON, YAML, TOML or a graph.
+
+mod toml;
 
 use super::common::{InventoryArgs, VaultArgs};
 use super::config::Config;
@@ -44,6 +46,7 @@ const INTERNAL: [&str; 19] = [
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     pub yaml: bool,
+    pub toml: bool,
     pub vars: bool,
     pub export: bool,
     pub limit: Option<String>,
@@ -173,6 +176,9 @@ impl<'a> View<'a> {
     /// `--list`: everything, as scripts answer it.
     pub fn list(&self) -> Result<String> {
         let hosts = self.available()?;
+        if self.want.toml {
+            return self.toml_list(&hosts);
+        }
         if self.want.yaml {
             let mut seen = (HashSet::new(), HashSet::new());
             let mut out = Map::new();
@@ -266,7 +272,11 @@ impl<'a> View<'a> {
             return Err(Error::options("You must pass a single valid host to --host parameter"));
         };
         let vars = Value::map(self.host_vars(host)?);
-        Ok(if self.want.yaml { dump_yaml(&vars) } else { py_json_indent(&marked(&vars, false), 4) })
+        Ok(match () {
+            _ if self.want.toml => toml::dump(&vars)?,
+            _ if self.want.yaml => dump_yaml(&vars),
+            _ => py_json_indent(&marked(&vars, false), 4),
+        })
     }
 
     /// `--graph`, from `top` down.
@@ -394,7 +404,7 @@ pub struct Args {
     /// Write YAML instead of JSON
     #[arg(short = 'y', long)]
     pub yaml: bool,
-    /// Write TOML (not supported)
+    /// Write TOML
     #[arg(long)]
     pub toml: bool,
     /// Show variables in the graph
@@ -420,9 +430,6 @@ impl Args {
             0 => Err(Error::options(
                 "No action selected, at least one of --host, --graph or --list needs to be specified.",
             )),
-            1 if self.toml && !self.graph => {
-                Err(Error::options("TOML output is not supported.").help("Use the default JSON, or --yaml."))
-            }
             1 => Ok(()),
             _ => Err(Error::options(
                 "Conflicting options used, only one of --host, --graph or --list can be used at the same time.",
@@ -440,6 +447,7 @@ impl Args {
     ) -> Result<(String, Vec<Error>)> {
         let want = Wanted {
             yaml: self.yaml,
+            toml: self.toml,
             vars: self.vars,
             export: self.export,
             limit: self.limit.clone(),

@@ -14,16 +14,46 @@ use std::sync::Arc;
 /// ansible-core.
 const CACHING: [&str; 5] = ["cache", "cache_connection", "cache_plugin", "cache_prefix", "cache_timeout"];
 
-/// Checks a configuration against the options that the plug-in has.
-fn options<'a>(root: &'a Node, known: &[&str]) -> Result<&'a [(Node, Node)]> {
+/// What an option of the plug-in must be.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    Bool,
+    Dict,
+    List,
+}
+
+/// Checks a configuration against the options that the plug-in has. As in ansible-core one that it does not have is
+/// without effect; here that is a warning.
+fn options<'a>(root: &'a Node, known: &[(&str, Kind)], warnings: &mut Vec<Error>) -> Result<&'a [(Node, Node)]> {
     let pairs = root.as_map().ok_or_else(|| root.error("the plugin's configuration must be a dictionary"))?;
-    for (k, _) in pairs {
+    let plugin = root.get("plugin").map(|p| p.to_plain_value().to_str()).unwrap_or_default();
+    let plugin = plugin.rsplit('.').next().unwrap_or_default();
+    for (k, v) in pairs {
         let name = k.to_plain_value().to_str();
         if CACHING.contains(&name.as_str()) {
             continue;
         }
-        if !known.contains(&name.as_str()) {
-            return Err(k.error(format!("this inventory plugin has no option '{name}'")).help(known.join(", ")));
+        let Some((_, kind)) = known.iter().find(|(n, _)| *n == name) else {
+            let names = known.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ");
+            warnings.push(
+                k.error(format!("the inventory plugin '{plugin}' has no option '{name}', it is without effect"))
+                    .help(format!("Its options are {names}.")),
+            );
+            continue;
+        };
+        let value = v.to_plain_value();
+        let wanted = match kind {
+            Kind::Bool if value.to_bool_loose().is_none() => "bool",
+            Kind::Dict if value.as_map().is_none() => "dict",
+            Kind::List if matches!(value, Value::Map(_)) => "list",
+            _ => continue,
+        };
+        if !value.is_null() {
+            let shown = value.repr();
+            return Err(v.error(format!(
+                "Config '{name}' for '{plugin}' inventory plugin from 'Direct' has an invalid value: Invalid value provided for '{wanted}': {shown}"
+            )));
         }
     }
     Ok(pairs)
@@ -52,12 +82,16 @@ struct Keyed {
     trailing: bool,
 }
 
-fn keyed(v: &Value) -> Result<Keyed> {
+fn keyed(v: &Value, warnings: &mut Vec<Error>) -> Result<Keyed> {
     let m =
         v.as_map().ok_or_else(|| Error::parse(format!("keyed_groups must hold dictionaries, not {}", v.to_str())))?;
     let known = ["key", "prefix", "separator", "parent_group", "default_value", "trailing_separator"];
     if let Some(k) = m.keys().find(|k| !k.as_str().is_some_and(|k| known.contains(&k))) {
-        return Err(Error::parse(format!("keyed_groups have no option '{k}'")).help(known.join(", ")));
+        let names = known.join(", ");
+        warnings.push(
+            Error::parse(format!("keyed_groups have no option '{k}', it is without effect"))
+                .help(format!("Their options are {names}.")),
+        );
     }
     let get = |k: &str| m.get(k).filter(|v| !v.is_null()).cloned();
     let key = get("key").ok_or_else(|| Error::parse("keyed_groups: the option 'key' is missing"))?;
@@ -80,9 +114,9 @@ fn keyed(v: &Value) -> Result<Keyed> {
 
 impl Keyed {
     /// The names that a key's value stands for, without prefix.
-    fn names(&self, value: &Value) -> Vec<String> {
+    fn names(&self, value: &Value) -> Result<Vec<String>> {
         let filled = |s: String| if s.is_empty() { self.default.clone().unwrap_or_default() } else { s };
-        match value {
+        Ok(match value {
             Value::List(l) | Value::Tuple(l) => l.iter().map(|v| filled(v.to_str())).collect(),
             Value::Map(m) => m
                 .iter()
@@ -91,35 +125,40 @@ impl Keyed {
                     if v.is_empty() && !self.trailing { k.to_string() } else { format!("{k}{}{v}", self.separator) }
                 })
                 .collect(),
-            v => vec![filled(v.to_str())],
-        }
-        .into_iter()
-        .filter(|n| !n.is_empty())
-        .collect()
+            v @ Value::Str(_) => vec![filled(v.to_str())],
+            Value::Null => self.default.iter().cloned().collect(),
+            v => {
+                return Err(Error::parse(format!(
+                    "Invalid group name format, expected a string or a list of them or dictionary, got: {}",
+                    v.type_name()
+                )));
+            }
+        })
     }
 }
 
 /// The plug-in `constructed`: works on the hosts that earlier sources brought.
 pub(super) fn construct(source: &str, root: &Node, inv: &mut Inventory, opts: &LoadOptions) -> Result<Vec<Error>> {
-    const KNOWN: [&str; 8] = [
-        "plugin",
-        "strict",
-        "compose",
-        "groups",
-        "keyed_groups",
-        "leading_separator",
-        "use_extra_vars",
-        "use_vars_plugins",
+    const KNOWN: [(&str, Kind); 8] = [
+        ("plugin", Kind::Text),
+        ("strict", Kind::Bool),
+        ("compose", Kind::Dict),
+        ("groups", Kind::Dict),
+        ("keyed_groups", Kind::List),
+        ("leading_separator", Kind::Bool),
+        ("use_extra_vars", Kind::Bool),
+        ("use_vars_plugins", Kind::Bool),
     ];
-    let pairs = options(root, &KNOWN)?;
+    let mut warnings = vec![];
+    let pairs = options(root, &KNOWN, &mut warnings)?;
     let strict = flag(pairs, "strict", false);
     let leading = flag(pairs, "leading_separator", true);
     let compose = option(pairs, "compose");
     let groups = option(pairs, "groups");
     let keys = option(pairs, "keyed_groups");
-    let keys = keys.as_list().unwrap_or_default().iter().map(keyed).collect::<Result<Vec<_>>>()?;
+    let keys = keys.as_list().unwrap_or_default();
+    let keys = keys.iter().map(|k| keyed(k, &mut warnings)).collect::<Result<Vec<_>>>()?;
     let engine = Engine::new(EngineOptions::default());
-    let mut warnings = vec![];
     let all: Vec<Arc<str>> = inv.hosts.keys().cloned().collect();
     for host in all {
         let told =
@@ -128,8 +167,14 @@ pub(super) fn construct(source: &str, root: &Node, inv: &mut Inventory, opts: &L
         if flag(pairs, "use_extra_vars", false) {
             vars.extend(opts.extra_vars.iter().map(|(k, v)| (k.clone(), v.clone())));
         }
+        // what one expression gives is seen by groups, not by the other expressions
+        let before = scope(vars.clone());
         for (name, expression) in compose.as_map().into_iter().flatten() {
-            match engine.eval(&expression.to_str(), &scope(vars.clone())) {
+            let value = match expression.as_str() {
+                Some(text) => engine.eval(text, &before),
+                None => Err(Error::parse(format!("Expressions must be strings, got {}.", expression.type_name()))),
+            };
+            match value {
                 Ok(v) => {
                     let v = v.untrusted();
                     inv.set_variable(&host, &name.to_string(), v.clone())?;
@@ -148,18 +193,35 @@ pub(super) fn construct(source: &str, root: &Node, inv: &mut Inventory, opts: &L
                     inv.add_host(&host, Some(&name), None);
                 }
                 Ok(false) => {}
-                Err(e) if strict => return Err(told(format!("Could not add host to group {name}"), e)),
+                Err(e) if strict => {
+                    let why = e.message();
+                    let text = format!("Could not add host {host} to group {name}: {why}");
+                    return Err(Error::parse(text).at(e.span()));
+                }
                 Err(_) => {}
             }
         }
         for k in &keys {
-            let value = match engine.eval(&k.key.to_str(), &scope) {
+            let written = k.key.to_str();
+            let value = match engine.eval(&written, &scope) {
                 Ok(v) => v,
-                Err(e) if strict => return Err(told("Could not generate group".into(), e)),
+                Err(e) if strict => {
+                    let text =
+                        format!("Could not generate group for host {host} from {written} entry: {}", e.message());
+                    return Err(Error::parse(text).at(e.span()));
+                }
                 Err(_) => continue,
             };
-            let prefix = engine.render(&k.prefix, &scope)?.to_str();
-            for name in k.names(&value) {
+            if !value.truthy() && !(k.default.is_some() && (value.is_null() || value.as_str() == Some(""))) {
+                if strict {
+                    let text = format!("No key or key resulted empty for {written} in host {host}, invalid entry");
+                    return Err(Error::parse(text));
+                }
+                continue;
+            }
+            // a prefix is text, never a template; parent_group may be one
+            let prefix = k.prefix.to_str();
+            for name in k.names(&value)? {
                 let bare = prefix.is_empty() && !leading;
                 let full = if bare { name } else { format!("{prefix}{}{name}", k.separator) };
                 let full = identifier(&full);
@@ -213,8 +275,10 @@ fn known_of(
 const MAX_HOSTS: usize = 1_000_000;
 
 /// The plug-in `generator`.
-pub(super) fn generate(root: &Node, inv: &mut Inventory) -> Result<()> {
-    let pairs = options(root, &["plugin", "hosts", "layers"])?;
+pub(super) fn generate(root: &Node, inv: &mut Inventory) -> Result<Vec<Error>> {
+    const KNOWN: [(&str, Kind); 3] = [("plugin", Kind::Text), ("hosts", Kind::Dict), ("layers", Kind::Dict)];
+    let mut warnings = vec![];
+    let pairs = options(root, &KNOWN, &mut warnings)?;
     let hosts = option(pairs, "hosts");
     let Some(name) = hosts.get("name") else {
         return Err(root.error("Element 'hosts' of the generator plugin requires a name"));
@@ -246,13 +310,13 @@ pub(super) fn generate(root: &Node, inv: &mut Inventory) -> Result<()> {
         }
         parents(&host, hosts.get("parents"), &engine, &scope, inv)?;
     }
-    Ok(())
+    Ok(warnings)
 }
 
 fn parents(child: &str, list: Option<&Value>, engine: &Engine, scope: &Scope, inv: &mut Inventory) -> Result<()> {
     for p in list.and_then(Value::as_list).unwrap_or_default() {
         let Some(name) = p.get("name") else {
-            return Err(Error::parse("Element 'parents' of the generator plugin requires a name"));
+            return Err(Error::parse(format!("Element {child} has a parent with no name.")));
         };
         let group = engine.render(name, scope)?.to_str();
         inv.add_group(&group);

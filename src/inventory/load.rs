@@ -182,7 +182,7 @@ impl Loader<'_> {
                 "advanced_host_list" => self.advanced_host_list(source).map(|()| vec![]),
                 "script" => script::read(path, &mut self.inv).map(|()| vec![]),
                 "yaml" => read().and_then(|t| yaml::read(source, &t, &mut self.inv)),
-                "toml" => read().and_then(|t| toml::read(source, &t, &mut self.inv)).map(|()| vec![]),
+                "toml" => read().and_then(|t| toml::read(source, &t, &mut self.inv)),
                 "ini" => read()
                     .and_then(|t| ini::read(source, &t, &mut self.inv))
                     .map(|()| vec![])
@@ -234,7 +234,7 @@ impl Loader<'_> {
         match short {
             _ if plugin != "auto" && plugin != short => Ok(None),
             "constructed" => constructed::construct(source, &doc.root, &mut self.inv, self.opts).map(Some),
-            "generator" => constructed::generate(&doc.root, &mut self.inv).map(|()| Some(vec![])),
+            "generator" => constructed::generate(&doc.root, &mut self.inv).map(Some),
             other if known(other).is_some() => {
                 Err(node
                     .error(format!("inventory source '{source}' could not be verified by inventory plugin '{other}'")))

@@ -9,7 +9,11 @@ use std::process::{Command, Stdio};
 
 fn run(path: &Utf8Path, args: &[&str]) -> Result<String> {
     let out = Command::new(path).args(args).stdin(Stdio::null()).output().map_err(|e| {
-        Error::parse(format!("problem running {path} {} ({e})", args.join(" ")))
+        let why = match e.raw_os_error() {
+            Some(n) => format!("[Errno {n}] {}: '{path}'", nix::errno::Errno::from_raw(n).desc()),
+            None => e.to_string(),
+        };
+        Error::parse(format!("Failed to execute inventory script command '{path} {}': {why}", args.join(" ")))
             .help("An inventory that is a script must be executable and start with #! and its interpreter.")
     })?;
     let stderr = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -4,12 +4,12 @@ use super::{Inventory, hostname};
 use crate::diag::{Error, Result};
 use crate::value::{Map, Value};
 
-/// Reads the text of a TOML inventory.
-pub(super) fn read(name: &str, text: &str, inv: &mut Inventory) -> Result<()> {
+/// Reads the text of a TOML inventory. What is no group, and what no group has, is passed over with a warning.
+pub(super) fn read(name: &str, text: &str, inv: &mut Inventory) -> Result<Vec<Error>> {
     let table: ::toml::Table = text.parse().map_err(|e: ::toml::de::Error| {
         let source = crate::diag::add_source(name, text);
         let at = e.span().map(|r| crate::diag::Span::new(source, r.start, r.end.max(r.start + 1)));
-        Error::parse(format!("TOML file ({name}) is invalid: {}", e.message())).at(at)
+        Error::parse(format!("TOML file '{name}' is invalid: {}", e.message())).at(at)
     })?;
     if table.is_empty() {
         return Err(Error::parse("Parsed empty TOML file"));
@@ -17,9 +17,11 @@ pub(super) fn read(name: &str, text: &str, inv: &mut Inventory) -> Result<()> {
     if table.contains_key("plugin") {
         return Err(Error::parse("Plugin configuration TOML file, not TOML inventory"));
     }
+    let mut warnings = vec![];
     for (group, data) in &table {
         let ::toml::Value::Table(data) = data else {
-            return Err(Error::parse(format!("Skipping '{group}' as this is not a valid group definition")));
+            warnings.push(Error::parse(format!("Skipping '{group}' as this is not a valid group definition")));
+            continue;
         };
         inv.add_group(group);
         for (section, found) in data {
@@ -54,14 +56,14 @@ pub(super) fn read(name: &str, text: &str, inv: &mut Inventory) -> Result<()> {
                     }
                 }
                 _ => {
-                    return Err(Error::parse(format!(
+                    warnings.push(Error::parse(format!(
                         "Skipping unexpected key \"{section}\" in group \"{group}\", only \"vars\", \"children\" and \"hosts\" are valid"
                     )));
                 }
             }
         }
     }
-    Ok(())
+    Ok(warnings)
 }
 
 fn class(v: &::toml::Value) -> &'static str {
@@ -76,6 +78,12 @@ fn class(v: &::toml::Value) -> &'static str {
     }
 }
 
+/// A date as Python writes it: UTC is an offset, too.
+fn python_date(d: &::toml::value::Datetime) -> String {
+    let text = d.to_string();
+    text.strip_suffix('Z').map(|t| format!("{t}+00:00")).unwrap_or(text)
+}
+
 /// The value; text may be a template, as in every inventory.
 fn value(v: &::toml::Value) -> Value {
     match v {
@@ -83,7 +91,7 @@ fn value(v: &::toml::Value) -> Value {
         ::toml::Value::Integer(i) => Value::Int((*i).into()),
         ::toml::Value::Float(f) => Value::Float(*f),
         ::toml::Value::Boolean(b) => Value::Bool(*b),
-        ::toml::Value::Datetime(d) => Value::plain(d.to_string()),
+        ::toml::Value::Datetime(d) => Value::trusted(python_date(d), None),
         ::toml::Value::Array(a) => Value::list(a.iter().map(value).collect()),
         ::toml::Value::Table(t) => Value::map(t.iter().map(|(k, v)| (k.as_str().into(), value(v))).collect::<Map>()),
     }

@@ -178,7 +178,15 @@ fn fetched(url: &str, args: &Args) -> Result<String, Failure> {
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let given = args.str("key");
     let is_url = ["http://", "https://", "ftp://"].iter().any(|p| given.starts_with(p));
-    let text = if is_url { fetched(given, args)? } else { given.to_owned() };
+    let text = match given.strip_prefix("file://") {
+        Some(path) if !Path::new(path).exists() => {
+            return Err(Failure::new(format!("Path to a key file not found: {path}")));
+        }
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|e| Failure::new(format!("Error in key file {path}: {}", os_error(&e, Path::new(path)))))?,
+        None if is_url => fetched(given, args)?,
+        None => given.to_owned(),
+    };
     let keys = wanted(&text, args)?;
     let name = args.str("user");
     let user = accounts::user_by_name(ctx, name);

@@ -35,7 +35,7 @@ pub fn module() -> Module {
         ])
         .with_file_args(),
         check: Support::Full,
-        diff: Support::Full,
+        diff: Support::Partial,
         free_form: false,
         doc: "Manage files and file properties\n\nSets attributes of files, directories, and links, or creates and removes them. With `recurse` and `follow`, what links inside the directory lead to is changed, too.",
         run,

@@ -15,7 +15,7 @@ pub fn module() -> Module {
         name: "get_url",
         collection: "ansible.builtin",
         spec: spec(),
-        check: Support::Full,
+        check: Support::Partial,
         diff: Support::None,
         free_form: false,
         doc: "Download a file over HTTP or HTTPS, verify it, put it in place in one step.",

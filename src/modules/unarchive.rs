@@ -34,7 +34,7 @@ pub fn module() -> Module {
         .with_file_args()
         .exclusive(&["include", "exclude"]),
         check: Support::Partial,
-        diff: Support::None,
+        diff: Support::Partial,
         free_form: false,
         doc: "Unpack an archive.",
         run,

@@ -22,6 +22,79 @@ static ABOUT: LazyLock<BTreeMap<(&str, &str), &str>> = LazyLock::new(|| {
         .collect()
 });
 
+/// What follows the module's name and key in each line of a table.
+type Row = (&'static str, Vec<&'static str>);
+
+/// A table beside this file: the lines of each module.
+fn table(text: &'static str) -> BTreeMap<&'static str, Vec<Row>> {
+    let mut out: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
+    for line in text.lines().filter(|l| !l.starts_with('#')) {
+        let mut f = line.split('\t');
+        if let (Some(name), Some(key)) = (f.next(), f.next()) {
+            out.entry(name).or_default().push((key, f.collect()));
+        }
+    }
+    out
+}
+
+/// Module, key (a dot stands before what is within), type, when it is returned, what it is.
+static RETURNS: LazyLock<BTreeMap<&str, Vec<Row>>> = LazyLock::new(|| table(include_str!("pages/returns.tsv")));
+
+/// What the engine does itself: action, check mode, diff mode, about check mode.
+static SUPPORT: LazyLock<BTreeMap<&str, Vec<Row>>> = LazyLock::new(|| table(include_str!("pages/support.tsv")));
+
+/// Action, argument, type, required or a default, choices, what it is.
+static OPTIONS: LazyLock<BTreeMap<&str, Vec<Row>>> = LazyLock::new(|| table(include_str!("pages/options.tsv")));
+
+/// Kind and name, then tasks or expressions that show its use.
+static EXAMPLES: LazyLock<BTreeMap<(&str, &str), String>> = LazyLock::new(|| {
+    let all = [include_str!("pages/examples-modules.txt"), include_str!("pages/examples-plugins.txt")];
+    let parts = all.iter().flat_map(|t| t.split("\n## ").skip(1));
+    parts
+        .filter_map(|p| {
+            let (head, text) = p.split_once('\n')?;
+            Some((head.trim().split_once(' ')?, format!("{}\n", text.trim_end())))
+        })
+        .collect()
+});
+
+/// The return values that are declared for a module.
+fn returns(name: &str) -> Value {
+    fn below(rows: &[Row], before: &str) -> Map {
+        let mut out = Map::new();
+        for (key, rest) in rows {
+            let Some(own) = key.strip_prefix(before).filter(|k| !k.contains('.')) else { continue };
+            let col = |i: usize| Value::from(rest.get(i).copied().unwrap_or_default());
+            let mut m = Map::new();
+            m.insert("description".into(), Value::list(vec![format!("{}.", col(2).to_str()).into()]));
+            m.insert("returned".into(), col(1));
+            m.insert("type".into(), col(0));
+            let within = below(rows, &format!("{key}."));
+            if !within.is_empty() {
+                m.insert("contains".into(), Value::map(within));
+            }
+            out.insert(own.into(), Value::map(m));
+        }
+        out
+    }
+    RETURNS.get(name).map_or(Value::Null, |rows| Value::map(below(rows, "")))
+}
+
+/// Rows of the attributes `check_mode` and `diff_mode`.
+fn attributes(check: &str, about_check: Option<&str>, diff: &str) -> Value {
+    let row = |text: &str, support: &str, details: Option<&str>| {
+        let mut m = Map::new();
+        m.insert("description".into(), text.into());
+        details.into_iter().for_each(|d| drop(m.insert("details".into(), d.into())));
+        m.insert("support".into(), support.into());
+        Value::map(m)
+    };
+    let mut both = Map::new();
+    both.insert("check_mode".into(), row("Tells what would change, and changes nothing.", check, about_check));
+    both.insert("diff_mode".into(), row("Shows what changes.", diff, None));
+    Value::map(both)
+}
+
 /// The short names of what is built in.
 pub fn names(kind: &str) -> Vec<&'static str> {
     let short = |all: &'static [String]| all.iter().map(String::as_str).filter(|n| !n.contains('.')).collect();
@@ -124,28 +197,33 @@ pub fn read(f: &Found) -> Option<Doc> {
             let spec = crate::actions::find(name)
                 .and_then(|a| a.spec.map(|f| f()))
                 .or_else(|| modules::find(name).map(|m| m.spec.clone()));
-            if let Some(s) = spec {
-                doc.insert("options".into(), options(&s, "suboptions"));
+            let mut all = match OPTIONS.get(name) {
+                Some(rows) => listed_options(rows),
+                None => spec.map(|s| options(&s, "suboptions")).unwrap_or_default(),
+            };
+            if modules::find(name).is_some_and(|m| m.free_form) || name == "raw" {
+                let mut m = Map::new();
+                m.insert("description".into(), Value::list(vec!["What is run; it is written without a name.".into()]));
+                m.insert("type".into(), "str".into());
+                all.insert("free_form".into(), Value::map(m));
             }
-            if let Some(m) = modules::find(name) {
-                let word = |s: Support| match s {
-                    Support::Full => "full",
-                    Support::Partial => "partial",
-                    Support::None => "none",
-                };
-                let row = |text: &str, s: Support| {
-                    let m: Map =
-                        [("description".into(), text.into()), ("support".into(), word(s).into())].into_iter().collect();
-                    Value::map(m)
-                };
-                let both: Map = [
-                    ("check_mode".into(), row("Tells what would change, and changes nothing.", m.check)),
-                    ("diff_mode".into(), row("Shows what changes.", m.diff)),
-                ]
-                .into_iter()
-                .collect();
-                doc.insert("attributes".into(), Value::map(both));
+            if !all.is_empty() {
+                doc.insert("options".into(), Value::map(all));
             }
+            let word = |s: Support| match s {
+                Support::Full => "full",
+                Support::Partial => "partial",
+                Support::None => "none",
+            };
+            let engine = SUPPORT.get(name).and_then(|rows| rows.first());
+            let found = match (engine, modules::find(name)) {
+                (Some((check, rest)), _) => {
+                    Some(attributes(check, rest.get(1).copied(), rest.first().unwrap_or(&"none")))
+                }
+                (None, Some(m)) => Some(attributes(word(m.check), None, word(m.diff))),
+                (None, None) => None,
+            };
+            doc.extend(found.map(|a| ("attributes".into(), a)));
         }
         kind => {
             if let Some(p) = settings::plugin(kind, name) {
@@ -163,15 +241,37 @@ pub fn read(f: &Found) -> Option<Doc> {
             }
         }
     }
-    Some(Doc { doc, examples: None, returns: Value::Null })
+    let examples = EXAMPLES.get(&(f.kind.as_str(), name)).cloned();
+    Some(Doc { doc, examples, returns: if f.kind == "module" { returns(name) } else { Value::Null } })
 }
 
-fn options(s: &Spec, inner: &str) -> Value {
+/// What a table says of an action's arguments.
+fn listed_options(rows: &[Row]) -> Map {
     let mut out = Map::new();
-    for a in &s.args {
-        out.insert(a.name.as_str().into(), option(a, inner));
+    for (name, rest) in rows {
+        let col = |i: usize| rest.get(i).copied().unwrap_or_default();
+        let mut m = Map::new();
+        m.insert("description".into(), Value::list(vec![col(3).into()]));
+        m.insert("type".into(), col(0).into());
+        if col(0) == "list" {
+            m.insert("elements".into(), "str".into());
+        }
+        match col(1) {
+            "" => {}
+            "required" => drop(m.insert("required".into(), true.into())),
+            default => drop(m.insert("default".into(), crate::yaml::parse_value(default).unwrap_or(default.into()))),
+        }
+        if !col(2).is_empty() {
+            m.insert("choices".into(), Value::list(col(2).split(',').map(Value::from).collect()));
+        }
+        out.insert((*name).into(), Value::map(m));
     }
-    Value::map(out)
+    out
+}
+
+/// The declared arguments, but those that the engine hands to its own modules.
+fn options(s: &Spec, inner: &str) -> Map {
+    s.args.iter().filter(|a| !a.name.starts_with('_')).map(|a| (a.name.as_str().into(), option(a, inner))).collect()
 }
 
 /// One argument as documentation has it.
@@ -196,7 +296,7 @@ fn option(a: &Arg, inner: &str) -> Value {
         m.insert("aliases".into(), Value::list(a.aliases.iter().map(|s| s.as_str().into()).collect()));
     }
     if let Some(s) = &a.options {
-        m.insert(inner.into(), options(s, inner));
+        m.insert(inner.into(), Value::map(options(s, inner)));
     }
     Value::map(m)
 }
@@ -236,6 +336,21 @@ fn plugin_options(p: &settings::Plugin) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Everything in the tables is about something that is there; every example is YAML.
+    #[test]
+    fn tables_name_what_is_there() {
+        for name in RETURNS.keys().chain(SUPPORT.keys()).chain(OPTIONS.keys()) {
+            assert!(has("module", name), "{name}");
+        }
+        for ((kind, name), text) in EXAMPLES.iter() {
+            assert!(has(kind, name), "{kind} {name}");
+            let read = crate::yaml::parse_value(text);
+            assert!(read.is_ok(), "{kind} {name}: {read:?}");
+        }
+        let missing: Vec<_> = names("module").into_iter().filter(|n| !EXAMPLES.contains_key(&("module", n))).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+    }
 
     #[test]
     fn everything_built_in_is_described() {

@@ -89,3 +89,28 @@ fn odd_inventories_as_ansible() {
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Groups, hosts and variables as TOML, read again by the TOML plug-in; what TOML cannot hold is named.
+#[test]
+fn toml_is_read_again() {
+    let tmp = tempfile::tempdir().expect("dir");
+    let dir = tmp.path().to_str().expect("utf-8");
+    let secrets = Arc::new(Secrets::default());
+    let load = |name: &str, text: &str| {
+        let path = format!("{dir}/{name}");
+        std::fs::write(&path, text).expect("write");
+        Inventory::load(&[path], &load::LoadOptions::default()).expect("loads").0
+    };
+    let show = |inv: &Inventory, toml: bool| {
+        let args = Args { list: true, export: true, toml, ..Args::default() };
+        args.show(inv, &secrets, Map::new(), None).map(|(text, _)| text)
+    };
+    let ini = "[g]\nh1 a=1 b='x \"y\"' c='[1, {\"k\": true}]'\n[p:children]\ng\n[p:vars]\nz=1.5\n";
+    let first = load("hosts", ini);
+    let text = show(&first, true).expect("TOML");
+    assert!(text.contains("[g.hosts.h1]") && text.contains("[p.vars]"), "{text}");
+    let second = load("hosts.toml", &text);
+    assert_eq!(show(&first, false).expect("JSON"), show(&second, false).expect("JSON"));
+    let e = show(&load("null", "h1 a=[None]\n"), true).expect_err("no null");
+    assert!(e.message().starts_with("ungrouped.hosts.h1.a[0] cannot be written as TOML"), "{e:?}");
+}

@@ -69,7 +69,8 @@ fn root_of(paths: &[PathBuf]) -> String {
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let format = Format::by_name(args.str("format")).ok_or("unknown format")?;
     let excluded = expand(&args.strings("exclude_path"));
-    let paths: Vec<PathBuf> = expand(&args.strings("path")).into_iter().filter(|p| !excluded.contains(p)).collect();
+    let expanded = expand(&args.strings("path"));
+    let paths: Vec<PathBuf> = expanded.iter().filter(|p| !excluded.contains(p)).cloned().collect();
     let given = args.strings("path").join(", ");
     if paths.is_empty() {
         return Err(Failure::new("Error, no source paths were found").set("path", given));
@@ -101,7 +102,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let mut o = Outcome::ok()
         .set("arcroot", root)
         .set("missing", shown(&missing))
-        .set("expanded_paths", shown(&paths))
+        .set("expanded_paths", shown(&expanded))
         .set("expanded_exclude_paths", shown(&excluded))
         .set("dest", dest.to_string_lossy().into_owned());
     if missing.len() == paths.len() {
@@ -118,7 +119,9 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let same = existed && pack::same(&dest, &members, format, is_archive);
     let want = FileArgs::from_args(args);
     o.changed = !same;
-    let archived: Vec<String> = members.iter().map(|m| m.path.to_string_lossy().into_owned()).collect();
+    // folders are in a zip file too, but they are not told
+    let told = |m: &&Member| format != Format::Zip || !m.path.is_dir() || m.path.is_symlink();
+    let archived: Vec<String> = members.iter().filter(told).map(|m| m.path.to_string_lossy().into_owned()).collect();
     if ctx.check {
         let attrs = existed && want.apply(&dest, true, &mut AttrDiff::default())?;
         o.changed |= attrs || args.bool("remove");

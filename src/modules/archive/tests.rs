@@ -21,7 +21,9 @@ fn trees_in_every_format() {
         let a = json!({"path": "$D/s", "dest": "$D/o", "format": format, "mode": "0600"});
         let r = b.cycle(a.clone());
         assert_eq!((&r["arcroot"], &r["dest_state"]), (&json!("$D/"), &json!("archive")), "{format}");
-        assert_eq!((r["archived"].as_array().map(Vec::len), b.mode("o")), (Some(5), 0o600));
+        // of a zip file, folders are not told
+        let told = if format == "zip" { 3 } else { 5 };
+        assert_eq!((r["archived"].as_array().map(Vec::len), b.mode("o")), (Some(told), 0o600));
         if format != "zip" {
             assert_eq!(tar_lists(&b, "o"), ["s/a", "s/empty/", "s/l", "s/sub/", "s/sub/b.tmp"], "{format}");
         }
