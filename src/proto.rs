@@ -57,6 +57,11 @@ pub enum FrameKind {
     /// Agent → controller: the request of this id needs the second file and it is not there; payload is a `u64` (big
     /// endian): the number of the last upload that ended here, 0 for none.
     WantSecond = 14,
+    /// Agent → controller: the module of this id has the first bytes of its content already; payload is how many they
+    /// are, a `u64` (big endian), and their SHA-1 in hex.
+    WantRest = 15,
+    /// Controller → agent: payload `1` if these are the first bytes indeed: then what is sent begins behind them.
+    Rest = 16,
 }
 
 impl FrameKind {
@@ -64,7 +69,7 @@ impl FrameKind {
         use FrameKind::*;
         [
             Hello, Request, Response, Data, DataEnd, WantData, Cancel, Ping, Pong, WantSum, Sum, Second, SecondEnd,
-            WantSecond,
+            WantSecond, WantRest, Rest,
         ]
         .into_iter()
         .find(|k| *k as u8 == b)

@@ -3,15 +3,16 @@
 
 use super::{Action, ActionCtx, ActionError, ActionResult, Done};
 use crate::diag::Error;
-use crate::modules::support::digest;
+use crate::modules::support::{digest, partial};
 use crate::modules::{Arg, Args, Spec};
 use crate::proto::{Request, hex};
 use crate::transport::{CallError, SENT_SUM};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use md5::{Digest, Md5};
 use serde_json::{Map as JsonMap, Value as Json, json};
+use sha1::Sha1;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 
 pub fn action() -> Action {
@@ -60,21 +61,32 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             return Ok(done);
         }
         let wanted = text(&there, "checksum");
-        if let Some((sha1, md5)) = checksums(&target)
+        if let Some((sha1, md5)) = checksums(&target, unseen(ctx, size))
             && sha1 == wanted
         {
-            let done = Done::new(false).set("md5sum", md5).set("file", file);
+            let done = with_md5(Done::new(false), md5).set("file", file);
             return Ok(done.set("dest", target.as_str()).set("checksum", wanted));
         }
     }
     // the checksum is that of the content on both sides, or the transfer has failed
     let (sha1, md5) = transfer(ctx, &file, &target, size)?;
-    Ok(Done::new(true)
-        .set("md5sum", md5)
+    Ok(with_md5(Done::new(true), md5)
         .set("dest", target.as_str())
         .set("remote_md5sum", crate::value::Value::Null)
         .set("checksum", sha1.as_str())
         .set("remote_checksum", sha1.as_str()))
+}
+
+/// Whether the MD5 is too dear for a result that nobody will see.
+fn unseen(ctx: &ActionCtx, size: u64) -> bool {
+    ctx.unseen && size >= partial::WORTH
+}
+
+fn with_md5(done: Done, md5: Option<String>) -> Done {
+    match md5 {
+        Some(sum) => done.set("md5sum", sum),
+        None => done,
+    }
 }
 
 fn text(m: &JsonMap<String, Json>, key: &str) -> String {
@@ -85,16 +97,20 @@ fn text(m: &JsonMap<String, Json>, key: &str) -> String {
 enum Want<'a> {
     Size,
     Sum,
-    Content(&'a mut (dyn Write + Send)),
+    /// The checksum of its first bytes.
+    First(u64),
+    /// What comes behind so many bytes.
+    Content(u64, &'a mut (dyn Write + Send)),
 }
 
 fn look(ctx: &ActionCtx, src: &str, want: Want) -> Result<JsonMap<String, Json>, CallError> {
-    let sum = matches!(want, Want::Sum);
-    let sink = match want {
-        Want::Content(sink) => Some(sink),
-        Want::Size | Want::Sum => None,
+    let (sum, first, sink) = match want {
+        Want::Size => (false, 0, None),
+        Want::Sum => (true, 0, None),
+        Want::First(n) => (true, n, None),
+        Want::Content(n, sink) => (false, n, Some(sink)),
     };
-    let args = match json!({"src": src, "send": sink.is_some(), "sum": sum}) {
+    let args = match json!({"src": src, "send": sink.is_some(), "sum": sum, "first": first}) {
         Json::Object(m) => m,
         _ => JsonMap::new(),
     };
@@ -174,16 +190,18 @@ fn clean(path: &Utf8Path) -> Utf8PathBuf {
     Utf8Path::new("/").join(names_of(path.as_str()).iter().collect::<Utf8PathBuf>())
 }
 
-/// SHA-1 and MD5 of a file of ours, if there is one.
-fn checksums(path: &Utf8Path) -> Option<(String, String)> {
+/// SHA-1 and, unless nobody will see it, MD5 of a file of ours, if there is one.
+fn checksums(path: &Utf8Path, unseen: bool) -> Option<(String, Option<String>)> {
     let sum = |kind| digest::of_file(kind, path.as_std_path()).ok();
-    Some((sum("sha1")?, sum("md5")?))
+    Some((sum("sha1")?, if unseen { None } else { Some(sum("md5")?) }))
 }
 
-/// Computes the MD5 of what is written, and stops what never ends.
+/// Computes the checksums of what is written that are wanted, and stops what never ends.
 struct Tee<W> {
     to: W,
-    md5: Md5,
+    md5: Option<Md5>,
+    /// Of the whole content, where part of it came earlier.
+    sha1: Option<Sha1>,
     left: u64,
 }
 
@@ -192,7 +210,12 @@ impl<W: Write> Write for Tee<W> {
         let left = self.left.checked_sub(bytes.len() as u64);
         self.left = left.ok_or_else(|| io::Error::other("the host sends much more than the file holds"))?;
         self.to.write_all(bytes)?;
-        self.md5.update(bytes);
+        if let Some(sum) = &mut self.md5 {
+            sum.update(bytes);
+        }
+        if let Some(sum) = &mut self.sha1 {
+            sum.update(bytes);
+        }
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -200,24 +223,69 @@ impl<W: Write> Write for Tee<W> {
     }
 }
 
-/// Receives the file beside its destination and puts it in place when it is whole. Its SHA-1 and MD5.
-fn transfer(ctx: &ActionCtx, file: &str, target: &Utf8Path, size: u64) -> Result<(String, String), ActionError> {
+/// Receives the file beside its destination and puts it in place when it is whole. Its SHA-1 and, unless nobody will see
+/// it, MD5. What a cut leaves of a large one is where the next transfer begins, if the host's file begins with the same.
+fn transfer(
+    ctx: &ActionCtx,
+    file: &str,
+    target: &Utf8Path,
+    size: u64,
+) -> Result<(String, Option<String>), ActionError> {
     let bad = |e: io::Error| Error::general(format!("could not write {target}: {e}"));
     let dir = target.parent().unwrap_or(Utf8Path::new("/"));
     fs::create_dir_all(dir).map_err(bad)?;
-    let mut tmp = tempfile::Builder::new().prefix(".fetch-").tempfile_in(dir).map_err(bad)?;
+    let worth = size >= partial::WORTH;
+    let earlier = if worth { partial::find(target.as_std_path(), size) } else { None };
+    let mut tmp = match worth {
+        true => partial::create(target.as_std_path()),
+        false => tempfile::Builder::new().prefix(".fetch-").tempfile_in(dir),
+    }
+    .map_err(bad)?;
+    let mut md5 = (!unseen(ctx, size)).then(Md5::new);
+    let (mut begin, mut sha1) = (0, None);
+    if let Some(mut left) = earlier {
+        let mut more = md5.clone();
+        let copied = left.copy(tmp.as_file_mut(), |bytes| {
+            if let Some(sum) = &mut more {
+                sum.update(bytes);
+            }
+        });
+        if let Ok((sum, len)) = copied
+            && text(&look(ctx, file, Want::First(len))?, "checksum") == hex(&sum.clone().finalize())
+        {
+            (begin, sha1, md5) = (len, Some(sum), more);
+        } else {
+            tmp.as_file().set_len(0).and_then(|()| tmp.as_file_mut().rewind()).map_err(bad)?;
+        }
+        left.discard();
+    }
     let left = size.saturating_mul(2).saturating_add(64 << 20);
-    let mut tee = Tee { to: tmp.as_file_mut(), md5: Md5::new(), left };
-    let got = look(ctx, file, Want::Content(&mut tee))?;
+    let mut tee = Tee { to: tmp.as_file_mut(), md5, sha1, left };
+    let got = match look(ctx, file, Want::Content(begin, &mut tee)) {
+        Ok(got) => got,
+        Err(e) => {
+            if worth && matches!(e, CallError::Unreachable(_)) {
+                let _ = tmp.keep();
+            }
+            return Err(e.into());
+        }
+    };
     if got.get("failed").and_then(Json::as_bool) == Some(true) {
         let why = got.get("msg").and_then(Json::as_str).unwrap_or("the file could not be sent");
         return Err(Error::general(why).into());
     }
-    let md5 = hex(&tee.md5.finalize());
-    // of an empty file nothing was sent
-    let sha1 = match text(&got, SENT_SUM) {
-        none if none.is_empty() => digest::of_bytes("sha1", b""),
-        sum => sum,
+    let md5 = tee.md5.map(|sum| hex(&sum.finalize()));
+    let sha1 = match (tee.sha1, text(&got, SENT_SUM)) {
+        (Some(whole), _) => {
+            let whole = hex(&whole.finalize());
+            if whole != text(&got, "checksum") {
+                return Err(Error::general(format!("{file} changed on the host while it was fetched")).into());
+            }
+            whole
+        }
+        // of an empty file nothing was sent
+        (None, none) if none.is_empty() => digest::of_bytes("sha1", b""),
+        (None, sum) => sum,
     };
     let mode = fs::metadata(target).map_or(0o666 & !umask(), |m| m.permissions().mode() & 0o7777);
     tmp.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(bad)?;
@@ -247,7 +315,7 @@ mod tests {
 
     #[test]
     fn endless_content_is_stopped() {
-        let mut t = Tee { to: io::sink(), md5: Md5::new(), left: 10 };
+        let mut t = Tee { to: io::sink(), md5: None, sha1: None, left: 10 };
         assert!(t.write(&[0; 8]).is_ok());
         assert!(t.write(&[0; 8]).is_err());
     }

@@ -71,6 +71,8 @@ pub struct ActionCtx<'a> {
     pub check: bool,
     pub diff: bool,
     pub verbosity: u8,
+    /// Nobody will see all of the result: what is dear in it may be left out.
+    pub unseen: bool,
     pub remote: &'a dyn Remote,
     /// Reads a file of the controller, decrypted if it is vaulted.
     pub read_file: &'a (dyn Fn(&camino::Utf8Path) -> Result<Vec<u8>> + Sync),

@@ -2,7 +2,7 @@
 
 use super::worker::Link;
 use crate::modules::ContentSource;
-use crate::proto::{Content, FrameKind, hex};
+use crate::proto::{Content, FrameBuf, FrameKind, hex};
 use sha1::{Digest, Sha1};
 use std::io::{self, BufRead, Read};
 
@@ -16,11 +16,13 @@ pub struct Incoming<'l> {
     /// Its checksum is there once it is known: announced, asked for, or computed while it arrived.
     meta: Content,
     asked: bool,
+    /// The first bytes, which are here already: how many, and their running checksum.
+    have: Option<(u64, Sha1)>,
 }
 
 impl<'l> Incoming<'l> {
     pub fn new(link: &'l Link, id: u64, meta: Content) -> Incoming<'l> {
-        Incoming { link, id, meta, asked: false }
+        Incoming { link, id, meta, asked: false, have: None }
     }
 }
 
@@ -50,6 +52,23 @@ impl ContentSource for Incoming<'_> {
         }
     }
 
+    fn resume(&mut self, have: Sha1, len: u64) -> io::Result<bool> {
+        if self.asked || self.meta.inline || len > self.meta.size {
+            return Ok(false);
+        }
+        let mut text = len.to_be_bytes().to_vec();
+        text.extend(hex(&have.clone().finalize()).as_bytes());
+        self.link.send(FrameKind::WantRest, self.id, &text)?;
+        loop {
+            let f = self.link.recv()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            if f.id == self.id && f.kind == FrameKind::Rest {
+                let same = f.payload == b"1";
+                self.have = same.then_some((len, have));
+                return Ok(same);
+            }
+        }
+    }
+
     fn reader(&mut self) -> io::Result<Box<dyn BufRead + '_>> {
         if self.asked {
             return Err(io::Error::other("the content of a request can be read once only"));
@@ -57,7 +76,10 @@ impl ContentSource for Incoming<'_> {
         self.asked = true;
         // Inline content is on its way already: no portion has to be asked for.
         let granted = if self.meta.inline { u64::MAX } else { 0 };
-        Ok(Box::new(Reader { src: self, hash: Some(Sha1::new()), got: 0, granted, chunk: vec![], at: 0 }))
+        let (got, hash) = self.have.take().unwrap_or_default();
+        let buf = self.link.take();
+        let granted = if granted == 0 { got } else { granted };
+        Ok(Box::new(Reader { src: self, hash: Some(hash), got, granted, buf, chunk: 0, at: 0 }))
     }
 }
 
@@ -69,10 +91,20 @@ struct Reader<'a, 'l> {
     src: &'a mut Incoming<'l>,
     /// Taken when the end was seen and checked.
     hash: Option<Sha1>,
+    /// Bytes of the content that are here, those of an earlier transfer included.
     got: u64,
     granted: u64,
-    chunk: Vec<u8>,
+    /// What arrived on the link; given back at the end.
+    buf: FrameBuf,
+    /// Length of the chunk at hand, the last frame of the buffer, and how much of it was read.
+    chunk: usize,
     at: usize,
+}
+
+impl Drop for Reader<'_, '_> {
+    fn drop(&mut self) {
+        self.src.link.give_back(std::mem::take(&mut self.buf));
+    }
 }
 
 impl Reader<'_, '_> {
@@ -89,28 +121,30 @@ impl Reader<'_, '_> {
     fn next_chunk(&mut self) -> io::Result<bool> {
         loop {
             self.grant()?;
-            let f = self.src.link.recv()?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            if f.id != self.src.id {
+            (self.chunk, self.at) = (0, 0);
+            let (kind, id) = self.src.link.recv_into(&mut self.buf)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            if id != self.src.id {
                 continue;
             }
-            match f.kind {
+            match kind {
                 FrameKind::Data => {
-                    self.got += f.payload.len() as u64;
+                    let bytes = self.buf.payload();
+                    self.got += bytes.len() as u64;
                     if self.got > self.src.meta.size {
                         return Err(bad(format!("more content than the {} bytes announced", self.src.meta.size)));
                     }
                     if let Some(h) = &mut self.hash {
-                        h.update(&f.payload);
+                        h.update(bytes);
                     }
-                    self.chunk = f.payload;
-                    self.at = 0;
-                    if !self.chunk.is_empty() {
+                    self.chunk = bytes.len();
+                    if self.chunk > 0 {
                         return Ok(true);
                     }
                 }
                 FrameKind::DataEnd => {
                     let Some(h) = self.hash.take() else { return Ok(false) };
-                    return self.check(hex(&h.finalize()), &f.payload).map(|()| false);
+                    let sent = self.buf.payload().to_vec();
+                    return self.check(hex(&h.finalize()), &sent).map(|()| false);
                 }
                 _ => return Err(bad("something else than content arrived".into())),
             }
@@ -139,10 +173,10 @@ impl Reader<'_, '_> {
 
 impl BufRead for Reader<'_, '_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at >= self.chunk.len() && (self.hash.is_none() || !self.next_chunk()?) {
+        if self.at >= self.chunk && (self.hash.is_none() || !self.next_chunk()?) {
             return Ok(&[]);
         }
-        Ok(self.chunk.get(self.at..).unwrap_or(&[]))
+        Ok(self.buf.payload().get(self.at..).unwrap_or(&[]))
     }
 
     fn consume(&mut self, n: usize) {
@@ -242,5 +276,51 @@ mod tests {
         let mut source = Incoming::new(&mine, 6, unknown);
         peer.send(FrameKind::Sum, 6, b"!no such file").unwrap();
         assert_eq!(source.sha1().unwrap_err().to_string(), "no such file");
+    }
+
+    #[test]
+    fn a_cut_transfer_goes_on_where_both_have_the_same() {
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i / 3) as u8).collect();
+        let (a, b) = UnixStream::pair().unwrap();
+        let mine = Link::new(a);
+        let go = |first: &[u8], answer: &[u8], rest: &[u8]| {
+            let mut source = Incoming::new(&mine, 7, Content { sha1: None, ..meta(&bytes, false) });
+            std::thread::scope(|s| {
+                let stream = b.try_clone().unwrap();
+                let bytes = &bytes;
+                let other = s.spawn(move || {
+                    let peer = Link::new(stream);
+                    // what the reader before this one asked for ahead is passed over
+                    let mut f = peer.recv().unwrap().unwrap();
+                    while f.kind != FrameKind::WantRest {
+                        f = peer.recv().unwrap().unwrap();
+                    }
+                    let mut wanted = (first.len() as u64).to_be_bytes().to_vec();
+                    wanted.extend(hex(&Sha1::digest(first)).as_bytes());
+                    assert_eq!(f.payload, wanted);
+                    peer.send(FrameKind::Rest, 7, answer).unwrap();
+                    assert_eq!(peer.recv().unwrap().unwrap().kind, FrameKind::WantData);
+                    rest.chunks(CHUNK).for_each(|c| peer.send(FrameKind::Data, 7, c).unwrap());
+                    peer.send(FrameKind::DataEnd, 7, hex(&Sha1::digest(bytes)).as_bytes()).unwrap();
+                });
+                let same = source.resume(Sha1::new_with_prefix(first), first.len() as u64).unwrap();
+                let mut got = vec![];
+                let end = source.reader().unwrap().read_to_end(&mut got);
+                other.join().unwrap();
+                end.map(|_| (same, got))
+            })
+        };
+        let (same, got) = go(&bytes[..1_000_000], b"1", &bytes[1_000_000..]).unwrap();
+        assert!(same && got == bytes[1_000_000..]);
+        let (same, got) = go(b"something else", b"0", &bytes).unwrap();
+        assert!(!same && got == bytes);
+        let (same, got) = go(&bytes, b"1", b"").unwrap();
+        assert!(same && got.is_empty(), "all of it was here");
+        // a sender that says yes to other bytes is found out at the end
+        let e = go(b"something else", b"1", &bytes[14..]).unwrap_err();
+        assert_eq!(e.kind(), io::ErrorKind::InvalidData);
+        // and the link goes on behind the content
+        Link::new(b).send(FrameKind::Cancel, 9, b"").unwrap();
+        assert_eq!(mine.recv().unwrap().unwrap().id, 9);
     }
 }

@@ -5,6 +5,25 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+/// Writes these bytes behind what waits already; what does not go without waiting is kept.
+pub fn send(bytes: &[u8], waiting: &mut VecDeque<u8>, to: &mut impl Write) -> io::Result<()> {
+    let mut left = bytes;
+    while waiting.is_empty() && !left.is_empty() {
+        match to.write(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => left = left.get(n..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                waiting.extend(left);
+                return Err(e);
+            }
+        }
+    }
+    waiting.extend(left);
+    Ok(())
+}
+
 /// Writes as much as goes without waiting.
 pub fn send_some(from: &mut VecDeque<u8>, to: &mut impl Write) -> io::Result<()> {
     while !from.is_empty() {

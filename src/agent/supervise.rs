@@ -3,7 +3,7 @@
 //! the channel breaks.
 
 use super::second::{self, Second};
-use super::stdio::{send_some, take_stdio};
+use super::stdio::{send, send_some, take_stdio};
 use super::worker::{self, failure};
 use super::{MAGIC, VERSION, tree};
 use crate::proto::{Frame, FrameBuf, FrameKind, Hello, NOT_RUN, Response, SecondFile, encode};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use std::collections::{HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -229,20 +229,18 @@ impl Supervisor {
     }
 
     fn hear_controller(&mut self) -> io::Result<bool> {
-        let mut part = [0u8; 64 << 10];
-        match self.from.read(&mut part) {
+        match self.input.read_from(&mut self.from) {
             Ok(0) => return Ok(false),
-            Ok(n) => self.input.push(part.get(..n).unwrap_or(&[])),
+            Ok(_) => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(true),
             Err(e) => return Err(e),
         }
         self.heard = Instant::now();
         while let Some(f) = self.input.next_whole().map_err(io::Error::other)? {
-            let content = matches!(f.kind, FrameKind::Data | FrameKind::DataEnd | FrameKind::Sum);
+            let content = matches!(f.kind, FrameKind::Data | FrameKind::DataEnd | FrameKind::Sum | FrameKind::Rest);
             let whose = |w: &&mut Worker| w.running.as_ref().is_some_and(|r| r.id == f.id);
             if content && let Some(w) = self.workers.iter_mut().find(whose) {
-                w.output.extend(f.bytes);
-                if !w.gone && send_some(&mut w.output, &mut w.sock).is_err() {
+                if !w.gone && send(f.bytes, &mut w.output, &mut w.sock).is_err() {
                     w.output.clear();
                 }
                 continue;
@@ -266,7 +264,7 @@ impl Supervisor {
                 }
                 self.waiting.push_back(Waiting { frame, envelope, content: vec![], asked: false });
             }
-            FrameKind::Data | FrameKind::DataEnd | FrameKind::Sum => {
+            FrameKind::Data | FrameKind::DataEnd | FrameKind::Sum | FrameKind::Rest => {
                 let Some(bytes) = encode(frame.kind, frame.id, &frame.payload) else { return };
                 if let Some(w) = self.waiting.iter_mut().find(|w| w.frame.id == frame.id) {
                     w.content.extend(bytes);
@@ -288,6 +286,7 @@ impl Supervisor {
             | FrameKind::WantData
             | FrameKind::WantSum
             | FrameKind::WantSecond
+            | FrameKind::WantRest
             | FrameKind::Pong => {}
         }
     }
@@ -347,14 +346,12 @@ impl Supervisor {
 
     fn hear_worker(&mut self, i: usize) {
         let Some(w) = self.workers.get_mut(i) else { return };
-        let mut part = [0u8; 64 << 10];
-        match w.sock.read(&mut part) {
+        match w.input.read_from(&mut w.sock) {
             Ok(0) => w.gone = true,
-            Ok(n) => w.input.push(part.get(..n).unwrap_or(&[])),
+            Ok(_) => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
             Err(_) => w.gone = true,
         }
-        let idle = self.output.is_empty();
         let mut answers = vec![];
         while let Ok(Some(f)) = w.input.next_whole() {
             if w.running.as_ref().is_none_or(|r| r.id != f.id) {
@@ -363,11 +360,9 @@ impl Supervisor {
             match f.kind {
                 FrameKind::Cancel => w.leaving = true,
                 FrameKind::Response => answers.push(f.frame()),
-                _ => self.output.extend(f.bytes),
+                // a broken channel is met at the next turn of the loop
+                _ => drop(send(f.bytes, &mut self.output, &mut self.to)),
             }
-        }
-        if idle && !self.output.is_empty() {
-            let _ = send_some(&mut self.output, &mut self.to);
         }
         for f in answers {
             let Some(w) = self.workers.get_mut(i).filter(|w| w.running.as_ref().is_some_and(|r| r.id == f.id)) else {
@@ -518,11 +513,7 @@ impl Supervisor {
 
     fn tell(&mut self, kind: FrameKind, id: u64, payload: &[u8]) {
         if let Some(bytes) = encode(kind, id, payload) {
-            let idle = self.output.is_empty();
-            self.output.extend(bytes);
-            if idle {
-                let _ = send_some(&mut self.output, &mut self.to);
-            }
+            let _ = send(&bytes, &mut self.output, &mut self.to);
         }
     }
 
@@ -565,11 +556,8 @@ impl Supervisor {
         let end = Instant::now() + GRACE;
         while self.workers.iter().any(|w| w.running.is_some() && !w.gone) && Instant::now() < end {
             for w in &mut self.workers {
-                let mut part = [0u8; 4096];
-                match w.sock.read(&mut part) {
-                    Ok(0) => w.gone = true,
-                    Ok(n) => w.input.push(part.get(..n).unwrap_or(&[])),
-                    Err(_) => {}
+                if matches!(w.input.read_from(&mut w.sock), Ok(0)) {
+                    w.gone = true;
                 }
                 while let Ok(Some(f)) = w.input.next_frame() {
                     if f.kind == FrameKind::Response {

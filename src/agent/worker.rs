@@ -3,14 +3,17 @@
 use super::content::Incoming;
 use super::{foreign, job};
 use crate::modules::{self, Ctx};
-use crate::proto::{CHUNK, Foreign, Frame, FrameBuf, FrameKind, Request, Response, encode, hex};
+use crate::proto::{CHUNK, Foreign, Frame, FrameBuf, FrameKind, Request, Response, encode, hex, start};
 use serde_json::{Map, Value as Json};
 use sha1::{Digest, Sha1};
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+/// A payload below this size is copied behind its frame's head.
+const SMALL: usize = 16 << 10;
 
 /// The frames between a worker and its supervisor.
 pub struct Link {
@@ -26,23 +29,66 @@ impl Link {
     /// The next frame; `None` when the supervisor is gone.
     pub fn recv(&self) -> io::Result<Option<Frame>> {
         let mut buf = self.buf.borrow_mut();
-        let mut part = [0u8; 64 << 10];
         loop {
             if let Some(f) = buf.next_frame().map_err(io::Error::other)? {
                 return Ok(Some(f));
             }
-            match (&self.sock).read(&mut part) {
-                Ok(0) => return Ok(None),
-                Ok(n) => buf.push(part.get(..n).unwrap_or(&[])),
+            if !self.more(&mut buf)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for more bytes; false when the supervisor is gone.
+    fn more(&self, buf: &mut FrameBuf) -> io::Result<bool> {
+        loop {
+            match buf.read_from(&mut &self.sock) {
+                Ok(n) => return Ok(n > 0),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
     }
 
+    /// As [`Link::recv`] for someone who took what has arrived with [`Link::take`]: the frame's payload stays there.
+    pub fn recv_into(&self, buf: &mut FrameBuf) -> io::Result<Option<(FrameKind, u64)>> {
+        loop {
+            if let Some(f) = buf.next_whole().map_err(io::Error::other)? {
+                return Ok(Some((f.kind, f.id)));
+            }
+            if !self.more(buf)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What has arrived, to be given back.
+    pub fn take(&self) -> FrameBuf {
+        self.buf.take()
+    }
+
+    pub fn give_back(&self, buf: FrameBuf) {
+        self.buf.replace(buf);
+    }
+
     pub fn send(&self, kind: FrameKind, id: u64, payload: &[u8]) -> io::Result<()> {
-        let bytes = encode(kind, id, payload).ok_or_else(|| io::Error::other("a frame larger than allowed"))?;
-        (&self.sock).write_all(&bytes)
+        let too_large = || io::Error::other("a frame larger than allowed");
+        if payload.len() < SMALL {
+            return (&self.sock).write_all(&encode(kind, id, payload).ok_or_else(too_large)?);
+        }
+        // content goes as it lies
+        let head = start(kind, id, payload.len()).ok_or_else(too_large)?;
+        let mut parts = [IoSlice::new(&head), IoSlice::new(payload)];
+        let mut left = &mut parts[..];
+        while !left.is_empty() {
+            match (&self.sock).write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => IoSlice::advance_slices(&mut left, n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 }
 

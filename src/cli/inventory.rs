@@ -153,7 +153,7 @@ impl<'a> View<'a> {
 
     /// A group's own variables, and those of its files.
     fn group_vars(&self, g: &Group) -> Result<Map> {
-        let mut out = g.vars.clone();
+        let mut out = Map::clone(&g.vars);
         self.inventory_files(&mut out, "group_vars", &g.name)?;
         if let Some(d) = &self.want.playbook_dir {
             self.add_files(&mut out, d, "group_vars", &g.name)?;

@@ -179,4 +179,8 @@ pub enum Event {
 /// Takes events, in order.
 pub trait Sink: Send + Sync {
     fn event(&self, e: Event);
+    /// Whether all keys of a result that is a success can be seen in what this makes of it.
+    fn tells_all(&self) -> bool {
+        true
+    }
 }

@@ -13,6 +13,7 @@ use crate::value::{Map, Value};
 use crate::vars::{PlayVars, View};
 use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -54,13 +55,14 @@ impl PlayRun {
     }
     /// Writes down who still takes part, for the magic variables.
     pub fn refresh_alive(&self) {
-        let alive: Vec<Arc<str>> =
-            self.hosts.iter().filter(|h| matches!(h.phase(), Phase::Active)).map(|h| h.name.clone()).collect();
+        let active = |h: &&Host| matches!(h.phase(), Phase::Active);
+        let alive: Vec<Arc<str>> = self.hosts.iter().filter(active).map(|h| h.name.clone()).collect();
+        let gone: HashSet<&str> = self.hosts.iter().filter(|h| !active(h)).map(|h| &*h.name).collect();
         let whole: Vec<Arc<str>> = self
             .vars
             .all_hosts
             .iter()
-            .filter(|h| !self.runner.state.is_out(h) && !self.hosts.iter().any(|x| x.name == **h && !alive.contains(h)))
+            .filter(|h| !gone.contains(&***h) && !self.runner.state.is_out(h))
             .cloned()
             .collect();
         *self.vars.alive.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(alive);

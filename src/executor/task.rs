@@ -163,6 +163,9 @@ impl Work<'_> {
             r.number(&self.task.kw.timeout, scope, "timeout")?.unwrap_or(r.options.defaults.task_timeout as i64);
         let mut hints = serde_json::Map::new();
         hints.insert("verbosity".into(), r.options.verbosity.into());
+        if self.unseen() {
+            hints.insert(crate::modules::UNSEEN.into(), true.into());
+        }
         if let Some(python) = connection::python(r, &remote_scope) {
             hints.insert("python".into(), python.into());
         }
@@ -173,6 +176,14 @@ impl Work<'_> {
         let task = Arc::as_ptr(self.task) as usize;
         let remote = HostRemote { runner: r, params, become_, env, no_log, hints, task, plan };
         Ok((Setting { remote, remote_scope, host, check, diff, timeout: timeout.max(0) as u64 }, delegate))
+    }
+
+    /// Whether nobody will see all of the result if the task succeeds.
+    fn unseen(&self) -> bool {
+        let (o, t) = (&self.runner.options, self.task);
+        let judged = !t.failed_when.is_empty() || !t.until.is_empty() || t.register.is_some();
+        let asked = o.debugger || o.step || t.kw.debugger.is_some();
+        !judged && !asked && o.told == 0 && !self.runner.sink.tells_all()
     }
 
     /// The host to work on, and the variables its connection is made from.
@@ -497,6 +508,7 @@ impl Call<'_> {
             check: self.setting.check,
             diff: self.setting.diff,
             verbosity: r.options.verbosity,
+            unseen: self.work.unseen(),
             remote: &self.setting.remote,
             read_file: &read,
             display: &show,

@@ -35,7 +35,8 @@ pub const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 #[derive(Clone, Debug)]
 pub struct Host {
     pub name: Arc<str>,
-    pub vars: Map,
+    /// Shared with the layers of every view of the host.
+    pub vars: Arc<Map>,
     /// The groups that hold the host directly, in the order they were met.
     pub groups: Vec<Arc<str>>,
     /// The file (or host list) that named the host first: `inventory_file`, `inventory_dir`.
@@ -48,7 +49,8 @@ pub struct Host {
 #[derive(Clone, Debug)]
 pub struct Group {
     pub name: Arc<str>,
-    pub vars: Map,
+    /// Shared with the layers of every member's view.
+    pub vars: Arc<Map>,
     /// Hosts that the group lists itself.
     pub hosts: IndexSet<Arc<str>>,
     pub children: Vec<Arc<str>>,
@@ -191,7 +193,7 @@ impl Inventory {
         let name: Arc<str> = safe.as_ref().into();
         let group = Group {
             name: name.clone(),
-            vars: Map::new(),
+            vars: Arc::default(),
             hosts: IndexSet::new(),
             children: Vec::new(),
             parents: Vec::new(),
@@ -221,7 +223,8 @@ impl Inventory {
                 }
             }
             let source = self.current.clone();
-            self.hosts.insert(name.clone(), Host { name, vars, groups: Vec::new(), source, implicit: false });
+            self.hosts
+                .insert(name.clone(), Host { name, vars: Arc::new(vars), groups: Vec::new(), source, implicit: false });
         }
         if let Some(g) = group {
             self.put_host(name, g);
@@ -317,13 +320,13 @@ impl Inventory {
                     _ => g.priority,
                 };
             } else {
-                g.vars.insert(Key::from(key), value);
+                Arc::make_mut(&mut g.vars).insert(Key::from(key), value);
             }
             return Ok(());
         }
         match self.hosts.get_mut(entity) {
             Some(h) => {
-                h.vars.insert(Key::from(key), value);
+                Arc::make_mut(&mut h.vars).insert(Key::from(key), value);
                 Ok(())
             }
             None => Err(Error::parse(format!("Could not identify group or host named {entity}"))),
@@ -435,7 +438,7 @@ impl Inventory {
         }
         let mut vars = Map::new();
         vars.insert("ansible_connection".into(), Value::trusted("local", None));
-        Some(Host { name: name.into(), vars, groups: Vec::new(), source: None, implicit: true })
+        Some(Host { name: name.into(), vars: Arc::new(vars), groups: Vec::new(), source: None, implicit: true })
     }
 
     /// Puts every group under `all` and every host without a group into `ungrouped`, and takes hosts that

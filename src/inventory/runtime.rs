@@ -3,6 +3,7 @@
 use super::{Inventory, Runtime};
 use crate::diag::Result;
 use crate::value::Map;
+use std::sync::Arc;
 
 impl Inventory {
     /// `add_host`: the host is made if needed, its variables replaced by name, and put into the groups
@@ -18,7 +19,7 @@ impl Inventory {
         if let Some(h) = self.hosts.get_mut(name) {
             for (k, v) in vars {
                 changed |= h.vars.get(k) != Some(v);
-                h.vars.insert(k.clone(), v.clone());
+                Arc::make_mut(&mut h.vars).insert(k.clone(), v.clone());
             }
         }
         for g in groups {

@@ -8,8 +8,8 @@
 
 use super::support::atomic::{self, Staged};
 use super::support::fileargs::{AttrDiff, FileArgs, followed, real_path};
-use super::support::{copytree, digest, mode, pytext::os_error, textdiff};
-use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support};
+use super::support::{copytree, digest, mode, partial, pytext::os_error, textdiff};
+use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support, UNSEEN};
 use md5::Digest as _;
 use serde_json::Value as Json;
 use std::fs::{self, File};
@@ -106,14 +106,8 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     if !parent.as_os_str().is_empty() && !parent.is_dir() {
         return Err(Failure::new(format!("Destination directory {} does not exist", parent.display())));
     }
-    let mut staged = atomic::stage(&target, args.bool("unsafe_writes"))?;
-    let mut md5 = md5::Md5::new();
-    match (&literal, &mut ctx.content) {
-        (Some(text), _) => staged.fill_summed(text.as_bytes(), &mut md5)?,
-        (None, Some(c)) => staged.fill_summed(c.reader().map_err(not_received)?, &mut md5)?,
-        (None, None) => {}
-    }
-    let (sha1, md5) = (sum_of(&literal, ctx)?, digest::hex(&md5.finalize()));
+    let (mut staged, md5) = received(ctx, &literal, &target, args)?;
+    let sha1 = sum_of(&literal, ctx)?;
     if let Some(d) = &mut diff {
         let name = staged.path()?.to_owned();
         textdiff::after_of(d, &name, &source)?;
@@ -121,11 +115,64 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let backup = finish(ctx, args, staged, &target, &want)?;
     // a name alone is told with its directory, as ansible-core does of a file that it wrote
     let shown = if shown.contains('/') { shown } else { format!("./{shown}") };
-    let mut o = Outcome::changed(true).set("dest", shown).set("src", source).set("checksum", sha1).set("md5sum", md5);
+    let mut o = Outcome::changed(true).set("dest", shown).set("src", source).set("checksum", sha1);
+    if let Some(md5) = md5 {
+        o = o.set("md5sum", digest::hex(&md5.finalize()));
+    }
     if let Some(b) = backup {
         o = o.set("backup_file", b);
     }
     Ok(with(o, diff))
+}
+
+/// The new content beside its place, and its MD5 unless that is dear and nobody will see it.
+fn received(
+    ctx: &mut Ctx,
+    literal: &Option<String>,
+    target: &Path,
+    args: &Args,
+) -> Result<(Staged, Option<md5::Md5>), Failure> {
+    let unsafe_writes = args.bool("unsafe_writes");
+    let unseen = ctx.hints.get(UNSEEN).and_then(Json::as_bool) == Some(true);
+    let mut md5 = Some(md5::Md5::new());
+    let told = |md5: &mut Option<md5::Md5>, part: &[u8]| {
+        if let Some(m) = md5 {
+            m.update(part);
+        }
+    };
+    let content = match (literal, &mut ctx.content) {
+        (None, Some(c)) => c,
+        (text, _) => {
+            let mut staged = atomic::stage(target, unsafe_writes)?;
+            staged.fill_told(text.as_deref().unwrap_or_default().as_bytes(), |part| told(&mut md5, part))?;
+            return Ok((staged, md5));
+        }
+    };
+    if content.size() < partial::WORTH {
+        let mut staged = atomic::stage(target, unsafe_writes)?;
+        staged.fill_told(content.reader().map_err(not_received)?, |part| told(&mut md5, part))?;
+        return Ok((staged, md5));
+    }
+    if unseen {
+        md5 = None;
+    }
+    let earlier = partial::find(target, content.size());
+    let mut staged = atomic::stage_partial(target, unsafe_writes)?;
+    if let Some(mut left) = earlier {
+        let mut with_md5 = md5.clone();
+        let same = match left.copy(staged.file()?, |part| told(&mut with_md5, part)) {
+            Ok((sum, len)) => content.resume(sum, len).map_err(not_received)?,
+            // no room for both, or it cannot be read: as if it were not there
+            Err(_) => false,
+        };
+        left.discard();
+        match same {
+            true => md5 = with_md5,
+            false => staged.clear()?,
+        }
+    }
+    staged.fill_told(content.reader().map_err(not_received)?, |part| told(&mut md5, part))?;
+    Ok((staged, md5))
 }
 
 /// SHA-1 of what is to be written.

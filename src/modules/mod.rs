@@ -226,6 +226,9 @@ impl From<&str> for Failure {
 /// Takes content on its way back to the controller.
 pub type Sink<'a> = dyn FnMut(&[u8]) -> std::io::Result<()> + 'a;
 
+/// The hint of a request whose result nobody will see in full: keys that are dear may be left out.
+pub const UNSEEN: &str = "unseen";
+
 /// What a running module may use of its surroundings.
 pub struct Ctx<'a> {
     pub check: bool,
@@ -255,6 +258,11 @@ pub trait ContentSource {
     /// SHA-1 in hex. It may cost the controller a reading of the file and a round trip before the content was read;
     /// afterwards it is known.
     fn sha1(&mut self) -> std::io::Result<String>;
+    /// Says that the first `len` bytes are here already, with this running checksum. True if the controller's file
+    /// begins with the same: then [`ContentSource::reader`] gives what comes after them.
+    fn resume(&mut self, _have: sha1::Sha1, _len: u64) -> std::io::Result<bool> {
+        Ok(false)
+    }
     /// The bytes; the first read asks the controller to send them. Fails if the checksum is wrong at the end.
     fn reader(&mut self) -> std::io::Result<Box<dyn BufRead + '_>>;
 }

@@ -333,6 +333,9 @@ pub fn shown(r: &TaskResult, action: &str, verbosity: u8) -> Map {
 }
 
 impl Sink for DefaultText {
+    fn tells_all(&self) -> bool {
+        self.screen.verbosity > 0
+    }
     fn event(&self, e: Event) {
         match e {
             Event::PlaybookStart { path, plays, .. } => {

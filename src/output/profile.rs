@@ -117,6 +117,9 @@ fn row(name: &str, d: Duration) -> String {
 }
 
 impl Sink for Profile {
+    fn tells_all(&self) -> bool {
+        false
+    }
     fn event(&self, e: Event) {
         match e {
             Event::TaskStart(t) => self.begin(&t),
@@ -139,6 +142,9 @@ impl Timer {
 }
 
 impl Sink for Timer {
+    fn tells_all(&self) -> bool {
+        false
+    }
     fn event(&self, e: Event) {
         if let Event::Stats { .. } = e {
             let s = self.began.elapsed().as_secs();

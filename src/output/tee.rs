@@ -7,6 +7,9 @@ use std::sync::Arc;
 pub struct Tee(pub Vec<Arc<dyn Sink>>);
 
 impl Sink for Tee {
+    fn tells_all(&self) -> bool {
+        self.0.iter().any(|s| s.tells_all())
+    }
     fn event(&self, e: Event) {
         let Some((last, before)) = self.0.split_last() else { return };
         for s in before {

@@ -1,6 +1,7 @@
 //! Frames to bytes and back, without any input or output of its own.
 
 use super::{FrameKind, MAX_FRAME};
+use std::io::{self, Read};
 
 /// Kind and id: what a frame's length counts beside its payload.
 const HEAD: usize = 9;
@@ -64,21 +65,85 @@ pub fn start(kind: FrameKind, id: u64, payload: usize) -> Option<[u8; START]> {
 /// Bytes as they arrive, cut into frames. Holds what has arrived and no more, whatever a length claims.
 #[derive(Debug, Default)]
 pub struct FrameBuf {
+    /// What arrived and was not handed out lies between `start` and `end`; the rest is room.
     buf: Vec<u8>,
     start: usize,
+    end: usize,
+    /// Where the payload of the last frame begins that was handed out.
+    payload: usize,
+    /// The room of the next reading.
+    wanted: usize,
+    /// How many readings were small, one after the other.
+    small: u8,
 }
+
+/// The least room for one reading, and the most: it grows while readings fill it and shrinks when they do not, so that a
+/// connection that is idle holds little.
+const LEAST: usize = 4 << 10;
+const MOST: usize = 256 << 10;
+/// After so many small readings a stream has ended, and its room is given back.
+const SMALL: u8 = 8;
 
 impl FrameBuf {
     /// Adds bytes that arrived.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.start == self.buf.len() {
-            self.buf.clear();
-            self.start = 0;
-        } else if self.start > 1 << 20 {
-            self.buf.drain(..self.start);
-            self.start = 0;
+        self.make_room(bytes.len());
+        let to = self.end + bytes.len();
+        if let Some(room) = self.buf.get_mut(self.end..to) {
+            room.copy_from_slice(bytes);
+            self.end = to;
         }
-        self.buf.extend_from_slice(bytes);
+    }
+
+    /// Room to read into; [`FrameBuf::filled`] tells how much of it was used.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.wanted = self.wanted.clamp(LEAST, MOST);
+        self.make_room(self.wanted);
+        self.buf.get_mut(self.end..self.end + self.wanted).unwrap_or_default()
+    }
+
+    /// So many bytes of the [`FrameBuf::room`] are there now.
+    pub fn filled(&mut self, n: usize) {
+        let n = n.min(self.buf.len() - self.end);
+        self.end += n;
+        if n >= self.wanted {
+            self.wanted *= 2;
+        }
+        self.small = if n < LEAST { self.small.saturating_add(1) } else { 0 };
+        if self.small >= SMALL {
+            self.wanted = LEAST;
+        }
+    }
+
+    /// Reads once into the room; how much, 0 at the end.
+    pub fn read_from(&mut self, from: &mut impl Read) -> io::Result<usize> {
+        let n = from.read(self.room())?;
+        self.filled(n);
+        Ok(n)
+    }
+
+    /// Sees to it that `n` bytes fit behind those that are there.
+    fn make_room(&mut self, n: usize) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.small >= SMALL && self.buf.len() > 4 * LEAST {
+                self.buf = Vec::new();
+            }
+        }
+        if self.buf.len() - self.end >= n {
+            return;
+        }
+        if self.start > 0 {
+            self.buf.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.buf.len() - self.end < n {
+            // in a stream what is left of a frame is moved less often in a larger buffer
+            let spare = if n >= MOST { 3 * MOST } else { 0 };
+            let len = (self.end + n + spare).max(self.end * 2);
+            self.buf.reserve_exact(len - self.buf.len());
+            self.buf.resize(len, 0);
+        }
     }
 
     /// The next complete frame, if there is one.
@@ -88,11 +153,7 @@ impl FrameBuf {
 
     /// As [`FrameBuf::next_frame`], where it lies.
     pub fn next_whole(&mut self) -> Result<Option<Whole<'_>>, FrameError> {
-        if self.start == self.buf.len() && self.buf.capacity() > 4 << 20 {
-            self.buf = Vec::new();
-            self.start = 0;
-        }
-        let rest = self.buf.get(self.start..).unwrap_or(&[]);
+        let rest = self.buf.get(self.start..self.end).unwrap_or(&[]);
         let Some((len, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
         let len = u32::from_be_bytes(*len);
         if len > MAX_FRAME || (len as usize) < HEAD {
@@ -108,13 +169,19 @@ impl FrameBuf {
         let Some((head, _)) = after.split_first_chunk::<HEAD>() else { return Ok(None) };
         let [kind, id @ ..] = *head;
         let kind = FrameKind::from_byte(kind).ok_or(FrameError::Kind(kind))?;
+        self.payload = self.start + START;
         self.start += bytes.len();
         Ok(Some(Whole { kind, id: u64::from_be_bytes(id), bytes }))
     }
 
+    /// The payload of the frame that was handed out last, until more arrives.
+    pub fn payload(&self) -> &[u8] {
+        self.buf.get(self.payload..self.start).unwrap_or_default()
+    }
+
     /// True if the middle of a frame is waiting for its rest.
     pub fn partial(&self) -> bool {
-        self.start < self.buf.len()
+        self.start < self.end
     }
 }
 

@@ -295,6 +295,13 @@ impl Client {
                             return Err(e);
                         }
                     }
+                    FrameKind::WantRest => {
+                        let same = match (&mut source, frame.payload.split_first_chunk::<8>()) {
+                            (Some(s), Some((len, sum))) => s.skip(u64::from_be_bytes(*len), sum).await,
+                            _ => false,
+                        };
+                        self.send(FrameKind::Rest, id, if same { b"1" } else { b"0" }).await?;
+                    }
                     FrameKind::Data => {
                         unfinished = true;
                         sum.update(&frame.payload);
@@ -399,7 +406,6 @@ async fn read_all(
     let mut greet = Some(greet);
     let mut buf = FrameBuf::default();
     buf.push(&early);
-    let mut part = vec![0u8; 64 << 10];
     loop {
         let Some(client) = weak.upgrade() else { return };
         loop {
@@ -417,7 +423,7 @@ async fn read_all(
             }
         }
         drop(client);
-        let n = from.read(&mut part).await.unwrap_or(0);
+        let n = from.read(buf.room()).await.unwrap_or(0);
         let Some(client) = weak.upgrade() else { return };
         if n == 0 {
             let end = timeout(Duration::from_secs(2), exit).await;
@@ -434,7 +440,7 @@ async fn read_all(
         let now = client.born.elapsed().as_millis() as u64;
         client.heard.store(now, Ordering::Relaxed);
         client.pinged.store(false, Ordering::Relaxed);
-        buf.push(part.get(..n).unwrap_or(&[]));
+        buf.filled(n);
     }
 }
 
@@ -465,7 +471,8 @@ async fn deliver(client: &Client, f: Frame, greet: &mut Option<oneshot::Sender<(
         | FrameKind::Ping
         | FrameKind::Sum
         | FrameKind::Second
-        | FrameKind::SecondEnd => {
+        | FrameKind::SecondEnd
+        | FrameKind::Rest => {
             return Err("the agent sends what only a controller may send".into());
         }
         FrameKind::Response
@@ -473,7 +480,8 @@ async fn deliver(client: &Client, f: Frame, greet: &mut Option<oneshot::Sender<(
         | FrameKind::DataEnd
         | FrameKind::WantData
         | FrameKind::WantSum
-        | FrameKind::WantSecond => {
+        | FrameKind::WantSecond
+        | FrameKind::WantRest => {
             let tx = client.calls().open.get(&f.id).cloned();
             match tx {
                 Some(tx) => drop(tx.send(Event::Frame(f)).await),

@@ -143,6 +143,39 @@ impl Source {
         Ok(sum)
     }
 
+    /// Whether the content begins with `len` bytes of this SHA-1 (in hex); then only what comes after them is sent. Nothing
+    /// else is believed of what a host has: a file that cannot be read is sent from its beginning, where that fails.
+    pub async fn skip(&mut self, len: u64, sum: &[u8]) -> bool {
+        if len > self.meta.size || self.done {
+            return false;
+        }
+        let (state, wanted) = match &mut self.from {
+            From::Bytes(b, at) => {
+                let Some(first) = usize::try_from(len).ok().and_then(|n| b.get(..n)) else { return false };
+                let state = Sha1::new_with_prefix(first);
+                if hex(&state.clone().finalize()).as_bytes() == sum {
+                    *at = first.len();
+                    return true;
+                }
+                return false;
+            }
+            From::File(f) => {
+                let Ok(f) = f.try_clone() else { return false };
+                let work = tokio::task::spawn_blocking(move || first_of(&f, len));
+                (work.await.ok().and_then(Result::ok), sum)
+            }
+        };
+        let Some(state) = state.filter(|s| hex(&s.clone().finalize()).as_bytes() == wanted) else { return false };
+        let From::File(f) = &mut self.from else { return false };
+        if f.seek(io::SeekFrom::Start(len)).is_err() {
+            return false;
+        }
+        if self.sum.is_some() {
+            self.sum = Some(state);
+        }
+        true
+    }
+
     /// Sends as much as was granted, and the end when it is reached.
     pub async fn portion(&mut self, client: &Client, id: u64, mut grant: u64) -> Result<(), CallError> {
         let mut frame = vec![0u8; START + CHUNK.min(self.meta.size as usize).max(1)];
@@ -186,11 +219,17 @@ impl Source {
 }
 
 fn sum_of(f: &File) -> io::Result<String> {
+    first_of(f, u64::MAX).map(|sum| hex(&sum.finalize()))
+}
+
+/// The running checksum of the first `len` bytes of a file, or of all of it if it is shorter; its position stays.
+fn first_of(f: &File, len: u64) -> io::Result<Sha1> {
     use std::os::unix::fs::FileExt;
     let (mut sum, mut part, mut at) = (Sha1::new(), vec![0u8; CHUNK], 0);
     loop {
-        match f.read_at(&mut part, at) {
-            Ok(0) => return Ok(hex(&sum.finalize())),
+        let room = (len - at).min(CHUNK as u64) as usize;
+        match f.read_at(part.get_mut(..room).unwrap_or_default(), at) {
+            Ok(0) => return Ok(sum),
             Ok(n) => {
                 sum.update(part.get(..n).unwrap_or_default());
                 at += n as u64;
@@ -232,5 +271,35 @@ mod tests {
         let mut got = vec![];
         s.from.read_to_end(&mut got).unwrap();
         assert!(got == all, "and sent from the beginning");
+    }
+
+    #[tokio::test]
+    async fn what_a_host_has_is_skipped_if_it_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = camino::Utf8PathBuf::from_path_buf(dir.path().join("f")).unwrap();
+        let bytes: Vec<u8> = (0..SUM_FIRST as u32 + 1000).map(|i| (i / 5) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let sum = |b: &[u8]| hex(&Sha1::digest(b)).into_bytes();
+        for p in [Payload::File(path), Payload::Bytes(bytes.clone().into())] {
+            for (len, first, same) in [
+                (1000, &bytes[..1000], true),
+                (bytes.len() as u64, &bytes[..], true),
+                (1000, &bytes[1..1001], false),
+                (1001, &bytes[..1000], false),
+                (bytes.len() as u64 + 1, &bytes[..], false),
+                (u64::MAX, &bytes[..], false),
+            ] {
+                let mut s = Source::open(&p).await.unwrap();
+                assert_eq!(s.skip(len, &sum(first)).await, same, "{len}");
+                let mut rest = vec![];
+                s.from.read_to_end(&mut rest).unwrap();
+                let from = if same { len as usize } else { 0 };
+                assert!(rest == bytes[from..], "{len}");
+                if let Some(sum) = &mut s.sum {
+                    sum.update(&rest);
+                    assert_eq!(s.finish(), hex(&Sha1::digest(&bytes)), "the checksum is that of the whole");
+                }
+            }
+        }
     }
 }

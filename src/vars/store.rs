@@ -236,7 +236,16 @@ impl Store {
 
     /// The layers of a host from inventory, group_vars and host_vars, strongest first.
     pub fn layers(&self, host: &Arc<str>, playbook_dir: &Utf8Path) -> Result<Arc<Vec<Arc<Map>>>> {
-        let store = self.host(host);
+        self.layers_of(&self.host(host), host, playbook_dir)
+    }
+
+    /// As [`Store::layers`], of a host whose own store is at hand.
+    pub(super) fn layers_of(
+        &self,
+        store: &HostStore,
+        host: &Arc<str>,
+        playbook_dir: &Utf8Path,
+    ) -> Result<Arc<Vec<Arc<Map>>>> {
         if let Some(e) = &*store.unread.lock().unwrap_or_else(|e| e.into_inner()) {
             return Err(e.clone());
         }
@@ -259,10 +268,10 @@ impl Store {
             .groups_of(host)
             .into_iter()
             .filter(|g| *g.name != *all)
-            .map(|g| (g.name.clone(), Arc::new(g.vars.clone())))
+            .map(|g| (g.name.clone(), g.vars.clone()))
             .collect();
         let mut weak_first: Vec<Arc<Map>> = vec![];
-        weak_first.extend(inv.groups.get(&*all).map(|g| Arc::new(g.vars.clone())));
+        weak_first.extend(inv.groups.get(&*all).map(|g| g.vars.clone()));
         weak_first.extend(groups.iter().map(|(_, v)| v.clone()));
         let play_dir = [playbook_dir.to_owned()];
         for name in [Some(&all), None] {
@@ -278,7 +287,7 @@ impl Store {
                 }
             }
         }
-        weak_first.extend(inv.hosts.get(&**host).map(|h| Arc::new(h.vars.clone())));
+        weak_first.extend(inv.hosts.get(&**host).map(|h| h.vars.clone()));
         drop(inv);
         for d in self.inventory_dirs.iter().chain(&play_dir) {
             weak_first.push(self.vars_dir(d, "host_vars", host)?);

@@ -53,51 +53,64 @@ impl View {
         self.play.as_ref().map(|p| p.play.playbook_dir.as_path()).unwrap_or(&self.store.base_dir)
     }
 
-    /// Every layer below the magic variables, strongest first.
-    fn layers(&self) -> Result<Vec<Arc<Map>>> {
-        let mut out: Vec<Arc<Map>> = vec![self.store.extra.clone()];
-        if let Some(t) = &self.task {
-            out.extend(t.include_vars.iter().rev().cloned());
-            if let Some(r) = &t.role {
-                out.extend(r.chain().iter().map(|r| r.params.clone()));
-            }
+    /// Shows every layer below the magic variables, strongest first, until one is enough: then the answer is true. A
+    /// lookup is this walk, so nothing is collected for it.
+    fn visit(&self, see: &mut dyn FnMut(&Arc<Map>) -> bool) -> Result<bool> {
+        let mut see = |m: &Arc<Map>| !m.is_empty() && see(m);
+        let role = self.task.as_ref().and_then(|t| t.role.as_ref());
+        if see(&self.store.extra) {
+            return Ok(true);
         }
-        out.push(read(&self.own.set_facts).clone());
-        out.push(read(&self.own.registered).clone());
-        if let Some(t) = &self.task {
-            out.push(t.vars.clone());
-            out.extend(t.block_vars.iter().rev().cloned());
-            if let Some(r) = &t.role {
-                out.extend(r.chain().iter().map(|r| r.use_vars.clone()));
-                role_vars(r, &mut out);
-            }
+        if let Some(t) = &self.task
+            && (t.include_vars.iter().rev().any(&mut see)
+                || role.is_some_and(|r| r.chain().iter().any(|r| see(&r.params))))
+        {
+            return Ok(true);
         }
-        if let Some(p) = &self.play {
-            for r in read(&p.exposed).iter().rev().filter(|r| r.public) {
-                out.push(r.vars.clone());
-                dependency_layers(r, &mut out, |d| d.vars.clone());
-            }
-            out.extend(read(&self.own.vars_files).iter().rev().cloned());
-            out.push(p.prompts.clone());
-            out.push(p.vars.clone());
-            out.push(p.import_vars.clone());
+        if see(&read(&self.own.set_facts)) || see(&read(&self.own.registered)) {
+            return Ok(true);
         }
-        out.push(read(&self.own.injected).clone());
-        out.extend(self.store.layers(&self.host, self.playbook_dir())?.iter().cloned());
-        if let Some(r) = self.task.as_ref().and_then(|t| t.role.as_ref()) {
-            for r in r.chain() {
-                out.push(r.defaults.clone());
-            }
-            dependency_layers(r, &mut out, |d| d.defaults.clone());
+        if let Some(t) = &self.task
+            && (see(&t.vars) || t.block_vars.iter().rev().any(&mut see))
+        {
+            return Ok(true);
+        }
+        if let Some(r) = role
+            && (r.chain().iter().any(|r| see(&r.use_vars)) || role_vars(r, &mut see))
+        {
+            return Ok(true);
         }
         if let Some(p) = &self.play {
-            for r in read(&p.exposed).iter().rev().filter(|r| r.public) {
-                out.push(r.defaults.clone());
-                dependency_layers(r, &mut out, |d| d.defaults.clone());
+            let shown = read(&p.exposed)
+                .iter()
+                .rev()
+                .filter(|r| r.public)
+                .any(|r| see(&r.vars) || of_dependencies(r, &mut see, |d| &d.vars));
+            if shown
+                || read(&self.own.vars_files).iter().rev().any(&mut see)
+                || see(&p.prompts)
+                || see(&p.vars)
+                || see(&p.import_vars)
+            {
+                return Ok(true);
             }
         }
-        out.retain(|m| !m.is_empty());
-        Ok(out)
+        if see(&read(&self.own.injected)) {
+            return Ok(true);
+        }
+        if self.store.layers_of(&self.own, &self.host, self.playbook_dir())?.iter().any(&mut see) {
+            return Ok(true);
+        }
+        if let Some(r) = role
+            && (r.chain().iter().any(|r| see(&r.defaults)) || of_dependencies(r, &mut see, |d| &d.defaults))
+        {
+            return Ok(true);
+        }
+        Ok(self.play.as_ref().is_some_and(|p| {
+            let exposed = read(&p.exposed);
+            let mut public = exposed.iter().rev().filter(|r| r.public);
+            public.any(|r| see(&r.defaults) || of_dependencies(r, &mut see, |d| &d.defaults))
+        }))
     }
 
     /// The raw value of a name, magic variables excepted.
@@ -112,33 +125,29 @@ impl View {
 
     /// The value of a name in the layers.
     fn in_layers(&self, name: &str) -> Result<Option<Value>> {
-        let layers = self.layers()?;
-        let mut found = layers.iter().filter_map(|m| m.get(name));
-        let Some(strongest) = found.next() else { return Ok(None) };
-        if !self.store.merge_hashes || strongest.as_map().is_none() {
-            return Ok(Some(strongest.clone()));
-        }
-        let mut all = vec![strongest];
-        // a weaker value that is no dict hides those below it
-        all.extend(found.take_while(|v| v.as_map().is_some()));
-        Ok(Some(all.into_iter().rev().cloned().reduce(merged).unwrap_or_default()))
+        let merge = self.store.merge_hashes;
+        let mut found: Vec<Value> = vec![];
+        self.visit(&mut |m| {
+            let Some(v) = m.get(name) else { return false };
+            let dict = v.as_map().is_some();
+            // a weaker value that is no dict hides those below it
+            if found.is_empty() || dict {
+                found.push(v.clone());
+            }
+            !merge || !dict
+        })?;
+        Ok(found.into_iter().rev().reduce(merged))
     }
 }
 
-fn role_vars(role: &Arc<Role>, out: &mut Vec<Arc<Map>>) {
-    out.push(role.vars.clone());
-    dependency_layers(role, out, |d| d.vars.clone());
-    for r in role.chain().iter().skip(1) {
-        out.push(r.vars.clone());
-    }
+/// The variables of a role, of its dependencies and of the roles above it; true once one of them was enough.
+fn role_vars(role: &Arc<Role>, see: &mut dyn FnMut(&Arc<Map>) -> bool) -> bool {
+    see(&role.vars) || of_dependencies(role, see, |d| &d.vars) || role.chain().iter().skip(1).any(|r| see(&r.vars))
 }
 
 /// Layers of a role's dependencies, the last one strongest.
-fn dependency_layers(role: &Role, out: &mut Vec<Arc<Map>>, get: fn(&Role) -> Arc<Map>) {
-    for d in role.dependencies.iter().rev() {
-        out.push(get(d));
-        dependency_layers(d, out, get);
-    }
+fn of_dependencies(role: &Role, see: &mut dyn FnMut(&Arc<Map>) -> bool, get: fn(&Role) -> &Arc<Map>) -> bool {
+    role.dependencies.iter().rev().any(|d| see(get(d)) || of_dependencies(d, see, get))
 }
 
 impl Vars for View {
@@ -171,13 +180,19 @@ impl Vars for View {
                 all.push(k);
             }
         };
-        for m in self.locals.iter().cloned().chain(self.layers().unwrap_or_default()) {
+        let mut all_of = |m: &Arc<Map>| {
             for k in m.keys() {
                 if let Key::Str(s) = k {
                     add(s.clone());
                 }
             }
+            false
+        };
+        for m in &self.locals {
+            all_of(m);
         }
+        // layers that cannot be read are told where one of their names is asked for
+        let _ = self.visit(&mut all_of);
         for k in self.store.globals.all.keys() {
             add(k.to_text());
         }

@@ -264,3 +264,42 @@ fn connections_make_room_for_others() {
     assert!(notice.starts_with("At most 2 connections are kept open at once"), "{notice}");
     assert_eq!(pool.take_notice(), None, "said once");
 }
+
+/// The agent dies in the middle of a copy; what it left is the beginning of the next one, and goes.
+#[test]
+fn a_copy_that_was_cut_goes_on() {
+    let d = tempfile::tempdir().unwrap();
+    let src = d.path().join("src");
+    std::fs::write(&src, (0..48_000_000u32).map(|i| (i / 3) as u8).collect::<Vec<u8>>()).unwrap();
+    let dest = d.path().join("to/dest");
+    std::fs::create_dir(d.path().join("to")).unwrap();
+    let left = || {
+        let all = std::fs::read_dir(d.path().join("to")).unwrap().flatten();
+        let sizes: Vec<u64> = all.filter(|e| e.path() != dest).map(|e| e.metadata().unwrap().len()).collect();
+        sizes
+    };
+    let pool = pool();
+    let payload = || Some(dirigo::transport::Payload::File(src.to_str().unwrap().into()));
+    let args = json!({"dest": dest, "src": "/src"});
+    let agent: i32 = output(&pool, &here(), None, "cut -d' ' -f4 /proc/$PPID/stat").trim().parse().unwrap();
+    let cut = std::thread::scope(|s| {
+        let call = s.spawn(|| pool.call(&here(), None, request("copy", args.clone()), payload(), None));
+        while left().first().is_none_or(|n| *n < 8_000_000) && !call.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let agent = nix::unistd::Pid::from_raw(agent);
+        let _ = nix::sys::signal::kill(agent, nix::sys::signal::Signal::SIGKILL);
+        call.join().unwrap()
+    });
+    assert!(cut.is_err(), "it was faster than the test: {cut:?}");
+    crate::eventually("the worker has gone", || {
+        let first = left();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        first == left()
+    });
+    assert!(!dest.exists() && left().len() == 1, "{:?}", left());
+    let r = pool.call(&here(), None, request("copy", args), payload(), None).unwrap();
+    assert_eq!(r.result["changed"], true, "{:?}", r.result);
+    assert!(std::fs::read(&dest).unwrap() == std::fs::read(&src).unwrap());
+    assert_eq!(left(), [0u64; 0]);
+}

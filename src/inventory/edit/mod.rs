@@ -85,7 +85,7 @@ fn direct(inv: &Inventory, group: &str) -> Vec<Arc<str>> {
 }
 
 fn vars_of(inv: &Inventory, host: &str) -> Map {
-    inv.hosts.get(host).map(|h| h.vars.clone()).unwrap_or_default()
+    inv.hosts.get(host).map(|h| Map::clone(&h.vars)).unwrap_or_default()
 }
 
 /// Every group must be the old one but for the host; every other host and every group variable as before.

@@ -94,3 +94,76 @@ fn trees_within_the_target() {
     b.cycle(a);
     assert_eq!((b.read("t/a"), b.read("t/kept")), ("1".into(), "mine".into()));
 }
+
+/// Content of a sender that knows how much it had to send, and can be cut.
+struct Sender {
+    bytes: Vec<u8>,
+    from: usize,
+    cut: usize,
+}
+
+impl crate::modules::ContentSource for Sender {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+    fn sha1(&mut self) -> std::io::Result<String> {
+        Ok(crate::modules::support::digest::of_bytes("sha1", &self.bytes))
+    }
+    fn resume(&mut self, have: sha1::Sha1, len: u64) -> std::io::Result<bool> {
+        use sha1::Digest;
+        let same = sha1::Sha1::digest(&self.bytes[..len as usize]) == have.finalize();
+        self.from = if same { len as usize } else { 0 };
+        Ok(same)
+    }
+    fn reader(&mut self) -> std::io::Result<Box<dyn std::io::BufRead + '_>> {
+        Ok(Box::new(std::io::BufReader::new(Cut(&self.bytes[self.from..], self.cut))))
+    }
+}
+
+struct Cut<'a>(&'a [u8], usize);
+
+impl std::io::Read for Cut<'_> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let n = to.len().min(self.0.len()).min(self.1);
+        if n == 0 && !self.0.is_empty() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        to[..n].copy_from_slice(&self.0[..n]);
+        (self.0, self.1) = (&self.0[n..], self.1 - n);
+        Ok(n)
+    }
+}
+
+#[test]
+fn what_a_killed_transfer_left_is_continued_if_it_is_the_same() {
+    use crate::modules::{Ctx, find, run, support::partial};
+    let d = tempfile::tempdir().unwrap();
+    let dest = d.path().join("f");
+    let names = || std::fs::read_dir(d.path()).unwrap().count();
+    let bytes: Vec<u8> = (0..partial::WORTH as u32 + 70_000).map(|i| (i / 11) as u8).collect();
+    let md5 = crate::modules::support::digest::of_bytes("md5", &bytes);
+    let go = |cut: usize, hints: serde_json::Value| {
+        let content = Sender { bytes: bytes.clone(), from: 0, cut };
+        let mut ctx = Ctx { content: Some(Box::new(content)), ..Ctx::bare() };
+        ctx.hints = hints.as_object().cloned().unwrap();
+        run(find("copy").unwrap(), &mut ctx, json!({"dest": dest, "src": "/s"}).as_object().unwrap())
+    };
+    // one that fails while it lives leaves nothing
+    let r = go(100_000, json!({}));
+    assert_eq!((&r["failed"], names()), (&json!(true), 0));
+    for (left, need) in [
+        (&bytes[..5_000_000], bytes.len() - 5_000_000),
+        (&b"other content"[..], bytes.len()),
+        (&bytes[..], 0),
+        (&[&bytes[..], &b"and more"[..]].concat(), 0),
+    ] {
+        partial::leave(&dest, left);
+        let r = go(need, json!({}));
+        assert_eq!(r.get("failed").and_then(serde_json::Value::as_bool).unwrap_or(false), false, "{r:?}");
+        assert!(std::fs::read(&dest).unwrap() == bytes);
+        assert_eq!((r["md5sum"].as_str(), names()), (Some(md5.as_str()), 1), "and nothing else is there");
+        std::fs::remove_file(&dest).unwrap();
+    }
+    let r = go(bytes.len(), json!({"unseen": true}));
+    assert!(r.get("md5sum").is_none() && r["checksum"].is_string(), "{r:?}");
+}

@@ -90,6 +90,14 @@ pub fn stage(dest: &Path, unsafe_writes: bool) -> Result<Staged, Failure> {
     Ok(Staged { temp: Temp::Named(temp), dest: dest.to_owned(), unsafe_writes })
 }
 
+/// As [`stage`], for large content whose transfer may be cut: see [`super::partial`].
+pub fn stage_partial(dest: &Path, unsafe_writes: bool) -> Result<Staged, Failure> {
+    match super::partial::create(dest) {
+        Ok(t) => Ok(Staged { temp: Temp::Named(t), dest: dest.to_owned(), unsafe_writes }),
+        Err(_) => stage(dest, unsafe_writes),
+    }
+}
+
 // The tempfile crate wraps the system's error with the path it tried; the number is inside.
 fn raw(e: io::Error) -> io::Error {
     let code = e.raw_os_error().or_else(|| {
@@ -140,14 +148,15 @@ impl Staged {
         let at = self.dest.clone();
         io::copy(&mut r, self.file()?).map(drop).map_err(|e| Failure::new(os_error(&e, &at)))
     }
-    /// As [`Staged::fill`], and feeds everything to a checksum. What was written goes to the disk meanwhile, so that
+    /// As [`Staged::fill`], and tells every piece to `each`. What was written goes to the disk meanwhile, so that
     /// little is left for the sync at the end.
-    pub fn fill_summed(&mut self, mut r: impl BufRead, sum: &mut impl md5::Digest) -> Result<(), Failure> {
+    pub fn fill_told(&mut self, mut r: impl BufRead, mut each: impl FnMut(&[u8])) -> Result<(), Failure> {
         const PORTION: u64 = 8 << 20;
         let at = self.dest.clone();
         let fail = |e: io::Error| Failure::new(os_error(&e, &at));
         let f = self.file()?;
-        let (mut done, mut flushed) = (0u64, 0u64);
+        let begin = f.stream_position().map_err(fail)?;
+        let (mut done, mut flushed) = (begin, begin);
         loop {
             let part = match r.fill_buf() {
                 Ok(p) => p,
@@ -157,7 +166,7 @@ impl Staged {
             if part.is_empty() {
                 return Ok(());
             }
-            sum.update(part);
+            each(part);
             f.write_all(part).map_err(fail)?;
             let n = part.len();
             r.consume(n);
@@ -167,6 +176,13 @@ impl Staged {
                 flushed = done;
             }
         }
+    }
+
+    /// Takes back everything that was written.
+    pub fn clear(&mut self) -> Result<(), Failure> {
+        let at = self.dest.clone();
+        let f = self.file()?;
+        f.set_len(0).and_then(|()| f.rewind()).map_err(|e| Failure::new(os_error(&e, &at)))
     }
 
     /// Puts the content in place: with the old file's owner, mode and labels, or a new file's

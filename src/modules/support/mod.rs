@@ -12,6 +12,7 @@ pub mod glob;
 pub mod homedir;
 pub mod http;
 pub mod mode;
+pub mod partial;
 pub mod pep440;
 pub mod pyre;
 pub mod pytext;
