@@ -238,8 +238,9 @@ fn add(
             args.insert(k.clone(), v);
         }
     }
-    match groups.iter_mut().find(|g| g.args == args && g.locals == locals && !g.hosts.iter().any(|x| Arc::ptr_eq(x, h)))
-    {
+    // hosts come one after the other, so one that has an item in the group already is its last
+    let other = |g: &Group| !g.hosts.last().is_some_and(|x| Arc::ptr_eq(x, h));
+    match groups.iter_mut().find(|g| g.args == args && g.locals == locals && other(g)) {
         Some(g) => g.hosts.push(h.clone()),
         None => groups.push(Group { args, locals, label, hosts: vec![h.clone()] }),
     }

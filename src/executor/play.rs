@@ -83,6 +83,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         alive: RwLock::default(),
         alive_play: RwLock::default(),
         exposed: RwLock::new(play.role_list.clone()),
+        lists: Default::default(),
     };
     let early = View::new(&r.store, &localhost).in_play(&Arc::new(plain));
     let early_scope = r.scope(&early);
@@ -131,6 +132,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         alive: RwLock::default(),
         alive_play: RwLock::new(Arc::new(hosts.clone())),
         exposed: RwLock::new(play.role_list.clone()),
+        lists: Default::default(),
     });
     if hosts.is_empty() {
         // everybody who could take part failed before

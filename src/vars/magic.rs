@@ -200,12 +200,10 @@ pub fn search_path(task: &Task, playbook_dir: &Utf8Path) -> Vec<Utf8PathBuf> {
 }
 
 fn groups(view: &View) -> Value {
-    let inv = view.store.inventory();
-    let mut m = Map::new();
-    for (name, members) in inv.group_members() {
-        m.insert(Key::from(name), names(&members));
-    }
-    Value::map(m)
+    view.store.groups(|inv| {
+        let members = inv.group_members().into_iter();
+        Value::map(members.map(|(name, members)| (Key::from(name), names(&members))).collect())
+    })
 }
 
 fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
@@ -225,8 +223,8 @@ fn play_name(p: &PlayVars, name: &str) -> Option<Value> {
     // the dependencies are told without an order in ansible-core; here each stands where it came first
     let once = |names: Vec<String>| list(names.into_iter().collect::<IndexSet<String>>().into_iter().collect());
     Some(match name {
-        "play_hosts" | "ansible_play_batch" => names(&read(&p.alive)),
-        "ansible_play_hosts" => names(&read(&p.alive_play)),
+        "play_hosts" | "ansible_play_batch" => p.lists.value(&read(&p.alive), names),
+        "ansible_play_hosts" => p.lists.value(&read(&p.alive_play), names),
         "ansible_play_hosts_all" => names(&p.all_hosts),
         "ansible_play_name" => {
             p.play.name.as_ref().map(|n| Value::plain(n.to_str())).unwrap_or_else(|| match &p.play.hosts {

@@ -126,6 +126,30 @@ pub struct PlayVars {
     pub alive_play: RwLock<Arc<Vec<Arc<str>>>>,
     /// Roles in order of loading; the whole play sees vars and defaults of those that are public.
     pub exposed: RwLock<Vec<Arc<Role>>>,
+    /// Lists of hosts as values, made once for all hosts that ask.
+    pub lists: Lists,
+}
+
+/// Values of lists of hosts, by where the list lies; each is kept with its list, so that no other can take its place.
+#[derive(Debug, Default)]
+pub struct Lists(Mutex<Vec<(Arc<Vec<Arc<str>>>, Value)>>);
+
+impl Lists {
+    /// The lists that are in use at one time: those of the batch and of the play, and some that somebody still holds.
+    const KEPT: usize = 4;
+
+    pub(super) fn value(&self, list: &Arc<Vec<Arc<str>>>, make: impl FnOnce(&[Arc<str>]) -> Value) -> Value {
+        let mut known = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some((_, v)) = known.iter().find(|(l, _)| Arc::ptr_eq(l, list)) {
+            return v.clone();
+        }
+        if known.len() >= Lists::KEPT {
+            known.remove(0);
+        }
+        let v = make(list);
+        known.push((list.clone(), v.clone()));
+        v
+    }
 }
 
 /// The variables of a run, shared by all threads.
@@ -142,6 +166,8 @@ pub struct Store {
     pub base_dir: Utf8PathBuf,
     /// Directories of the inventory sources, where group_vars and host_vars stand.
     pub inventory_dirs: Vec<Utf8PathBuf>,
+    /// The magic variable `groups`, for one state of the inventory.
+    groups: Mutex<Option<(u64, Value)>>,
     vars_dirs: Mutex<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Arc<Map>>>,
     decrypted: Mutex<HashMap<Arc<str>, Arc<str>>>,
     warnings: Mutex<Vec<Error>>,
@@ -169,6 +195,7 @@ impl Store {
             secrets,
             base_dir,
             inventory_dirs,
+            groups: Mutex::default(),
             vars_dirs: Mutex::default(),
             decrypted: Mutex::default(),
             warnings: Mutex::default(),
@@ -196,6 +223,19 @@ impl Store {
         let r = f(&mut write(&self.inventory));
         self.generation.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         r
+    }
+    /// The magic variable `groups`: made once for all hosts, and again when the inventory has changed.
+    pub(super) fn groups(&self, make: impl FnOnce(&Inventory) -> Value) -> Value {
+        let mut known = self.groups.lock().unwrap_or_else(|e| e.into_inner());
+        let now = self.generation.load(Ordering::SeqCst);
+        match &*known {
+            Some((then, v)) if *then == now => v.clone(),
+            _ => {
+                let v = make(&self.inventory());
+                *known = Some((now, v.clone()));
+                v
+            }
+        }
     }
     /// The variables that `host` has gathered.
     pub fn host(&self, name: &Arc<str>) -> Arc<HostStore> {
