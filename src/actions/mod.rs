@@ -18,6 +18,7 @@ mod raw;
 mod reboot;
 mod script;
 mod set_fact;
+mod synchronize;
 mod template;
 mod unarchive;
 mod uri;
@@ -28,7 +29,7 @@ use crate::diag::{Error, Result, Span};
 use crate::modules::{Spec, validate};
 use crate::proto::{Request, Response};
 use crate::template::{Engine, Scope};
-use crate::transport::{CallError, Payload, RawOutput};
+use crate::transport::{Become, CallError, ConnParams, Payload, RawOutput};
 use crate::value::{Map, Value};
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
@@ -50,10 +51,22 @@ pub trait Remote: Send + Sync {
     fn reset(&self);
     /// The same host with another limit in seconds for connecting.
     fn within(&self, seconds: u64) -> Box<dyn Remote + '_>;
+    /// How the host is reached.
+    fn route(&self) -> Route<'_>;
+    /// The same host as the user of the connection.
+    fn without_become(&self) -> Box<dyn Remote + '_>;
+    /// This machine, as the user who runs the play.
+    fn controller(&self) -> Box<dyn Remote + '_>;
     /// Whether the connection is to this machine.
     fn is_local(&self) -> bool;
     /// Host name or address connected to, for messages.
     fn address(&self) -> String;
+}
+
+/// The way to a host, and the user to become there.
+pub struct Route<'a> {
+    pub params: &'a ConnParams,
+    pub become_: Option<&'a Become>,
 }
 
 /// What an action may use.
@@ -67,7 +80,10 @@ pub struct ActionCtx<'a> {
     pub raw_args: &'a Map,
     pub engine: &'a Engine,
     pub scope: &'a Scope,
+    /// The host that is connected to.
     pub host: &'a Arc<str>,
+    /// Whether that is the one of `delegate_to`.
+    pub delegated: bool,
     pub check: bool,
     pub diff: bool,
     pub verbosity: u8,
@@ -205,6 +221,7 @@ pub fn registry() -> &'static [Action] {
             script::action(),
             set_fact::set_fact(),
             set_fact::set_stats(),
+            synchronize::action(),
             template::action(),
             unarchive::action(),
             uri::action(),
@@ -215,7 +232,7 @@ pub fn registry() -> &'static [Action] {
 }
 
 /// Actions that are at home in another collection than ansible.builtin.
-const ELSEWHERE: &[(&str, &str)] = &[("patch", "ansible.posix")];
+const ELSEWHERE: &[(&str, &str)] = &[("patch", "ansible.posix"), ("synchronize", "ansible.posix")];
 
 /// Finds an action by short or full name.
 pub fn find(name: &str) -> Option<&'static Action> {

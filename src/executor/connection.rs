@@ -1,7 +1,7 @@
 //! How a host is reached and which user the task acts as: variables, then keywords, then defaults.
 
 use super::runner::Runner;
-use crate::actions::Remote;
+use crate::actions::{Remote, Route};
 use crate::diag::{Error, Result};
 use crate::playbook::Task;
 use crate::proto::{Request, Response};
@@ -192,7 +192,20 @@ pub struct HostRemote<'a> {
     pub plan: Option<&'a super::ahead::Note>,
 }
 
-impl HostRemote<'_> {
+impl<'a> HostRemote<'a> {
+    /// The same task's requests on another way.
+    fn with(&self, params: ConnParams, become_: Option<Become>) -> HostRemote<'a> {
+        HostRemote {
+            runner: self.runner,
+            params,
+            become_,
+            env: self.env.clone(),
+            no_log: self.no_log,
+            hints: self.hints.clone(),
+            task: self.task,
+            plan: self.plan,
+        }
+    }
     /// Passes on what the connections have to say to the user.
     fn told(&self) {
         if let Some(text) = self.runner.pool.take_notice() {
@@ -261,16 +274,17 @@ impl Remote for HostRemote<'_> {
         self.runner.pool.reset(&self.params);
     }
     fn within(&self, seconds: u64) -> Box<dyn Remote + '_> {
-        Box::new(HostRemote {
-            runner: self.runner,
-            params: ConnParams { timeout: seconds, ..self.params.clone() },
-            become_: self.become_.clone(),
-            env: self.env.clone(),
-            no_log: self.no_log,
-            hints: self.hints.clone(),
-            task: self.task,
-            plan: self.plan,
-        })
+        Box::new(self.with(ConnParams { timeout: seconds, ..self.params.clone() }, self.become_.clone()))
+    }
+    fn route(&self) -> Route<'_> {
+        Route { params: &self.params, become_: self.become_.as_ref() }
+    }
+    fn without_become(&self) -> Box<dyn Remote + '_> {
+        Box::new(self.with(self.params.clone(), None))
+    }
+    fn controller(&self) -> Box<dyn Remote + '_> {
+        let remote_tmp = self.runner.options.defaults.remote_tmp.clone();
+        Box::new(self.with(ConnParams { remote_tmp, ..ConnParams::new("localhost", Connection::Local) }, None))
     }
     fn is_local(&self) -> bool {
         self.params.connection == Connection::Local

@@ -169,13 +169,14 @@ impl Work<'_> {
         if let Some(python) = connection::python(r, &remote_scope) {
             hints.insert("python".into(), python.into());
         }
+        let delegated = delegated_to.is_some();
         let delegate = delegated_to.map(|to| Delegate {
             address: (params.connection == Connection::Ssh && params.address != to).then(|| params.address.clone()),
             host: to,
         });
         let task = Arc::as_ptr(self.task) as usize;
         let remote = HostRemote { runner: r, params, become_, env, no_log, hints, task, plan };
-        Ok((Setting { remote, remote_scope, host, check, diff, timeout: timeout.max(0) as u64 }, delegate))
+        Ok((Setting { remote, remote_scope, host, delegated, check, diff, timeout: timeout.max(0) as u64 }, delegate))
     }
 
     /// Whether nobody will see all of the result if the task succeeds.
@@ -296,6 +297,7 @@ pub(super) struct Setting<'a> {
     /// Variables of the host that is connected to.
     pub(super) remote_scope: Scope,
     pub(super) host: Arc<str>,
+    pub(super) delegated: bool,
     pub(super) check: bool,
     pub(super) diff: bool,
     pub(super) timeout: u64,
@@ -505,6 +507,7 @@ impl Call<'_> {
             engine: &r.engine,
             scope: self.scope,
             host: &self.setting.host,
+            delegated: self.setting.delegated,
             check: self.setting.check,
             diff: self.setting.diff,
             verbosity: r.options.verbosity,
