@@ -81,7 +81,8 @@ impl Other {
         let name = variable(ctx, &["inventory_hostname"])?.unwrap_or_else(|| ctx.host.to_string());
         let own_port = variable(ctx, &["ansible_port", "ansible_ssh_port"])?;
         let address = variable(ctx, &["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| name.clone());
-        let runs_at = if ctx.delegated { p.address.as_str() } else { "127.0.0.1" };
+        let away = ctx.delegated && p.connection != Connection::Local;
+        let runs_at = if away { p.address.as_str() } else { "127.0.0.1" };
         let loopback = |a: &str| matches!(a, "localhost" | "127.0.0.1" | "::1");
         let whole = match ctx.delegated {
             true => **ctx.host == *name,
@@ -112,7 +113,7 @@ impl Other {
         match path.split_once(':') {
             Some((host, _)) if host.contains('@') => path.to_owned(),
             Some(_) => format!("{user}{path}"),
-            None if self.address.contains(':') => format!("{user}[{}]:{path}", self.address),
+            None if self.address.contains(':') => format!("[{user}{}]:{path}", self.address),
             None => format!("{user}{}:{path}", self.address),
         }
     }

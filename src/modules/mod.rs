@@ -2,6 +2,7 @@
 //! check-mode support and its documentation, and is registered by one line in the list below.
 
 mod acl;
+mod alternatives;
 mod apt;
 mod apt_key;
 mod apt_repository;
@@ -32,10 +33,12 @@ mod git;
 mod group;
 mod haproxy_backend;
 mod hostname;
+mod htpasswd;
 mod ini_file;
 mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod lvg;
 mod modprobe;
 mod mount;
 mod mount_facts;
@@ -64,6 +67,7 @@ mod sysctl;
 mod systemd;
 mod sysvinit;
 mod tempfile;
+mod timezone;
 mod unarchive;
 mod uri;
 mod user;
@@ -412,8 +416,10 @@ fn all() -> &'static (Vec<Module>, usize) {
             firewalld::module(),
             seboolean::module(),
             selinux::module(),
+            lvg::module(),
             modprobe::module(),
             acl::module(),
+            alternatives::module(),
             pam_limits::module(),
             patch::module(),
             filesystem::module(),
@@ -422,8 +428,10 @@ fn all() -> &'static (Vec<Module>, usize) {
             fetch_content::module(),
             find::module(),
             unarchive::module(),
+            htpasswd::module(),
             ini_file::module(),
             tempfile::module(),
+            timezone::module(),
             group::module(),
             haproxy_backend::module(),
             user::module(),

@@ -163,7 +163,8 @@ fn substituted(ctx: &Ctx, path: &str) -> Result<String, Failure> {
 
 /// Whether a marked line tells of a change; with `-vv` rsync lists what is as it was, too.
 fn tells_change(line: &str) -> bool {
-    line.contains(MARK) && !line.split(MARK).nth(1).is_some_and(|l| l.starts_with('.') && l.get(2..11) == Some("         "))
+    line.contains(MARK)
+        && !line.split(MARK).nth(1).is_some_and(|l| l.starts_with('.') && l.get(2..11) == Some("         "))
 }
 
 fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
@@ -253,10 +254,7 @@ mod tests {
             "--archive --rsync-path='sudo -u x rsync' --exclude='a b' -v --partial /a /b"
         );
         assert_eq!(quiet(json!({"dest": "rsync://h/m", "rsync_timeout": 3})), "--timeout=3 --archive /a rsync://h/m");
-        assert_eq!(
-            quiet(json!({"link_dest": ["/l"], "dest": "/lx"})),
-            "--archive -H -vv --link-dest=/l /a /lx"
-        );
+        assert_eq!(quiet(json!({"link_dest": ["/l"], "dest": "/lx"})), "--archive -H -vv --link-dest=/l /a /lx");
         assert_eq!(
             quiet(json!({"link_dest": ["/l"], "dest": "/l/x"})),
             "Hardlinking into a subdirectory of the source would cause recursion. /l and /l/x"
@@ -288,8 +286,12 @@ mod tests {
 
     #[test]
     fn what_counts_as_a_change() {
-        for yes in ["<<CHANGED>>>f+++++++++ a", "<<CHANGED>>.f...p..... a", "<<CHANGED>>hf          a", "<<CHANGED>>*deleting   a"]
-        {
+        for yes in [
+            "<<CHANGED>>>f+++++++++ a",
+            "<<CHANGED>>.f...p..... a",
+            "<<CHANGED>>hf          a",
+            "<<CHANGED>>*deleting   a",
+        ] {
             assert!(tells_change(yes), "{yes}");
         }
         for no in ["<<CHANGED>>.f          a", "<<CHANGED>>.d          ./", "sent 102 bytes"] {

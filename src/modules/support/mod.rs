@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod atomic;
 pub mod attrs;
 pub mod copytree;
+pub mod crypt;
 pub mod digest;
 pub mod edit;
 pub mod exec;
@@ -23,4 +24,6 @@ pub mod shlex;
 pub mod testkit;
 pub mod textdiff;
 pub mod times;
+#[cfg(test)]
+pub mod toolkit;
 pub mod webargs;

@@ -37,7 +37,7 @@ fn password_hash(_: &mut State, a: &Args) -> Res {
         "md5" | "md5_crypt" if rounds.is_some() => {
             return fail("md5_crypt has no rounds: unexpected keyword argument 'rounds'");
         }
-        "md5" | "md5_crypt" => md5_crypt(password.as_bytes(), &checked_salt(salt, size, 8, "md5_crypt")?),
+        "md5" | "md5_crypt" => md5_crypt(password.as_bytes(), &checked_salt(salt, size, 8, "md5_crypt")?, "$1$"),
         "sha256" | "sha256_crypt" => {
             sha(&password, checked_salt(salt, size, 16, "sha256_crypt")?, rounds, 535_000, "5")?
         }
@@ -138,11 +138,11 @@ fn bcrypt_hash(password: &str, salt: Option<String>, rounds: i128, ident: &str) 
         .map_err(|e| error(format!("password_hash failed: {e}")))
 }
 
-/// The MD5-based crypt of FreeBSD and old Linux systems (`$1$`).
-fn md5_crypt(password: &[u8], salt: &str) -> String {
+/// The MD5-based crypt: of FreeBSD and old Linux systems with the mark `$1$`, Apache's own with `$apr1$`.
+pub fn md5_crypt(password: &[u8], salt: &str, mark: &str) -> String {
     let s = salt.as_bytes();
     let alternate = md5::Md5::digest([password, s, password].concat());
-    let mut first = [password, b"$1$", s].concat();
+    let mut first = [password, mark.as_bytes(), s].concat();
     first.extend(alternate.iter().cycle().take(password.len()));
     let mut n = password.len();
     while n > 0 {
@@ -163,7 +163,7 @@ fn md5_crypt(password: &[u8], salt: &str) -> String {
         sum = md5::Md5::digest(round);
     }
     let byte = |i: usize| u32::from(sum.get(i).copied().unwrap_or(0));
-    let mut out = format!("$1${salt}$");
+    let mut out = format!("{mark}{salt}$");
     let mut put = |mut v: u32, n: usize| {
         for _ in 0..n {
             out.push(ALPHABET.get((v & 63) as usize).copied().map_or('.', char::from));

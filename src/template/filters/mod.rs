@@ -8,7 +8,7 @@ mod args;
 mod cidr;
 mod combine;
 mod comment;
-mod cryptf;
+pub mod cryptf;
 mod dicts;
 mod digest;
 mod escape;
