@@ -39,6 +39,7 @@ mod iptables;
 mod known_hosts;
 mod lineinfile;
 mod lvg;
+mod lvol;
 mod modprobe;
 mod mount;
 mod mount_facts;
@@ -364,6 +365,12 @@ modules! {
     second deb822_repository::module;
     second rpm_key::module;
     second sysvinit::module;
+    second synchronize::module;
+    second alternatives::module;
+    second timezone::module;
+    second htpasswd::module;
+    second lvg::module;
+    second lvol::module;
 }
 
 /// Every module there is. The executables of the agent must not get here, or each would hold all of them.
@@ -379,79 +386,6 @@ fn all() -> &'static (Vec<Module>, usize) {
         let count = all.len();
         all.append(&mut second());
         (all, count)
-        vec![
-            get_url::module(),
-            uri::module(),
-            package_facts::module(),
-            package::module(),
-            dnf::module(),
-            dnf::module_yum(),
-            dnf::module_dnf5(),
-            apt::module(),
-            archive::module(),
-            blockinfile::module(),
-            lineinfile::module(),
-            replace::module(),
-            copy::module(),
-            file::module(),
-            slurp::module(),
-            stat::module(),
-            script::module(),
-            wait_for::module(),
-            assemble::module(),
-            expect::module(),
-            pip::module(),
-            cron::module(),
-            hostname::module(),
-            known_hosts::module(),
-            iptables::module(),
-            debconf::module(),
-            authorized_key::module(),
-            dpkg_selections::module(),
-            yum_repository::module(),
-            subversion::module(),
-            sysctl::module(),
-            mount::module(),
-            mount_facts::module(),
-            firewalld::module(),
-            seboolean::module(),
-            selinux::module(),
-            lvg::module(),
-            modprobe::module(),
-            acl::module(),
-            alternatives::module(),
-            pam_limits::module(),
-            patch::module(),
-            filesystem::module(),
-            async_status::module(),
-            etcdctl::module(),
-            fetch_content::module(),
-            find::module(),
-            unarchive::module(),
-            htpasswd::module(),
-            ini_file::module(),
-            tempfile::module(),
-            timezone::module(),
-            group::module(),
-            haproxy_backend::module(),
-            user::module(),
-            getent::module(),
-            git::module(),
-            service_facts::module(),
-            synchronize::module(),
-            service::module(),
-            systemd::module(),
-            systemd::module_service(),
-            setup::module(),
-            command::module(),
-            apt_key::module(),
-            apt_repository::module(),
-            deb822_repository::module(),
-            rpm_key::module(),
-            sysvinit::module(),
-            ping::module(),
-            shell::module(),
-        ]
     })
 }
 
