@@ -131,6 +131,12 @@ fn entry(ctx: &Ctx, a: &Args, path: &Path) -> Result<(bool, String), Failure> {
     Ok((true, told))
 }
 
+/// Whether anything is asked of the file's attributes.
+fn asks(f: &fileargs::FileArgs) -> bool {
+    let texts = [&f.owner, &f.group, &f.attributes];
+    !f.mode.is_null() || texts.into_iter().chain(&f.label).any(Option::is_some)
+}
+
 fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     let path = Path::new(a.str("path"));
     let absent = !path.exists() && a.str("state") == "absent";
@@ -138,12 +144,17 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
         true => (false, format!("{} not present", a.str("name"))),
         false => entry(ctx, a, path)?,
     };
-    if path.exists() {
-        let mut diff = fileargs::AttrDiff::default();
-        if fileargs::FileArgs::from_args(a).apply(path, ctx.check, &mut diff)? {
-            changed = true;
-            msg.push_str(" and ownership, perms or SE linux context changed");
-        }
+    let wanted = fileargs::FileArgs::from_args(a);
+    let other = match path.exists() {
+        true => wanted.apply(path, ctx.check, &mut fileargs::AttrDiff::default())?,
+        // a file that a check run does not make would get them
+        false => changed && asks(&wanted),
+    };
+    if other {
+        // without the word where the entry is as it was, as ansible-core
+        msg.push_str(if changed { " and " } else { "" });
+        msg.push_str("ownership, perms or SE linux context changed");
+        changed = true;
     }
     let o = Outcome::changed(changed).msg(msg);
     Ok(if absent { o.warn(format!("{} does not exist", path.display())) } else { o })
