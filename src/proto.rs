@@ -49,7 +49,7 @@ pub enum FrameKind {
     WantSum = 10,
     /// Controller → agent: that checksum, SHA-1 in hex; or an exclamation mark and why there is none.
     Sum = 11,
-    /// Controller → agent: a piece of the agent's second file, compressed by gzip; the id is the number of this
+    /// Controller → agent: a piece of the agent's second file, compressed by deflate; the id is the number of this
     /// upload, from 1.
     Second = 12,
     /// Controller → agent: that upload is complete; payload is the SHA-256 of the file in hex.

@@ -39,12 +39,18 @@ pub struct Holds {
     pub modules: fn() -> Vec<Module>,
     /// Whether these are all there are.
     pub whole: bool,
+    /// Runs modules that came along.
+    foreign: Option<worker::RunForeign>,
 }
 
 impl Holds {
-    /// The modules of one file of the agent.
-    pub const fn part(modules: fn() -> Vec<Module>) -> Holds {
-        Holds { modules, whole: false }
+    /// What the file has that every host gets.
+    pub const fn first() -> Holds {
+        Holds { modules: modules::first, whole: false, foreign: None }
+    }
+    /// What the other file has; modules that are not built in run there, too.
+    pub const fn second() -> Holds {
+        Holds { modules: modules::second, whole: false, foreign: Some(worker::answer_foreign) }
     }
     /// All modules.
     pub const fn all() -> Holds {
@@ -53,7 +59,7 @@ impl Holds {
             all.append(&mut modules::second());
             all
         }
-        Holds { modules: both, whole: true }
+        Holds { modules: both, whole: true, foreign: Some(worker::answer_foreign) }
     }
 }
 
@@ -62,6 +68,11 @@ static HOLDS: OnceLock<Holds> = OnceLock::new();
 /// Whether this process has all modules.
 fn whole() -> bool {
     HOLDS.get().is_some_and(|h| h.whole)
+}
+
+/// How this executable runs modules that came along, if it can.
+fn foreign() -> Option<worker::RunForeign> {
+    HOLDS.get().and_then(|h| h.foreign)
 }
 
 /// A module of this executable.

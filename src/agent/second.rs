@@ -5,7 +5,7 @@
 
 use super::{VERSION, worker};
 use crate::proto::{SecondFile, hex};
-use flate2::write::GzDecoder;
+use flate2::write::DeflateDecoder;
 use sha2::{Digest, Sha256};
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
@@ -43,7 +43,7 @@ type Identity = (u64, u64, u64, (i64, i64), (i64, i64));
 struct Upload {
     number: u64,
     part: PathBuf,
-    unpack: GzDecoder<Vec<u8>>,
+    unpack: DeflateDecoder<Vec<u8>>,
     sum: Sha256,
     bad: Option<Bad>,
 }
@@ -120,7 +120,7 @@ impl Second {
         let mut upload = Upload {
             number,
             part: PathBuf::new(),
-            unpack: GzDecoder::new(vec![]),
+            unpack: DeflateDecoder::new(vec![]),
             sum: Sha256::new(),
             bad: Some(Bad::Place(io::Error::other("no folder for it"))),
         };
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     fn packed(bytes: &[u8]) -> Vec<u8> {
-        let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        let mut z = flate2::write::DeflateEncoder::new(vec![], flate2::Compression::fast());
         z.write_all(bytes).unwrap();
         z.finish().unwrap()
     }

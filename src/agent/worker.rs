@@ -171,7 +171,10 @@ fn answer(link: &Link, id: u64, payload: &[u8]) -> Map<String, Json> {
         Err(e) => return failure(format!("the agent does not understand the request: {e}")),
     };
     if let Some(f) = req.foreign.take() {
-        return answer_foreign(link, id, &f, req);
+        return match super::foreign() {
+            Some(run) => run(link, id, &f, req),
+            None => failure(format!("this file of the agent cannot run the module {}", f.name)),
+        };
     }
     let Some(module) = super::find(&req.module) else {
         return failure(format!("the agent has no module named {}", req.module));
@@ -196,8 +199,11 @@ fn answer(link: &Link, id: u64, payload: &[u8]) -> Map<String, Json> {
     result
 }
 
+/// Answers a request for a module that came along; only executables that name such a function hold its code.
+pub type RunForeign = fn(&Link, u64, &Foreign, Request) -> Map<String, Json>;
+
 /// A module that came along: its file is here before a job goes its own way.
-fn answer_foreign(link: &Link, id: u64, f: &Foreign, mut req: Request) -> Map<String, Json> {
+pub fn answer_foreign(link: &Link, id: u64, f: &Foreign, mut req: Request) -> Map<String, Json> {
     let received = match req.content.take() {
         Some(meta) => foreign::receive(&mut Incoming::new(link, id, meta), &f.remote_tmp),
         None => Err(io::Error::other("it did not come with the request")),

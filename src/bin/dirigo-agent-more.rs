@@ -3,7 +3,7 @@
 use dirigo::agent::{self, Holds};
 
 fn main() {
-    let holds = Holds::part(dirigo::modules::second);
+    let holds = Holds::second();
     dirigo::transport::hidden_commands(holds);
     agent::main(holds, &std::env::args().skip(1).collect::<Vec<_>>())
 }

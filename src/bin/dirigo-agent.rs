@@ -4,7 +4,7 @@
 use dirigo::agent::{self, Holds};
 
 fn main() {
-    let holds = Holds::part(dirigo::modules::first);
+    let holds = Holds::first();
     dirigo::transport::hidden_commands(holds);
     agent::main(holds, &std::env::args().skip(1).collect::<Vec<_>>())
 }

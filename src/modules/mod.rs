@@ -299,10 +299,6 @@ macro_rules! modules {
 // `first` is for what most playbooks use and needs little, `second` for what brings TLS, archives or much code of its
 // own.
 modules! {
-    first package::module;
-    first dnf::module;
-    first dnf::module_yum;
-    first dnf::module_dnf5;
     first apt::module;
     first blockinfile::module;
     first lineinfile::module;
@@ -312,16 +308,11 @@ modules! {
     first slurp::module;
     first stat::module;
     first script::module;
-    first wait_for::module;
     first assemble::module;
     first cron::module;
-    first hostname::module;
-    first sysctl::module;
-    first mount::module;
     first async_status::module;
     first fetch_content::module;
     first find::module;
-    first ini_file::module;
     first tempfile::module;
     first group::module;
     first user::module;
@@ -333,6 +324,15 @@ modules! {
     first command::module;
     first ping::module;
     first shell::module;
+    second package::module;
+    second dnf::module;
+    second dnf::module_yum;
+    second dnf::module_dnf5;
+    second wait_for::module;
+    second hostname::module;
+    second sysctl::module;
+    second mount::module;
+    second ini_file::module;
     second get_url::module;
     second uri::module;
     second package_facts::module;

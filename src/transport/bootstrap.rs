@@ -3,7 +3,7 @@
 
 use super::channel::{Channel, Exit, Tail};
 use super::escalation;
-use super::locate::AgentFile;
+use super::locate::{AgentFile, Form};
 use super::{Become, CallError};
 use crate::agent::MAGIC;
 use crate::modules::support::shlex::quote;
@@ -197,7 +197,9 @@ async fn send(channel: &mut Channel, bytes: &[u8]) -> Result<(), CallError> {
 /// Sends how many bytes follow, on a line, and the bytes.
 async fn upload(channel: &mut Channel, agent: &AgentFile, packed: bool) -> Result<(), CallError> {
     let file = agent.clone();
-    let read = tokio::task::spawn_blocking(move || file.bytes(packed)).await.map_err(std::io::Error::other);
+    let read = tokio::task::spawn_blocking(move || file.bytes(if packed { Form::Gzip } else { Form::Plain }))
+        .await
+        .map_err(std::io::Error::other);
     let bytes =
         read.and_then(|r| r).map_err(|e| CallError::Failed(format!("the agent {} cannot be read: {e}", agent.path)))?;
     send(channel, format!("{}\n", bytes.len()).as_bytes()).await?;

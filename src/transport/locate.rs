@@ -33,9 +33,22 @@ pub struct AgentFile {
     pub machine: &'static str,
     /// Linked to shared libraries of this machine.
     pub dynamic: bool,
-    /// Its bytes as they are and compressed, read when the first host needs them.
-    bytes: Arc<[Mutex<Option<Arc<[u8]>>>; 2]>,
+    /// Its bytes in each form, read when the first host needs them.
+    bytes: Arc<[Mutex<Option<Arc<[u8]>>>; 3]>,
 }
+
+/// How a file travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Plain,
+    /// For the host's own gzip.
+    Gzip,
+    /// Deflate without head and checksum: for the agent, which computes a better one anyway.
+    Deflate,
+}
+
+/// Executables above this size are of debug builds, whose time is worth more than their bytes.
+const LARGE: usize = 16 << 20;
 
 /// Finds the agent: `DIRIGO_AGENT`, `dirigo-agent` beside this executable, or this executable itself.
 pub fn find() -> Result<Utf8PathBuf, CallError> {
@@ -87,19 +100,29 @@ impl AgentFile {
         })
     }
 
-    /// The file, or the file compressed by gzip; once for all hosts. May take a good part of a second.
-    pub fn bytes(&self, packed: bool) -> std::io::Result<Arc<[u8]>> {
-        let [plain, small] = &*self.bytes;
-        let place = if packed { small } else { plain };
+    /// The file in this form; once for all hosts. May take a good part of a second.
+    pub fn bytes(&self, form: Form) -> std::io::Result<Arc<[u8]>> {
+        let [plain, gzip, deflate] = &*self.bytes;
+        let place = match form {
+            Form::Plain => plain,
+            Form::Gzip => gzip,
+            Form::Deflate => deflate,
+        };
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(b) = &*place {
             return Ok(b.clone());
         }
         let all = std::fs::read(&self.path)?;
-        let all: Arc<[u8]> = match packed {
-            false => all.into(),
-            true => {
-                let mut z = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        let level = if all.len() > LARGE { flate2::Compression::fast() } else { flate2::Compression::default() };
+        let all: Arc<[u8]> = match form {
+            Form::Plain => all.into(),
+            Form::Gzip => {
+                let mut z = flate2::write::GzEncoder::new(vec![], level);
+                z.write_all(&all)?;
+                z.finish()?.into()
+            }
+            Form::Deflate => {
+                let mut z = flate2::write::DeflateEncoder::new(vec![], level);
                 z.write_all(&all)?;
                 z.finish()?.into()
             }
@@ -144,17 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn its_bytes_come_back_from_gzip() {
+    fn its_bytes_come_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().join("a")).unwrap();
         let mut all = std::fs::read("/proc/self/exe").unwrap();
         all.truncate(300_000);
         std::fs::write(&path, &all).unwrap();
         let a = AgentFile::load(&path).unwrap();
-        let (plain, packed) = (a.bytes(false).unwrap(), a.bytes(true).unwrap());
-        let mut back = vec![];
+        let (plain, packed) = (a.bytes(Form::Plain).unwrap(), a.bytes(Form::Gzip).unwrap());
+        let (mut back, mut again) = (vec![], vec![]);
         flate2::read::GzDecoder::new(&*packed).read_to_end(&mut back).unwrap();
-        assert!(plain[..] == all && back == all && packed.len() < all.len());
-        assert!(Arc::ptr_eq(&packed, &a.clone().bytes(true).unwrap()), "once for all hosts");
+        flate2::read::DeflateDecoder::new(&*a.bytes(Form::Deflate).unwrap()).read_to_end(&mut again).unwrap();
+        assert!(plain[..] == all && back == all && again == all && packed.len() < all.len());
+        assert!(Arc::ptr_eq(&packed, &a.clone().bytes(Form::Gzip).unwrap()), "once for all hosts");
     }
 }

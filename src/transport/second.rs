@@ -3,7 +3,7 @@
 
 use super::CallError;
 use super::client::Client;
-use super::locate::{self, AgentFile};
+use super::locate::{self, AgentFile, Form};
 use crate::proto::{FrameKind, Request, SecondFile};
 use camino::Utf8PathBuf;
 use std::sync::Arc;
@@ -57,10 +57,10 @@ impl Second {
         Second { here, child, sent: Default::default() }
     }
 
-    /// Whether a request is for a module that the agent itself has not.
+    /// Whether a request is for a module that the agent itself has not, or that is not built in.
     pub fn needed(client: &Client, req: &Request) -> bool {
         let whole = client.hello.get().is_some_and(|h| h.whole);
-        !whole && req.foreign.is_none() && crate::modules::in_second(&req.module)
+        !whole && (req.foreign.is_some() || crate::modules::in_second(&req.module))
     }
 
     /// What a request says of the file; the file itself goes before it if the agent has not got it.
@@ -94,7 +94,7 @@ impl Second {
         }
         sent.uploads += 1;
         let (number, from) = (sent.uploads, file.clone());
-        let read = tokio::task::spawn_blocking(move || from.bytes(true)).await.map_err(std::io::Error::other);
+        let read = tokio::task::spawn_blocking(move || from.bytes(Form::Deflate)).await.map_err(std::io::Error::other);
         let bytes =
             read.and_then(|r| r).map_err(|e| CallError::Failed(format!("{} cannot be read: {e}", file.path)))?;
         for piece in bytes.chunks(PIECE) {

@@ -2,6 +2,7 @@
 
 use super::sshd::Sshd;
 use super::*;
+use dirigo::proto::{Foreign, Interpreter, Style};
 use dirigo::transport::Method;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -190,6 +191,31 @@ fn content_goes_to_it_and_comes_back() {
     let content = dirigo::transport::Payload::File(d.join("big.tar").to_str().unwrap().into());
     assert!(changed(pool.call(&host.params(), None, r, Some(content), None)));
     assert!(std::fs::read(to.join("big")).unwrap() == bytes);
+}
+
+#[test]
+fn a_module_that_is_not_built_in_runs_there() {
+    let Some(host) = Sshd::start() else { return };
+    let agent = new_agent(host.dir.path());
+    let tmp = host.params().remote_tmp;
+    let script = b"#!/bin/sh\n. \"$1\"\necho \"{\\\"changed\\\": true, \\\"said\\\": \\\"$word\\\"}\"\n";
+    let foreign = Foreign {
+        name: "say".into(),
+        file: "say.sh".into(),
+        style: Style::TextFile,
+        interpreter: Interpreter::Words(vec!["/bin/sh".into()]),
+        extra: Default::default(),
+        keep: false,
+        remote_tmp: tmp,
+    };
+    let files = || host.uploaded().iter().filter(|p| p.to_string_lossy().contains("/agent-")).count();
+    for word in ["first", "second"] {
+        let pool = pool_of(&agent);
+        let r = Request { foreign: Some(Box::new(foreign.clone())), ..request("say", json!({"word": word})) };
+        let content = Some(dirigo::transport::Payload::Bytes(script.as_slice().into()));
+        let r = pool.call(&host.params(), None, r, content, None).unwrap();
+        assert_eq!((&r.result["said"], files()), (&json!(word), 2), "{:?}", r.result);
+    }
 }
 
 #[test]

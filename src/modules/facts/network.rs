@@ -88,7 +88,9 @@ pub fn network(env: &mut Env) -> Facts {
 }
 
 /// The address this host would speak from: the socket is only connected, nothing is sent.
-fn source_for(remote: &str, local: &str) -> Option<IpAddr> {
+fn source_for(remote: IpAddr) -> Option<IpAddr> {
+    // addresses, not text: that would bring the C library's resolver into the agent
+    let local = if remote.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
     let s = UdpSocket::bind((local, 0)).ok()?;
     s.connect((remote, 53)).ok()?;
     s.local_addr().ok().map(|a| a.ip()).filter(|a| !a.is_unspecified())
@@ -98,7 +100,7 @@ const FAR_V4: Ipv4Addr = Ipv4Addr::new(8, 8, 8, 8);
 const FAR_V6: &str = "2404:6800:400a:800::1012";
 
 fn default_v4(all: &[Interface]) -> Facts {
-    let Some(address) = source_for(&FAR_V4.to_string(), "0.0.0.0") else { return Facts::new() };
+    let Some(address) = source_for(FAR_V4.into()) else { return Facts::new() };
     let Some(route) = route_v4(&read("/proc/net/route").unwrap_or_default(), FAR_V4) else { return Facts::new() };
     // in the order in which `ip route get` tells them
     let mut f = Facts::new();
@@ -137,8 +139,8 @@ fn copy(to: &mut Facts, from: &Facts, keys: &[&str]) {
 }
 
 fn default_v6(all: &[Interface]) -> Facts {
-    let Some(address) = source_for(FAR_V6, "::") else { return Facts::new() };
     let Ok(far) = FAR_V6.parse::<Ipv6Addr>() else { return Facts::new() };
+    let Some(address) = source_for(far.into()) else { return Facts::new() };
     let Some(route) = route_v6(&read("/proc/net/ipv6_route").unwrap_or_default(), far) else { return Facts::new() };
     // in the order in which `ip route get` tells them
     let mut f = Facts::new();
