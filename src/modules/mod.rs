@@ -281,12 +281,14 @@ macro_rules! modules {
     (@second $all:ident second $module:path) => { $all.push($module()) };
     ($($file:ident $module:path;)*) => {
         /// The modules of the file that every host gets.
+        #[allow(clippy::vec_init_then_push)]
         pub fn first() -> Vec<Module> {
             let mut all = vec![];
             $(modules!(@first all $file $module);)*
             all
         }
         /// The modules of the file that follows when a task needs one of them.
+        #[allow(clippy::vec_init_then_push)]
         pub fn second() -> Vec<Module> {
             let mut all = vec![];
             $(modules!(@second all $file $module);)*
