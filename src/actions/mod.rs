@@ -20,6 +20,7 @@ mod script;
 mod set_fact;
 mod synchronize;
 mod template;
+pub mod terminal;
 mod unarchive;
 mod uri;
 mod validate_argument_spec;

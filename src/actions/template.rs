@@ -4,7 +4,7 @@ use super::codecs;
 use super::{Action, ActionCtx, ActionError, ActionResult};
 use crate::diag::Error;
 use crate::modules::{Arg, Spec};
-use crate::template::FileOptions;
+use crate::template::{FileOptions, about};
 use crate::transport::Payload;
 use crate::value::{Map, Value};
 use camino::Utf8Path;
@@ -82,7 +82,9 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         variable_end_string: a.str("variable_end_string").into(),
         comment_start_string: a.opt_str("comment_start_string").unwrap_or("{#").into(),
         comment_end_string: a.opt_str("comment_end_string").unwrap_or("#}").into(),
-        extra: template_vars(&src, &path, &dest),
+        line_statement_prefix: String::new(),
+        line_comment_prefix: String::new(),
+        extra: about::variables(&src, &path, &dest, ctx.scope).map_err(ActionError::Raised)?,
     };
     // includes are looked for beside the template first
     let mut files = (*ctx.scope.files).clone();
@@ -132,33 +134,4 @@ pub fn preserve_mode(args: &mut Map, path: &Utf8Path) -> Result<(), ActionError>
         args.insert("mode".into(), format!("0{:03o}", m.mode() & 0o7777).into());
     }
     Ok(())
-}
-
-/// The variables a template knows about itself.
-fn template_vars(src: &str, path: &Utf8Path, dest: &str) -> Map {
-    let meta = std::fs::metadata(path).ok();
-    let mtime = meta.as_ref().and_then(|m| jiff::Timestamp::from_second(m.mtime()).ok());
-    let zone = jiff::tz::TimeZone::system();
-    let show = |t: jiff::Timestamp| t.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
-    let uid = meta.as_ref().map(MetadataExt::uid).unwrap_or_default();
-    let user = owner_name(uid);
-    let mut m = Map::new();
-    let mut put = |k: &str, v: Value| drop(m.insert(k.into(), v));
-    put("ansible_managed", "Ansible managed".into());
-    put(
-        "template_host",
-        nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default().into(),
-    );
-    put("template_path", src.into());
-    put("template_fullpath", path.as_str().into());
-    put("template_destpath", dest.into());
-    put("template_uid", user.into());
-    put("template_run_date", show(jiff::Timestamp::now()).into());
-    put("template_mtime", mtime.map(show).unwrap_or_default().into());
-    m
-}
-
-/// The name of a user of the controller, from /etc/passwd or getent: a static binary must not load NSS modules.
-fn owner_name(uid: u32) -> String {
-    crate::modules::user_name(uid).unwrap_or_else(|| uid.to_string())
 }

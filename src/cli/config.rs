@@ -48,6 +48,7 @@ settings! {
     "become_user": ["ANSIBLE_BECOME_USER"], [("privilege_escalation", "become_user")];
     "become_ask_pass": ["ANSIBLE_BECOME_ASK_PASS"], [("privilege_escalation", "become_ask_pass")];
     "become_flags": ["ANSIBLE_BECOME_FLAGS"], [("privilege_escalation", "become_flags")];
+    "become_allow_same_user": ["ANSIBLE_BECOME_ALLOW_SAME_USER"], [("privilege_escalation", "become_allow_same_user")];
     "become_exe": ["ANSIBLE_BECOME_EXE"], [("privilege_escalation", "become_exe")];
     "become_password_file": ["ANSIBLE_BECOME_PASSWORD_FILE"], [("defaults", "become_password_file")];
     "connection_password_file": ["ANSIBLE_CONNECTION_PASSWORD_FILE"], [("defaults", "connection_password_file")];
@@ -110,7 +111,7 @@ settings! {
     "host_pattern_mismatch": ["ANSIBLE_HOST_PATTERN_MISMATCH"], [("inventory", "host_pattern_mismatch")];
     "localhost_warning": ["ANSIBLE_LOCALHOST_WARNING"], [("defaults", "localhost_warning")];
     "inventory_unparsed_warning": ["ANSIBLE_INVENTORY_UNPARSED_WARNING"], [("inventory", "inventory_unparsed_warning")];
-    "ansible_managed": ["ANSIBLE_MANAGED"], [("defaults", "ansible_managed")];
+    "ansible_managed": [], [("defaults", "ansible_managed")];
     "deprecation_warnings": ["ANSIBLE_DEPRECATION_WARNINGS"], [("defaults", "deprecation_warnings")];
     "library": ["ANSIBLE_LIBRARY"], [("defaults", "library")];
     "module_utils": ["ANSIBLE_MODULE_UTILS"], [("defaults", "module_utils")];

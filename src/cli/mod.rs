@@ -113,7 +113,10 @@ pub fn main() -> i32 {
     match run(cli.command) {
         Ok(code) => code,
         Err(e) => {
-            crate::output::show_error(&e, std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+            let plain =
+                |name| std::env::var(name).is_ok_and(|v| !v.is_empty() && crate::value::parse_bool(&v) != Some(false));
+            let color = std::io::stderr().is_terminal() && !plain("NO_COLOR") && !plain("ANSIBLE_NOCOLOR");
+            crate::output::show_error(&e, color);
             e.exit_code()
         }
     }

@@ -192,6 +192,7 @@ fn defaults(c: &Config, a: &ConnectionArgs) -> Result<Defaults> {
         become_method: a.become_method.clone().unwrap_or_else(|| or("become_method", d.become_method.clone())),
         become_user: a.become_user.clone().unwrap_or_else(|| or("become_user", d.become_user.clone())),
         become_flags: c.text("become_flags"),
+        become_allow_same_user: c.flag("become_allow_same_user", false)?,
         become_exe: c.text("become_exe"),
         task_timeout: c.number("task_timeout")?.unwrap_or(0),
         display_args_to_stdout: c.flag("display_args_to_stdout", false)?,

@@ -6,7 +6,7 @@ use crate::diag::{Error, Result};
 use crate::playbook::Task;
 use crate::proto::{Request, Response};
 use crate::template::{Scope, Var};
-use crate::transport::{Become, CallError, ConnParams, Connection, Payload, RawOutput, Secret};
+use crate::transport::{Become, CallError, ConnParams, Connection, Method, Payload, RawOutput, Secret};
 use crate::value::Value;
 use serde_json::Value as Json;
 use std::io::Write;
@@ -24,9 +24,10 @@ struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The first of these variables that is set.
+    /// The last of these variables that is set: they stand in the order in which ansible-core documents them,
+    /// from `ansible_host` to `ansible_ssh_host`.
     fn var(&self, names: &[&str]) -> Result<Option<Value>> {
-        for n in names {
+        for n in names.iter().rev() {
             if let Some(Var::Raw(v)) = self.scope.vars.get(n)? {
                 let v = self.runner.engine.render(&v, self.scope)?;
                 if !v.is_null() && !crate::template::is_omit(&v) {
@@ -55,7 +56,13 @@ pub fn params(r: &Runner, host: &Arc<str>, task: &Task, scope: &Scope, delegated
         None if is_local_name && !known => "local".into(),
         None => keyword.unwrap_or_else(|| d.connection.clone()),
     };
-    let connection: Connection = connection.parse().map_err(Error::general)?;
+    let on_controller = crate::actions::find(&task.short).is_some_and(|a| a.local);
+    let connection = match connection.parse() {
+        Ok(c) => c,
+        // ansible-core has these, and what runs on the controller asks nothing of them
+        Err(_) if on_controller && matches!(connection.rsplit('.').next(), Some("winrm" | "psrp")) => Connection::Local,
+        Err(e) => return Err(Error::general(e).help("Use ssh or local.")),
+    };
     let mut p = ConnParams::new(host, connection);
     if connection == Connection::Local {
         p.remote_tmp = l.text(&["ansible_remote_tmp"])?.unwrap_or_else(|| d.remote_tmp.clone());
@@ -84,12 +91,12 @@ pub fn params(r: &Runner, host: &Arc<str>, task: &Task, scope: &Scope, delegated
     p.ssh_args = l.text(&["ansible_ssh_args"])?.unwrap_or_else(|| d.ssh_args.clone());
     p.ssh_common_args = l.text(&["ansible_ssh_common_args"])?.unwrap_or_else(|| d.ssh_common_args.clone());
     p.ssh_extra_args = l.text(&["ansible_ssh_extra_args"])?.unwrap_or_else(|| d.ssh_extra_args.clone());
-    if let Some(t) = l.text(&["ansible_ssh_timeout", "ansible_timeout"])? {
+    if let Some(t) = l.text(&["ansible_timeout", "ansible_ssh_timeout"])? {
         p.timeout = count("ansible_timeout", &t, host)?;
     } else {
         p.timeout = d.timeout;
     }
-    p.host_key_checking = match l.var(&["ansible_ssh_host_key_checking", "ansible_host_key_checking"])? {
+    p.host_key_checking = match l.var(&["ansible_host_key_checking", "ansible_ssh_host_key_checking"])? {
         Some(v) => v.to_bool_loose().unwrap_or(true),
         None => d.host_key_checking,
     };
@@ -110,8 +117,8 @@ pub fn python(r: &Runner, scope: &Scope) -> Option<String> {
     named.filter(|p| !p.is_empty() && !p.starts_with("auto"))
 }
 
-/// The user to become, if any.
-pub fn escalation(r: &Runner, task: &Task, scope: &Scope) -> Result<Option<Become>> {
+/// The user to become, if any: not the one who logs in, unless the configuration allows it.
+pub fn escalation(r: &Runner, task: &Task, scope: &Scope, params: &ConnParams) -> Result<Option<Become>> {
     let l = Lookup { runner: r, scope };
     let d = &r.options.defaults;
     let wanted = match l.var(&["ansible_become"])? {
@@ -127,17 +134,26 @@ pub fn escalation(r: &Runner, task: &Task, scope: &Scope) -> Result<Option<Becom
         Some(m) => m,
         None => r.text(&task.kw.become_method, scope)?.unwrap_or_else(|| d.become_method.clone()),
     };
-    let method: crate::transport::Method = method.parse().map_err(Error::general)?;
+    let method: Method = method.parse().map_err(|e: String| Error::general(e).help("Use sudo, su or doas."))?;
     let name = method.name();
     let var = |what: &str| l.text(&[&format!("ansible_become_{what}"), &format!("ansible_{name}_{what}")]);
     let user = match var("user")? {
         Some(u) => u,
         None => r.text(&task.kw.become_user, scope)?.unwrap_or_else(|| d.become_user.clone()),
     };
+    if !d.become_allow_same_user && login(params).is_some_and(|me| me == user) {
+        return Ok(None);
+    }
     let mut b = Become::new(method, &user);
-    b.password = match var("password")? {
+    let secret = [
+        "ansible_become_password".to_string(),
+        format!("ansible_{name}_password"),
+        "ansible_become_pass".to_string(),
+        format!("ansible_{name}_pass"),
+    ];
+    b.password = match l.text(&secret.each_ref().map(String::as_str))? {
         Some(p) => Some(Secret::new(p)),
-        None => var("pass")?.map(Secret::new).or_else(|| d.become_password.clone()),
+        None => d.become_password.clone(),
     };
     b.flags = match var("flags")? {
         Some(f) => Some(f),
@@ -148,6 +164,18 @@ pub fn escalation(r: &Runner, task: &Task, scope: &Scope) -> Result<Option<Becom
         None => r.text(&task.kw.become_exe, scope)?.or_else(|| d.become_exe.clone()),
     };
     Ok(Some(b))
+}
+
+/// Who works on the host without `become`, as far as that is known here.
+fn login(params: &ConnParams) -> Option<String> {
+    static ME: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| {
+        use crate::modules::{Ctx, support::accounts};
+        accounts::user_by_id(&Ctx::bare(), nix::unistd::geteuid().as_raw()).map(|u| u.name)
+    });
+    match params.connection {
+        Connection::Local => ME.clone(),
+        Connection::Ssh => params.user.clone(),
+    }
 }
 
 /// The task's environment: all levels, the inner ones stronger.

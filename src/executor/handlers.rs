@@ -184,7 +184,7 @@ fn run_notified(p: &PlayRun, hosts: &[Host]) -> Result<()> {
                 continue;
             }
             any = true;
-            walk::task(p, &h.task, &todo, Frame { rescuable: false, handlers: true })?;
+            walk::task(p, &h.task, &todo, Frame { handlers: true, ..Frame::default() })?;
         }
         if !any {
             return Ok(());

@@ -29,7 +29,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
     let once = r.flag(&t.kw.run_once, &scope, false, "run_once")?;
     for h in if once { &hosts[..1] } else { hosts } {
         let view = p.view(&h.name, Some(t));
-        if let Err(e) = evaluate(p, t, what, h, &view, &mut groups) {
+        if let Err(e) = evaluate(p, t, what, h, &view, &mut groups, f) {
             fail(p, t, what, h, e, f)?;
         }
     }
@@ -132,7 +132,14 @@ fn settle(
         by_module: false,
         error: a.error,
     };
-    super::results::settle(p, t, what, h, HostOutcome { result, effects: vec![], facts: vec![] }, f.rescuable)?;
+    super::results::settle(
+        p,
+        t,
+        what,
+        h,
+        HostOutcome { result, effects: vec![], facts: vec![], ends: None },
+        f.rescuable,
+    )?;
     Ok(())
 }
 
@@ -143,6 +150,7 @@ fn evaluate(
     h: &Host,
     view: &View,
     groups: &mut Vec<Group>,
+    f: Frame,
 ) -> Result<()> {
     let r = &p.runner;
     if t.loop_.is_none() {
@@ -175,35 +183,49 @@ fn evaluate(
         a.complete();
         return settle(p, t, what, h, a, None, Frame::default());
     }
-    let mut done = 0;
+    let (mut done, mut failed) = (0, false);
     let mut results = vec![];
     for turn in looping::turns(r, t, view, &list)? {
-        match first_false(r, &t.when, &r.scope(&turn.view))? {
-            Some(c) => {
-                let mut a = skipped(c);
-                a.complete();
-                a.data.extend(turn.locals.iter().map(|(k, v)| (k.clone(), v.untrusted())));
-                results.push(Value::map(a.data.clone()));
-                let result = super::TaskResult {
-                    host: h.name.clone(),
-                    delegated_to: None,
-                    status: Status::Skipped,
-                    ignored: false,
-                    data: a.data,
-                    item: Some(turn.label),
-                    no_log: what.no_log,
-                    verbose_always: false,
-                    by_module: false,
-                    diff: false,
-                    error: None,
-                };
-                r.emit(Event::Item { task: what.clone(), result: Arc::new(result) });
-            }
-            None => {
+        let mut a = match (first_false(r, &t.when, &r.scope(&turn.view))?, &turn.label) {
+            (None, Ok(label)) => {
                 done += 1;
-                add(p, t, h, &turn.view, turn.locals, Some(turn.label), groups)?;
+                let label = label.clone();
+                add(p, t, h, &turn.view, turn.locals, Some(label), groups)?;
+                continue;
             }
+            (Some(c), _) => skipped(c),
+            (None, Err(_)) => Attempt::of(Map::new()),
+        };
+        a.complete();
+        if let Err(e) = &turn.label {
+            a.unlabelled(e);
         }
+        a.data.extend(turn.locals.iter().map(|(k, v)| (k.clone(), v.untrusted())));
+        results.push(Value::map(super::results::registered(&a.data)));
+        let status = status(&a.data, false);
+        failed |= status == Status::Failed;
+        let result = super::TaskResult {
+            host: h.name.clone(),
+            delegated_to: None,
+            status,
+            ignored: false,
+            item: Some(turn.label.unwrap_or_else(|_| looping::unlabelled(t, &a.data))),
+            data: a.data,
+            no_log: what.no_log,
+            verbose_always: false,
+            by_module: false,
+            diff: false,
+            error: None,
+        };
+        r.emit(Event::Item { task: what.clone(), result: Arc::new(result) });
+    }
+    if failed {
+        let mut m = Map::new();
+        m.insert("changed".into(), false.into());
+        m.insert("failed".into(), true.into());
+        m.insert("msg".into(), "One or more items failed".into());
+        m.insert("results".into(), Value::list(results));
+        return settle(p, t, what, h, Attempt::of(m), None, f);
     }
     if done == 0 {
         let mut m = Map::new();

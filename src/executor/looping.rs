@@ -17,6 +17,8 @@ pub struct HostOutcome {
     pub effects: Vec<(Effect, Option<String>)>,
     /// `ansible_facts` of each (item's) result, with the host they are of.
     pub facts: Vec<(Map, Option<String>)>,
+    /// What ends the run, not the task alone.
+    pub ends: Option<Error>,
 }
 
 /// Runs a task on one host.
@@ -59,7 +61,8 @@ fn single(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let to = a.delegated_to.as_ref().map(|d| d.host.clone());
     let facts = facts_of(task, &a, to.clone());
     let effects = std::mem::take(&mut a.effects).into_iter().map(|e| (e, to.clone())).collect();
-    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts }
+    let ends = a.ends.take();
+    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts, ends }
 }
 
 /// The facts of a result, unless they are carried by an effect, or only shown (`debug: var=ansible_facts`).
@@ -173,10 +176,10 @@ fn locals(c: &Control, list: &[Value], i: usize) -> Map {
     m
 }
 
-/// One turn of a loop: the view with its variables, and the label shown.
+/// One turn of a loop: the view with its variables, and the label shown or why there is none.
 pub struct Turn {
     pub view: View,
-    pub label: String,
+    pub label: Result<String>,
     pub locals: Map,
 }
 
@@ -205,50 +208,50 @@ fn warn_reuse(r: &Arc<Runner>, task: &Task, view: &View, c: &Control) {
 }
 
 /// The label of an item: `loop_control.label`, else the item as text.
-pub fn label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value) -> String {
+fn label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value) -> Result<String> {
     match &task.loop_control.label {
-        Some(l) => match r.engine.render(l, &r.scope(view)) {
-            Ok(v) => v.to_str(),
-            Err(e) => format!("Failed to template loop_control.label: {}", e.message()),
-        },
-        None => item.to_str(),
+        Some(l) => r.engine.render(l, &r.scope(view)).map(|v| v.to_str()),
+        None => Ok(item.to_str()),
     }
 }
 
-/// The label of an item that was run, which may use its result. One that cannot be rendered is the item's failure.
-fn final_label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value, a: &mut Attempt) -> String {
+/// The label of an item that was run, which may use its result; nothing where that fails the item.
+fn final_label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value, a: &mut Attempt) -> Option<String> {
     let Some(l) = task.loop_control.label.as_ref().filter(|l| l.needs_render()) else {
-        return label(r, task, view, item);
+        return label(r, task, view, item).ok();
     };
     let mut result = Map::new();
     if let Some(name) = &task.register {
         result.insert(name.as_str().into(), Value::map(super::results::registered(&a.data)));
     }
     match r.engine.render(l, &r.scope(&view.clone().with_locals(result))) {
-        Ok(v) => v.to_str(),
+        Ok(v) => Some(v.to_str()),
         Err(e) => {
-            let msg = format!("Failed to template loop_control.label: {}", e.message());
-            a.data.insert("failed".into(), true.into());
-            a.data.insert("msg".into(), msg.into());
-            item.to_str()
+            a.unlabelled(&e);
+            None
         }
     }
 }
 
+/// What stands for the label of an item that has none: the result's `item`. `debug` shows its message alone.
+pub fn unlabelled(task: &Task, data: &Map) -> String {
+    let item = data.get("item").filter(|_| task.short != "debug");
+    item.map_or_else(|| "None".into(), Value::to_str)
+}
+
 fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
     let (no_log, diff) = flags(r, task, view);
-    let whole =
-        |a: Attempt| HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![] };
+    let whole = |mut a: Attempt| {
+        a.complete();
+        let ends = a.ends.take();
+        HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![], ends }
+    };
     let list = match items(r, task, view) {
         Ok(l) => l,
         Err(e) => {
             // a condition that does not hold without the item saves a loop that cannot be evaluated
             return match super::conditions::first_false(r, &task.when, &r.scope(view)) {
-                Ok(Some(c)) => {
-                    let mut a = skipped(c);
-                    a.complete();
-                    whole(a)
-                }
+                Ok(Some(c)) => whole(skipped(c)),
                 _ => whole(Attempt::without_items(e)),
             };
         }
@@ -289,10 +292,13 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         let mut item_view = view.clone().with_locals(l.clone());
         // items see the facts and results of those before them
         item_view.own = r.store.host(&view.host);
-        let told = label(r, task, &item_view, &list[i]);
+        let told = label(r, task, &item_view, &list[i]).unwrap_or_else(|_| list[i].to_str());
         let mut a = Work { runner: r, task, info, view: item_view.clone(), item: Some(told) }.run();
         a.complete();
-        let label = final_label(r, task, &item_view, &list[i], &mut a);
+        if a.ends.is_some() {
+            return whole(a);
+        }
+        let labelled = final_label(r, task, &item_view, &list[i], &mut a);
         for k in [Some(&c.var), c.index.as_ref()].into_iter().flatten() {
             if let Some(v) = l.get(k.as_str()) {
                 a.data.insert(Key::from(k.as_str()), v.untrusted());
@@ -311,6 +317,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
             }
             a.data.insert("ansible_loop".into(), Value::map(shown).untrusted());
         }
+        let label = labelled.unwrap_or_else(|| unlabelled(task, &a.data));
         if !no_log {
             a.data.insert("_ansible_item_label".into(), label.as_str().into());
         }
@@ -368,7 +375,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let mut a = Attempt::of(data);
     a.unreachable = sum.unreachable;
     a.delegated_to = delegated;
-    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts }
+    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts, ends: None }
 }
 
 /// Whether a failure of this task does not stop the host.

@@ -45,6 +45,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
                     h.set(Phase::Ended);
                 }
                 h.forgiven.fetch_add(1, Ordering::SeqCst);
+                h.lost.store(false, Ordering::SeqCst);
                 lock(&r.state.failed).shift_remove(&h.name);
                 lock(&r.state.unreachable).shift_remove(&h.name);
             }

@@ -79,6 +79,8 @@ pub struct Defaults {
     pub become_method: String,
     pub become_user: String,
     pub become_flags: Option<String>,
+    /// `become` to the user who logs in calls the method, too.
+    pub become_allow_same_user: bool,
     pub become_exe: Option<String>,
     /// From `-k` and `-K`.
     pub password: Option<Secret>,
@@ -111,6 +113,7 @@ impl Default for Defaults {
             become_method: "sudo".into(),
             become_user: "root".into(),
             become_flags: None,
+            become_allow_same_user: false,
             become_exe: None,
             password: None,
             become_password: None,

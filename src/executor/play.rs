@@ -73,9 +73,9 @@ impl PlayRun {
 /// Runs a play; false if the run ends with it.
 pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let localhost: Arc<str> = "localhost".into();
-    let plain = PlayVars {
+    let before = |prompts: Arc<Map>| PlayVars {
         play: play.clone(),
-        prompts: Arc::default(),
+        prompts,
         vars: play.vars.clone(),
         import_vars: play.import_vars.clone(),
         all_hosts: vec![],
@@ -85,9 +85,10 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         exposed: RwLock::new(play.role_list.clone()),
         lists: Default::default(),
     };
-    let early = View::new(&r.store, &localhost).in_play(&Arc::new(plain));
-    let early_scope = r.scope(&early);
-    let prompts = super::prompt::ask(r, play, &early_scope)?;
+    let early = |prompts| r.scope(&View::new(&r.store, &localhost).in_play(&Arc::new(before(prompts))));
+    let prompts = Arc::new(super::prompt::ask(r, play, &early(Arc::default()))?);
+    // an answer may name the hosts
+    let early_scope = early(prompts.clone());
     let hosts = select_hosts(r, play, &early_scope)?;
     let name = match &play.name {
         Some(n) => keyword("name", n, r.engine.render(n, &early_scope))?.to_str(),
@@ -124,7 +125,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let hosts: Vec<Arc<str>> = hosts.into_iter().filter(|h| !r.state.is_out(h)).collect();
     let vars = Arc::new(PlayVars {
         play: play.clone(),
-        prompts: Arc::new(prompts),
+        prompts: prompts,
         vars: play.vars.clone(),
         import_vars: play.import_vars.clone(),
         all_hosts: hosts.clone(),
@@ -455,15 +456,15 @@ pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
         None => String::new(),
     };
     let role = task.role.as_ref().map(|r| r.name.clone());
-    // a nameless include_role shows the role that comes, not the one that it is in
+    // include_role does not show the role that it is in; a nameless one shows the role that comes
     let includes = (name.is_empty() && task.short == "include_role")
         .then(|| task.args.get("name").or_else(|| task.args.get("role")).map(Value::to_str))
         .flatten();
     let own = if name.is_empty() { task.action.clone() } else { name };
     let label = match (&role, includes) {
         (_, Some(coming)) => format!("{own} : {coming}"),
-        (Some(r), None) => format!("{r} : {own}"),
-        (None, None) => own.clone(),
+        (Some(r), None) if task.short != "include_role" => format!("{r} : {own}"),
+        (_, None) => own.clone(),
     };
     Arc::new(TaskInfo {
         id: task.id,

@@ -1,7 +1,8 @@
 //! `vars_prompt`: asks the operator before a play.
 
 use super::runner::Runner;
-use crate::diag::{Error, Result};
+use crate::actions::terminal::{self, Line};
+use crate::diag::{Error, Kind, Result};
 use crate::playbook::{Play, Prompt};
 use crate::template::Scope;
 use crate::value::{Key, Map, Value};
@@ -18,25 +19,29 @@ pub fn ask(r: &Arc<Runner>, play: &Play, scope: &Scope) -> Result<Map> {
         let text = |v: &Option<Value>| v.as_ref().map(|v| r.engine.render(v, scope)).transpose();
         let default = text(&p.default)?;
         let prompt = text(&p.prompt)?.map(|v| v.to_str()).unwrap_or_else(|| p.name.clone());
-        let answer = answer(r, p, &prompt, default.as_ref())?;
-        let answer = match &p.encrypt {
-            Some(how) => encrypt(r, &answer, how, p, scope)?,
-            None => answer,
-        };
-        // what is typed is no template: not for `unsafe` prompts, and not in what came from a pipe either
-        out.insert(Key::from(p.name.as_str()), Value::plain(answer));
+        let (answer, typed) = answer(r, p, &prompt, default.as_ref())?;
+        out.insert(
+            Key::from(p.name.as_str()),
+            match &p.encrypt {
+                Some(how) => Value::plain(encrypt(r, &answer, how, p, scope)?),
+                // whoever starts the run may write templates, here as with `-e`
+                None if typed && !p.unsafe_ => Value::trusted(answer, None),
+                None => Value::plain(answer),
+            },
+        );
     }
     Ok(out)
 }
 
-fn answer(r: &Arc<Runner>, p: &Prompt, prompt: &str, default: Option<&Value>) -> Result<String> {
+/// The answer to a prompt, and whether somebody typed it.
+fn answer(r: &Arc<Runner>, p: &Prompt, prompt: &str, default: Option<&Value>) -> Result<(String, bool)> {
     let shown = match default {
         Some(d) => format!("{prompt} [{}]: ", d.to_str()),
         None => format!("{prompt}: "),
     };
     if !std::io::stdin().is_terminal() {
         r.warn("Not prompting as we are not in interactive mode");
-        return Ok(default.map_or_else(|| "None".into(), Value::to_str));
+        return Ok((default.map_or_else(|| "None".into(), Value::to_str), false));
     }
     loop {
         let a = read_line(&shown, p.private)?;
@@ -47,28 +52,25 @@ fn answer(r: &Arc<Runner>, p: &Prompt, prompt: &str, default: Option<&Value>) ->
                 continue;
             }
         }
-        return Ok(if a.is_empty() { default.map(Value::to_str).unwrap_or(a) } else { a });
+        return Ok(match default {
+            Some(d) if a.is_empty() => (d.to_str(), false),
+            _ => (a, true),
+        });
     }
 }
 
-/// Reads a line from the terminal, without echo if it is private.
+/// Reads a line from the terminal, without echo if it is private. Errors: the user interrupts it.
 pub fn read_line(prompt: &str, private: bool) -> Result<String> {
     print!("{prompt}");
     std::io::stdout().flush()?;
-    let stdin = std::io::stdin();
-    let saved = if private { nix::sys::termios::tcgetattr(&stdin).ok() } else { None };
-    if let Some(t) = &saved {
-        let mut quiet = t.clone();
-        quiet.local_flags.remove(nix::sys::termios::LocalFlags::ECHO);
-        let _ = nix::sys::termios::tcsetattr(&stdin, nix::sys::termios::SetArg::TCSANOW, &quiet);
+    if private && terminal::is_interactive() {
+        return match terminal::Keys::take()?.line(false, None)? {
+            Line::Typed(line) => Ok(line),
+            _ => Err(Error::new(Kind::Interrupted, "User interrupted execution")),
+        };
     }
     let mut line = String::new();
-    let read = stdin.lock().read_line(&mut line);
-    if let Some(t) = &saved {
-        let _ = nix::sys::termios::tcsetattr(&stdin, nix::sys::termios::SetArg::TCSANOW, t);
-        println!();
-    }
-    read?;
+    std::io::stdin().lock().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\n', '\r']).to_string())
 }
 

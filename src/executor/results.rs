@@ -61,6 +61,9 @@ pub fn settle_told(
     rescuable: bool,
     told: bool,
 ) -> Result<bool> {
+    if let Some(e) = o.ends {
+        return Err(e);
+    }
     let r = &p.runner;
     let view = p.view(&host.name, Some(task));
     let mut result = o.result;
@@ -174,8 +177,11 @@ pub fn registered(data: &Map) -> Map {
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
     out.entry("changed".into()).or_insert(Value::Bool(false));
-    completed(out)
+    if data.contains_key(UNRAISED) { out } else { completed(out) }
 }
+
+/// A key of a result that failed without an error that could be shown.
+pub const UNRAISED: &str = "_ansible_unraised";
 
 /// A key of a result whose warnings were shown, with their places, where they arose.
 pub const WARNED: &str = "_ansible_warned";

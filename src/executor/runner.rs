@@ -212,6 +212,7 @@ impl Runner {
             }))),
             inventory: Some(Arc::new(InventoryOf(self.store.clone()))),
             vault: Some(Arc::new(VaultOf(self.store.clone()))),
+            user_name: Some(crate::modules::user_name),
             ..FileScope::default()
         })
     }

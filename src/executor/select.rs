@@ -69,11 +69,8 @@ fn walk(items: &[Item], filter: &TagFilter, render: &dyn Fn(&Task) -> Vec<String
     for i in items {
         match i {
             Item::Task(t) => add(t, filter, render, l),
-            Item::Block(b) => {
-                for part in [&b.block, &b.rescue, &b.always] {
-                    walk(part, filter, render, l);
-                }
-            }
+            // what may come of a failure is not listed, nor is `always`
+            Item::Block(b) => walk(&b.block, filter, render, l),
             Item::RoleEnd(_) => {}
         }
     }
@@ -86,12 +83,8 @@ fn add(t: &Task, filter: &TagFilter, render: &dyn Fn(&Task) -> Vec<String>, l: &
     if !filter.selects(&tags) {
         return;
     }
-    // the role of a nameless include is told when it comes
-    let label = match (&t.name, &t.role) {
-        (None, Some(r)) => format!("{} : {}", r.name, t.action),
-        (None, None) => t.action.clone(),
-        _ => t.raw_label(),
-    };
+    // without a name the action stands alone
+    let label = if t.name.is_some() { t.raw_label() } else { t.action.clone() };
     l.tasks.push((label, tags));
 }
 

@@ -29,11 +29,19 @@ pub struct HostState {
     pub end_role: Mutex<Option<usize>>,
     /// How often `meta: clear_host_errors` has forgiven this host.
     pub forgiven: AtomicUsize,
+    /// It failed where neither `rescue` nor `always` was to come: `max_fail_percentage` counts it.
+    pub lost: AtomicBool,
 }
 
 impl HostState {
     pub fn new(name: Arc<str>) -> HostState {
-        HostState { name, phase: AtomicU8::new(0), end_role: Mutex::default(), forgiven: AtomicUsize::new(0) }
+        HostState {
+            name,
+            phase: AtomicU8::new(0),
+            end_role: Mutex::default(),
+            forgiven: AtomicUsize::new(0),
+            lost: AtomicBool::new(false),
+        }
     }
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {

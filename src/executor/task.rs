@@ -9,7 +9,7 @@ use crate::actions::{self, ActionCtx, ActionError, Effect};
 use crate::diag::{Error, Kind, Result};
 use crate::playbook::Task;
 use crate::template::Scope;
-use crate::transport::{CallError, Connection};
+use crate::transport::CallError;
 use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct Attempt {
     /// The result is a module's, not an action's of the controller.
     pub by_module: bool,
     pub delegated_to: Option<Delegate>,
+    /// What ends the run, not the task alone.
+    pub ends: Option<Error>,
 }
 
 impl Attempt {
@@ -36,6 +38,7 @@ impl Attempt {
             by_module: false,
             error: None,
             delegated_to: None,
+            ends: None,
         }
     }
     pub fn failed(e: Error) -> Attempt {
@@ -74,6 +77,26 @@ impl Attempt {
             let judged = self.data.get("failed_when_result").is_some_and(Value::truthy);
             let who = if self.by_module && !judged { "Module" } else { "Action" };
             self.data.insert("msg".into(), format!("Task failed: {who} failed: Unknown error.").into());
+        }
+    }
+    /// The item's label cannot be rendered: that is the item's failure, unless its conditions have judged it already.
+    /// What it failed of before is still told, this is not.
+    pub fn unlabelled(&mut self, e: &Error) {
+        if self.error.is_none() {
+            if self.is("failed") {
+                let who = if self.by_module { "Module failed" } else { "Action failed" };
+                let msg = self.data.get("msg").map(Value::to_str).unwrap_or_default();
+                self.error = Some(match msg.strip_prefix("Task failed: ") {
+                    Some(whole) => Error::general(whole),
+                    None => Error::general(msg).context(who),
+                });
+            } else {
+                self.data.insert(super::results::UNRAISED.into(), true.into());
+            }
+        }
+        self.data.insert("msg".into(), format!("Failed to template loop_control.label: {}", e.message()).into());
+        if !self.data.contains_key("failed_when_result") {
+            self.data.insert("failed".into(), true.into());
         }
     }
     pub fn is(&self, key: &str) -> bool {
@@ -155,7 +178,7 @@ impl Work<'_> {
         let no_log = r.flag(&self.task.kw.no_log, scope, r.options.defaults.no_log, "no_log")?;
         let (host, remote_scope, delegated_to) = self.target(scope)?;
         let params = connection::params(r, &host, self.task, &remote_scope, delegated_to.is_some())?;
-        let become_ = connection::escalation(r, self.task, &remote_scope)?;
+        let become_ = connection::escalation(r, self.task, &remote_scope, &params)?;
         let env = connection::environment(r, self.task, scope)?;
         let check = r.flag(&self.task.kw.check_mode, scope, r.options.check, "check_mode")?;
         let diff = r.flag(&self.task.kw.diff, scope, r.options.diff, "diff")?;
@@ -170,10 +193,14 @@ impl Work<'_> {
             hints.insert("python".into(), python.into());
         }
         let delegated = delegated_to.is_some();
-        let delegate = delegated_to.map(|to| Delegate {
-            address: (params.connection == Connection::Ssh && params.address != to).then(|| params.address.clone()),
-            host: to,
-        });
+        let delegate = match delegated_to {
+            Some(to) => {
+                let named = self.delegate_view(&host).raw("ansible_host")?;
+                let address = named.map(|v| r.engine.render(&v, &remote_scope)).transpose()?.map(|v| v.to_str());
+                Some(Delegate { address: address.filter(|a| *a != to), host: to })
+            }
+            None => None,
+        };
         let task = Arc::as_ptr(self.task) as usize;
         let remote = HostRemote { runner: r, params, become_, env, no_log, hints, task, plan };
         Ok((Setting { remote, remote_scope, host, delegated, check, diff, timeout: timeout.max(0) as u64 }, delegate))
@@ -203,11 +230,17 @@ impl Work<'_> {
             );
         }
         let host: Arc<str> = name.as_str().into();
-        let mut view = View::new(&r.store, &host);
+        let scope = r.scope(&self.delegate_view(&host));
+        Ok((host, scope, Some(name)))
+    }
+
+    /// The variables of a host that the task is delegated to.
+    fn delegate_view(&self, host: &Arc<str>) -> View {
+        let mut view = View::new(&self.runner.store, host);
         view.play.clone_from(&self.view.play);
         view.task = Some(self.task.clone());
         view.locals.clone_from(&self.view.locals);
-        Ok((host, r.scope(&view), Some(name)))
+        view
     }
 
     /// Rendered arguments, module defaults below them; and the arguments as written.
@@ -320,16 +353,17 @@ impl Call<'_> {
             None if has_until => 3,
             None => 0,
         };
-        let retrying = has_until || t.retries.is_some();
         let delay = r.decimal(&t.delay, self.scope, "delay")?.unwrap_or(5.0);
-        let tries = if retrying { retries.max(0).saturating_add(1) } else { 1 };
+        let tries = retries.saturating_add(1);
+        // a single try is neither counted nor asked whether `until` holds
+        let retrying = tries > 1;
         let mut n = 1;
         loop {
             let mut a = self.once(args.clone())?;
             if a.unreachable {
                 return Ok(a);
             }
-            self.change_inventory(&mut a)?;
+            self.change_inventory(&mut a);
             if let Err((which, e)) = self.verdict(&mut a, n, retrying) {
                 a.data.insert(which.into(), e.message().into());
                 a.data.insert("failed".into(), true.into());
@@ -374,16 +408,18 @@ impl Call<'_> {
     }
 
     /// Gives the inventory what the action has for it; only then it is known whether anything changed.
-    fn change_inventory(&self, a: &mut Attempt) -> Result<()> {
+    /// An inventory that cannot be is nobody's failed task: it ends the run.
+    fn change_inventory(&self, a: &mut Attempt) {
         for e in std::mem::take(&mut a.effects) {
             if matches!(e, Effect::AddHost { .. } | Effect::GroupBy { .. }) {
-                let changed = super::results::apply_early(self.work.runner, &self.work.view, &e)?;
-                a.data.insert("changed".into(), changed.unwrap_or(false).into());
+                match super::results::apply_early(self.work.runner, &self.work.view, &e) {
+                    Ok(changed) => drop(a.data.insert("changed".into(), changed.unwrap_or(false).into())),
+                    Err(e) => a.ends = Some(e),
+                }
             } else {
                 a.effects.push(e);
             }
         }
-        Ok(())
     }
 
     fn shown(&self, a: &Attempt) -> TaskResult {
@@ -463,6 +499,7 @@ impl Call<'_> {
                 by_module: d.by_module,
                 error: d.error,
                 delegated_to: None,
+                ends: None,
             }),
             Err(ActionError::Failed(e)) => Ok(Attempt::failed(e)),
             Err(ActionError::Raised(e)) => {

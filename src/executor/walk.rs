@@ -20,6 +20,8 @@ use std::sync::{Arc, mpsc};
 pub struct Frame {
     /// A failure here is taken in by a rescue section.
     pub rescuable: bool,
+    /// After a failure here an `always` section is still to come.
+    pub always: bool,
     /// Within handlers.
     pub handlers: bool,
 }
@@ -61,7 +63,8 @@ pub fn items(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()>
 }
 
 fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
-    let inner = Frame { rescuable: f.rescuable || !b.rescue.is_empty(), ..f };
+    let after = Frame { always: f.always || !b.always.is_empty(), ..f };
+    let inner = Frame { rescuable: f.rescuable || !b.rescue.is_empty(), ..after };
     items(p, &b.block, hosts, inner)?;
     let failed =
         |hosts: &[Host]| -> Vec<Host> { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() };
@@ -71,7 +74,7 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
             h.set(Phase::Active);
         }
         p.refresh_alive();
-        items(p, &b.rescue, &lost, f)?;
+        items(p, &b.rescue, &lost, after)?;
     }
     if !b.always.is_empty() {
         let forgiven = |h: &Host| h.forgiven.load(Ordering::SeqCst);
@@ -172,6 +175,15 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
         failed = true;
     }
     if failed {
+        if !f.rescuable && !f.always {
+            for h in p
+                .hosts
+                .iter()
+                .filter(|h| h.phase() == Phase::Failed && (fatal || hosts.iter().any(|x| Arc::ptr_eq(x, h))))
+            {
+                h.lost.store(true, Ordering::SeqCst);
+            }
+        }
         p.refresh_alive();
         check_percentage(p);
     }
@@ -197,10 +209,11 @@ fn throttle(r: &Arc<Runner>, t: &Task, scope: &Scope) -> Result<usize> {
     Ok(n.max(0) as usize)
 }
 
-/// `max_fail_percentage`: more failures than that end the play.
+/// `max_fail_percentage`: more failures than that end the play. One that is rescued is none, and of hosts for which
+/// `always` was still to come ansible-core does not count the failure.
 fn check_percentage(p: &PlayRun) {
     let Some(max) = p.max_fail else { return };
-    let bad = p.hosts.iter().filter(|h| h.phase() == Phase::Failed).count();
+    let bad = p.hosts.iter().filter(|h| h.lost.load(Ordering::SeqCst)).count();
     if bad as f64 / p.hosts.len().max(1) as f64 > max / 100.0 {
         for h in &p.hosts {
             if h.is_active() {

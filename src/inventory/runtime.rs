@@ -1,9 +1,18 @@
 //! Hosts and groups that tasks add: `add_host`, `group_by`, and keeping them when sources are read again.
 
 use super::{Inventory, Runtime};
-use crate::diag::Result;
+use crate::diag::{Error, Kind, Result};
 use crate::value::Map;
 use std::sync::Arc;
+
+/// A group has a name.
+fn named<S: AsRef<str>>(groups: impl IntoIterator<Item = S>) -> Result<()> {
+    match groups.into_iter().any(|g| g.as_ref().is_empty()) {
+        true => Err(Error::general("Invalid empty/false group name provided: ")
+            .help("A group of `add_host` or `group_by` has an empty name; look at the expression that gives it.")),
+        false => Ok(()),
+    }
+}
 
 impl Inventory {
     /// `add_host`: the host is made if needed, its variables replaced by name, and put into the groups
@@ -15,6 +24,7 @@ impl Inventory {
     }
 
     fn apply_host(&mut self, name: &str, groups: &[String], vars: &Map) -> Result<bool> {
+        named(groups)?;
         let mut changed = self.add_host(name, None, None);
         if let Some(h) = self.hosts.get_mut(name) {
             for (k, v) in vars {
@@ -39,11 +49,12 @@ impl Inventory {
     }
 
     fn apply_group(&mut self, host: &str, group: &str, parents: &[String]) -> Result<bool> {
+        named(std::iter::once(group).chain(parents.iter().map(String::as_str)))?;
         let mut changed = self.add_group(group);
         for p in parents {
             changed |= self.add_group(p);
             if p != group {
-                changed |= self.add_child(p, group)?;
+                changed |= self.add_child(p, group).map_err(|e| e.with_kind(Kind::General))?;
             }
         }
         changed |= self.put_host(host, group);

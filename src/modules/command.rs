@@ -40,7 +40,7 @@ pub(super) fn spec(shell: bool) -> Spec {
         Arg::list("argv", Type::Str).doc("The program and its arguments as a list."),
         Arg::path("chdir").doc("Directory to change into first."),
         Arg::str("executable").doc("The shell to use (`shell` only)."),
-        Arg::bool("expand_argument_vars").doc("Expand `$VAR` and `~` in arguments; so it is (`command` only)."),
+        Arg::bool("expand_argument_vars").default(true).doc("Expand `$VAR` and `~` in arguments (`command` only)."),
         Arg::path("creates").doc("A path or pattern; if something matches, the command is not run."),
         Arg::path("removes").doc("A path or pattern; if nothing matches, the command is not run."),
         Arg::str("stdin").doc("Text for the standard input."),
@@ -170,7 +170,7 @@ fn build(ctx: &Ctx, args: &Args, shell: bool, from_list: bool, words: Vec<String
     let mut cmd = if shell {
         let text = if from_list { shlex::join(&words) } else { line.unwrap_or("").to_string() };
         Cmd::new([args.opt_str("executable").unwrap_or("/bin/sh"), "-c", &text])
-    } else if args.opt_bool("expand_argument_vars").unwrap_or(true) {
+    } else if args.bool("expand_argument_vars") {
         let env = |n: &str| {
             let set = ctx.env.iter().rev().find(|(k, _)| k == n).map(|(_, v)| v.clone());
             set.or_else(|| std::env::var(n).ok())

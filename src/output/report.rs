@@ -61,6 +61,9 @@ pub fn failure_text(t: &TaskInfo, r: &TaskResult) -> Option<String> {
     if r.no_log || (t.action.contains("include") && r.data.contains_key("reason")) {
         return None;
     }
+    if r.data.contains_key("_ansible_unraised") {
+        return None;
+    }
     if let Some(e) = &r.error {
         return Some(task_error_text(e, t.span));
     }

@@ -213,11 +213,11 @@ pub fn tags_of(node: &Node) -> Result<Vec<Value>> {
 /// A keyword that is one text or a list of texts, such as `collections`.
 pub fn texts_of(name: &str, node: &Node) -> Result<Vec<Value>> {
     let all = list_of(node);
-    match all.iter().find(|v| matches!(v, Value::Map(_) | Value::List(_))) {
-        Some(v) => {
-            let kind = if matches!(v, Value::Map(_)) { "dict" } else { "list" };
-            Err(node.error(format!("Keyword '{name}' items must be of type 'str', not '{kind}'.")))
-        }
+    let no_text = |v: &&Value| {
+        matches!(v, Value::Map(_) | Value::List(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Null)
+    };
+    match all.iter().find(no_text) {
+        Some(v) => Err(node.error(format!("Keyword '{name}' items must be of type 'str', not '{}'.", v.type_name()))),
         None => Ok(all),
     }
 }

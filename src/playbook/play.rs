@@ -285,7 +285,7 @@ fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
                     NodeKind::Null => {
                         return Err(e.error("Hosts list cannot contain values of 'None'. Please check your playbook"));
                     }
-                    NodeKind::Str(_) | NodeKind::Int(_) => {}
+                    NodeKind::Str(_) => {}
                     _ => {
                         return Err(
                             e.error(format!("Hosts list contains an invalid host value: '{}'", e.to_value().to_str()))

@@ -227,8 +227,8 @@ impl Task {
             None => self.unnamed(),
         };
         match &self.role {
-            Some(r) => format!("{} : {own}", r.name),
-            None => own,
+            Some(r) if self.short != "include_role" => format!("{} : {own}", r.name),
+            _ => own,
         }
     }
     /// What stands for the name of a task without one: the action, with the role it includes.

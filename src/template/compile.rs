@@ -41,6 +41,8 @@ pub(super) struct FileSyntax {
     pub block: (String, String),
     pub variable: (String, String),
     pub comment: (String, String),
+    /// The beginnings of line statements and of line comments; empty for none.
+    pub line: (String, String),
     /// Lines of the file before the text: the `#jinja2:` header.
     pub skipped: usize,
 }
@@ -58,6 +60,12 @@ impl FileSyntax {
             .block_delimiters(self.block.0.clone(), self.block.1.clone())
             .variable_delimiters(self.variable.0.clone(), self.variable.1.clone())
             .comment_delimiters(self.comment.0.clone(), self.comment.1.clone());
+        if !self.line.0.is_empty() {
+            b.line_statement_prefix(self.line.0.clone());
+        }
+        if !self.line.1.is_empty() {
+            b.line_comment_prefix(self.line.1.clone());
+        }
         b.build().map_err(error)
     }
 }

@@ -44,6 +44,10 @@ pub struct FileOptions {
     pub variable_end_string: String,
     pub comment_start_string: String,
     pub comment_end_string: String,
+    /// What begins a line that is a statement; none if empty.
+    pub line_statement_prefix: String,
+    /// What begins a comment that goes to the end of its line; none if empty.
+    pub line_comment_prefix: String,
     /// Variables in front of the scope's (`ansible_managed`, `template_path` …).
     pub extra: Map,
 }
@@ -61,6 +65,8 @@ impl Default for FileOptions {
             variable_end_string: "}}".into(),
             comment_start_string: "{#".into(),
             comment_end_string: "#}".into(),
+            line_statement_prefix: String::new(),
+            line_comment_prefix: String::new(),
             extra: Map::new(),
         }
     }
@@ -439,9 +445,15 @@ impl Inner {
 
     pub(super) fn file(self: &Arc<Self>, text: &str, options: &FileOptions, r: &Renderer) -> Result<String> {
         let whole = text;
-        let (text, options) = header(text, options).map_err(|e| in_file(e, None, &options.name, whole))?;
-        let begins = [&options.block_start_string, &options.variable_start_string, &options.comment_start_string];
-        if !begins.iter().any(|b| text.contains(b.as_str())) {
+        let (text, options) = super::header::read(text, options).map_err(|e| in_file(e, None, &options.name, whole))?;
+        let begins = [
+            &options.block_start_string,
+            &options.variable_start_string,
+            &options.comment_start_string,
+            &options.line_statement_prefix,
+            &options.line_comment_prefix,
+        ];
+        if !begins.iter().any(|b| !b.is_empty() && text.contains(b.as_str())) {
             // no template: the line ends stay, too
             return Ok(text.to_string());
         }
@@ -451,6 +463,7 @@ impl Inner {
             block: (options.block_start_string.clone(), options.block_end_string.clone()),
             variable: (options.variable_start_string.clone(), options.variable_end_string.clone()),
             comment: (options.comment_start_string.clone(), options.comment_end_string.clone()),
+            line: (options.line_statement_prefix.clone(), options.line_comment_prefix.clone()),
             skipped: whole.strip_suffix(text).unwrap_or("").matches('\n').count(),
         });
         let mode = Mode::File(syntax.clone());
@@ -496,6 +509,7 @@ impl Inner {
                 block: ("{%".into(), "%}".into()),
                 variable: ("{{".into(), "}}".into()),
                 comment: ("{#".into(), "#}".into()),
+                line: Default::default(),
                 skipped: 0,
             })),
         };
@@ -567,36 +581,4 @@ fn keep_newlines(text: &str, v: Mj) -> Mj {
         },
         None => v,
     }
-}
-
-/// The `#jinja2:` header line: the text after it, and the options it sets.
-fn header<'t>(text: &'t str, options: &FileOptions) -> Result<(&'t str, FileOptions)> {
-    let mut options = options.clone();
-    let Some(rest) = text.strip_prefix("#jinja2:") else { return Ok((text, options)) };
-    let (line, body) = rest.split_once('\n').unwrap_or((rest, ""));
-    for pair in line.split(',') {
-        let Some((key, value)) = pair.split_once(':') else {
-            return Err(Error::template(format!("failed to parse jinja2 override '{}'", pair.trim())));
-        };
-        let (key, value) = (key.trim(), value.trim());
-        let text = value.trim_matches(['\'', '"']).to_string();
-        let flag = || matches!(value, "True" | "true" | "1");
-        match key {
-            "trim_blocks" => options.trim_blocks = flag(),
-            "lstrip_blocks" => options.lstrip_blocks = flag(),
-            "newline_sequence" => options.newline_sequence = text.replace("\\n", "\n").replace("\\r", "\r"),
-            "block_start_string" => options.block_start_string = text,
-            "block_end_string" => options.block_end_string = text,
-            "variable_start_string" => options.variable_start_string = text,
-            "variable_end_string" => options.variable_end_string = text,
-            "comment_start_string" => options.comment_start_string = text,
-            "comment_end_string" => options.comment_end_string = text,
-            "keep_trailing_newline" => {}
-            other => {
-                return Err(Error::template(format!("jinja2 override '{other}' is not supported"))
-                    .help("supported: trim_blocks, lstrip_blocks, newline_sequence and the delimiter strings"));
-            }
-        }
-    }
-    Ok((body, options))
 }

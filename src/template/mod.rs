@@ -1,6 +1,7 @@
 //! Templates: minijinja with Ansible's semantics. Lazy variables, undefined rules, native types,
 //! Python-style output, trust by origin.
 
+pub mod about;
 #[cfg(test)]
 mod checks;
 mod compile;
@@ -13,6 +14,7 @@ pub mod filters;
 mod format;
 mod forms;
 pub mod globals;
+mod header;
 mod helpers;
 mod impure;
 mod lookups;

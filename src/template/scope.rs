@@ -24,12 +24,12 @@ pub struct FileScope {
     /// The folder that a loop over files looks into first, by its action (`templates` for template, `vars` for
     /// include_vars, `files` for others); empty outside of loops, where `first_found` looks into no such folder.
     pub kind: &'static str,
-    /// Settings by their name in ansible.cfg's documentation (`DEFAULT_FORKS`), for the lookup `config`.
-    pub config: Arc<Map>,
     /// The folder of the template file being rendered; `include` looks there last.
     pub template_dir: Option<Utf8PathBuf>,
     /// Where template errors and warnings of lookups (`errors='warn'`) go.
     pub warn: Warn,
+    /// Names a user of the controller by number (`template_uid`); without it the number stands for the name.
+    pub user_name: Option<fn(u32) -> Option<String>>,
     /// What `group_names`-like lookups need of the inventory.
     pub inventory: Option<Arc<dyn InventoryView>>,
     /// Opens vaulted files (lookups `file`, `unvault`, `template`).

@@ -12,9 +12,7 @@ const DIFFERENT: &str = include_str!("testdata/different.json");
 fn scope(vars: &Json) -> Scope {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/template/testdata/play");
     let vars = Value::from_json(vars.clone()).into_trusted();
-    let config = serde_json::json!({"DEFAULT_FORKS": 5, "DEFAULT_BECOME_USER": "root", "DEFAULT_REMOTE_USER": null});
-    let config = Value::from_json(config).as_map().cloned().unwrap_or_default();
-    let files = FileScope { playbook_dir: dir.into(), config: Arc::new(config), ..FileScope::default() };
+    let files = FileScope { playbook_dir: dir.into(), ..FileScope::default() };
     Scope::new(Arc::new(MapVars::from(vars)), Arc::new(files))
 }
 

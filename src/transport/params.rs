@@ -40,7 +40,9 @@ impl FromStr for Connection {
         match name.strip_prefix("ansible.builtin.").or(name.strip_prefix("ansible.legacy.")).unwrap_or(name) {
             "local" => Ok(Connection::Local),
             "ssh" | "smart" | "paramiko_ssh" | "paramiko" => Ok(Connection::Ssh),
-            _ => Err(format!("the connection plugin '{name}' is not supported; there are ssh and local")),
+            "winrm" | "psrp" => Err(format!("the connection plugin '{name}' is not supported")),
+            // ansible-core's words for what nobody has
+            _ => Err(format!("the connection plugin '{name}' was not found")),
         }
     }
 }
@@ -118,6 +120,8 @@ pub enum Method {
 }
 
 impl Method {
+    pub const ALL: [Method; 3] = [Method::Sudo, Method::Su, Method::Doas];
+
     pub fn name(self) -> &'static str {
         match self {
             Method::Sudo => "sudo",
@@ -130,14 +134,21 @@ impl Method {
 impl FromStr for Method {
     type Err = String;
 
+    /// The words of the error are ansible-core's.
     fn from_str(name: &str) -> Result<Method, String> {
-        let short = name.rsplit_once('.').map_or(name, |(_, s)| s);
-        match short {
-            "sudo" => Ok(Method::Sudo),
-            "su" => Ok(Method::Su),
-            "doas" => Ok(Method::Doas),
-            _ => Err(format!("the become method '{name}' is not supported; there are sudo, su and doas")),
+        if name.is_empty() {
+            return Err("A non-empty plugin name is required.".into());
         }
+        let short = match name.rsplit_once('.') {
+            Some(("ansible.builtin" | "ansible.legacy" | "community.general", short)) => short,
+            _ => name,
+        };
+        Method::ALL.into_iter().find(|m| m.name() == short).ok_or_else(|| {
+            format!(
+                "Invalid become method specified, could not find matching plugin: '{name}'. Use `ansible-doc -t \
+                 become -l` to list available plugins."
+            )
+        })
     }
 }
 

@@ -123,6 +123,11 @@ pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
         matches!(&*view.host, "localhost" | "127.0.0.1" | "::1")
             && !view.store.inventory().hosts.contains_key(&*view.host)
     };
+    if view.task.is_some()
+        && let Some(v) = twin(view, name)
+    {
+        return Some(v);
+    }
     match name {
         "ansible_connection" if implicit() => Some("local".into()),
         "ansible_python_interpreter" if implicit() => view.store.globals.all.get("ansible_playbook_python").cloned(),
@@ -142,6 +147,23 @@ pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
                 None => view.store.globals.connection.get(name).cloned(),
             }
         }
+    }
+}
+
+/// Each of these has two names, of which one is enough. The host that a task is delegated to counts before its own.
+const TWINS: [[&str; 2]; 3] =
+    [["ansible_ssh_host", "ansible_host"], ["ansible_ssh_user", "ansible_user"], ["ansible_ssh_port", "ansible_port"]];
+
+/// What the other name of a connection variable says.
+fn twin(view: &View, name: &str) -> Option<Value> {
+    let names = TWINS.iter().find(|pair| pair.contains(&name))?;
+    let of = |v: &View| names.iter().find_map(|n| v.raw(n).ok().flatten());
+    match super::view::DelegatedVars::of(view) {
+        // a template of that host's would be rendered with the variables of this one
+        Some(to) => of(&to.0)
+            .filter(|v| !v.needs_render())
+            .or_else(|| name.ends_with("_host").then(|| Value::plain(to.0.host.clone()))),
+        None => of(view),
     }
 }
 

@@ -222,7 +222,7 @@ impl HostVars {
 }
 
 /// `ansible_delegated_vars`: the variables of the host that a task is delegated to, as the task sees them.
-pub struct DelegatedVars(View);
+pub struct DelegatedVars(pub(super) View);
 
 impl DelegatedVars {
     /// Those of a delegated task's view.

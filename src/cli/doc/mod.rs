@@ -2,6 +2,8 @@
 //! described by its own declarations, what is in Python by the documentation in its file.
 
 mod find;
+#[cfg(test)]
+mod keywords_test;
 mod markup;
 mod native;
 mod role;

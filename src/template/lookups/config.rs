@@ -67,9 +67,6 @@ fn found(call: &Call<'_>, s: &Setting) -> Result<Found> {
 }
 
 fn base(call: &Call<'_>, name: &str) -> Result<Option<Found>> {
-    if let Some(v) = call.r.scope.files.config.get(name) {
-        return Ok(Some(Found { value: v.clone(), origin: "default".into() }));
-    }
     if name == "CONFIG_FILE" {
         let file = settings::current().file.as_ref().map(|f| Value::plain(f.as_str()));
         return Ok(Some(Found { value: file.unwrap_or_default(), origin: String::new() }));

@@ -2,8 +2,9 @@
 
 use super::{Call, find, text_of};
 use crate::diag::{Error, Result};
+use crate::template::about;
 use crate::template::engine::FileOptions;
-use crate::value::{Key, Map, Value};
+use crate::value::{Map, Value};
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The text of each file, trailing white space removed.
@@ -212,9 +213,7 @@ pub(super) fn template(call: &Call<'_>) -> Result<Vec<Value>> {
         }
         options.trim_blocks = call.flag("trim_blocks", true)?;
         options.lstrip_blocks = call.flag("lstrip_blocks", false)?;
-        let mut extra = Map::new();
-        extra.insert(Key::from("template_path"), Value::plain(term.clone()));
-        extra.insert(Key::from("template_fullpath"), Value::plain(path.to_string()));
+        let mut extra = about::variables(&term, &path, "", &call.r.scope)?;
         if let Some(Value::Map(vars)) = call.option("template_vars") {
             extra.extend(vars.iter().map(|(k, v)| (k.clone(), v.clone())));
         }
