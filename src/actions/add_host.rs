@@ -19,11 +19,21 @@ fn group_spec() -> Spec {
     ])
 }
 
+/// Groups of `add_host`: a list, or names between commas. An empty one among them is an error further on.
 fn names(v: &Value) -> Vec<String> {
     match v {
         Value::List(l) => l.iter().map(Value::to_str).collect(),
         Value::Null => vec![],
-        other => other.to_str().split(',').map(|s| s.trim().to_string()).filter(|s| !s.is_empty()).collect(),
+        other if other.to_str().is_empty() => vec![],
+        other => other.to_str().split(',').map(|s| s.trim().to_string()).collect(),
+    }
+}
+
+/// Parents of `group_by`: a list, or one name as it stands.
+fn parents_of(v: &Value) -> Vec<String> {
+    match v {
+        Value::List(l) => l.iter().map(Value::to_str).collect(),
+        other => vec![other.to_str()],
     }
 }
 
@@ -68,7 +78,8 @@ fn run_group_by(ctx: &mut ActionCtx) -> ActionResult {
     let Some(key) = ctx.arg_str("key") else {
         return Ok(Done::failed("the 'key' param is required when using group_by"));
     };
-    let parents = ctx.args.get("parents").map(names).unwrap_or_else(|| vec!["all".into()]);
+    let parents =
+        ctx.args.get("parents").filter(|v| !v.is_null()).map(parents_of).unwrap_or_else(|| vec!["all".into()]);
     let safe = |s: &str| s.replace(' ', "-");
     let (group, parents) = (safe(&key), parents.iter().map(|p| safe(p)).collect::<Vec<_>>());
     Ok(Done::new(false)

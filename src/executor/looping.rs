@@ -242,7 +242,6 @@ pub fn unlabelled(task: &Task, data: &Map) -> String {
 fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) -> HostOutcome {
     let (no_log, diff) = flags(r, task, view);
     let whole = |mut a: Attempt| {
-        a.complete();
         let ends = a.ends.take();
         HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![], ends }
     };
@@ -251,8 +250,16 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         Err(e) => {
             // a condition that does not hold without the item saves a loop that cannot be evaluated
             return match super::conditions::first_false(r, &task.when, &r.scope(view)) {
-                Ok(Some(c)) => whole(skipped(c)),
-                _ => whole(Attempt::without_items(e)),
+                Ok(Some(c)) => {
+                    let mut a = skipped(c);
+                    a.complete();
+                    whole(a)
+                }
+                _ => {
+                    let mut a = Attempt::without_items(e);
+                    a.complete();
+                    whole(a)
+                }
             };
         }
     };

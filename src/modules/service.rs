@@ -22,9 +22,14 @@ pub fn module() -> Module {
             Arg::bool("enabled").doc("Whether the service starts at boot."),
             Arg::str("runlevel").default("default").doc("OpenRC only."),
             Arg::str("arguments").default("").aliases(&["args"]).doc("More arguments for the init script."),
+            Arg::bool("daemon_reload").aliases(&["daemon-reload"]).doc("systemd only: run daemon-reload first."),
+            Arg::bool("daemon_reexec").aliases(&["daemon-reexec"]).doc("systemd only: run daemon-reexec first."),
+            Arg::bool("masked").doc("systemd only: whether the unit is masked."),
+            Arg::bool("force").doc("systemd only: override symlinks that are there."),
+            Arg::bool("no_block").doc("systemd only: do not wait for the job to end."),
+            Arg::str("scope").choices(&["system", "user", "global"]).doc("systemd only: which manager to speak to."),
             Arg::str("use").default("auto").doc("The service manager: auto, systemd, sysvinit or service."),
-        ])
-        .one_of(&["state", "enabled"]),
+        ]),
         check: Support::Full,
         diff: Support::None,
         free_form: false,
@@ -48,17 +53,25 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         _ if wanted != "auto" && !matches!(wanted.as_str(), "service" | "sysvinit") => Err(Failure::new(format!(
             "use={wanted}: no such service manager here; give auto, systemd, sysvinit or service"
         ))),
-        _ => Script::find(ctx, args)?.bring(args),
+        _ => {
+            of_scripts(args)?;
+            Script::find(ctx, args)?.bring(args)
+        }
     }
 }
 
 fn on_systemd(ctx: &mut Ctx, args: &Args) -> ModResult {
+    one_of(args, &["state", "enabled", "masked", "daemon_reload", "daemon_reexec"])?;
     let want = Want {
         name: args.opt_str("name").map(str::to_string),
         state: args.opt_str("state").map(str::to_string),
         enabled: args.opt_bool("enabled"),
-        scope: "system".into(),
-        ..Want::default()
+        masked: args.opt_bool("masked"),
+        reload: args.bool("daemon_reload"),
+        reexec: args.bool("daemon_reexec"),
+        scope: args.opt_str("scope").unwrap_or("system").to_string(),
+        no_block: args.bool("no_block"),
+        force: args.bool("force"),
     };
     let mut o = systemd::execute(ctx, &want)?;
     for (name, given) in [
@@ -72,6 +85,28 @@ fn on_systemd(ctx: &mut Ctx, args: &Args) -> ModResult {
         }
     }
     Ok(o)
+}
+
+/// Parameters of `systemd` that `service` hands on, where that is what controls the services.
+const OF_SYSTEMD: [&str; 6] = ["daemon_reload", "daemon_reexec", "masked", "force", "no_block", "scope"];
+
+/// Nothing else knows them.
+fn of_scripts(args: &Args) -> Result<(), Failure> {
+    let foreign: Vec<&str> = OF_SYSTEMD.into_iter().filter(|n| args.is_set(n)).collect();
+    if !foreign.is_empty() {
+        return Err(Failure::new(format!(
+            "Unsupported parameters for (ansible.legacy.service) module: {}. systemd alone has them.",
+            foreign.join(", ")
+        )));
+    }
+    one_of(args, &["state", "enabled"])
+}
+
+fn one_of(args: &Args, names: &[&str]) -> Result<(), Failure> {
+    match names.iter().any(|n| args.is_set(n)) {
+        true => Ok(()),
+        false => Err(Failure::new(format!("one of the following is required: {}", names.join(", ")))),
+    }
 }
 
 /// An init script and the ways to call it.

@@ -227,7 +227,7 @@ fn load_play(
             "hosts" => hosts = Some(v),
             "vars" => {
                 loader.warn_reserved(Some(v));
-                p.vars = Arc::new(vars_of(v, "Play")?);
+                p.vars = Arc::new(play_vars(loader, v)?);
             }
             "vars_files" => p.vars_files = vars_files(v)?,
             "vars_prompt" => p.vars_prompt = prompts(v)?,
@@ -299,6 +299,23 @@ fn hosts_of(node: &Node, hosts: Option<&Node>) -> Result<Value> {
         NodeKind::Str(_) => Ok(h.to_value()),
         _ => Err(h.error("Hosts list must be a sequence or string. Please check your playbook.")),
     }
+}
+
+/// `vars` of a play. A list of dicts, which ansible-core took until 2.12, is one dict with what comes later on top.
+fn play_vars(loader: &Loader, node: &Node) -> Result<Map> {
+    let NodeKind::Seq(parts) = &node.kind else { return vars_of(node, "Play") };
+    if parts.is_empty() || parts.iter().any(|n| !matches!(n.kind, NodeKind::Map(_))) {
+        return vars_of(node, "Play");
+    }
+    loader.warn(
+        node.error("The vars of a play are a list; ansible-core 2.19 refuses that.")
+            .help("write them as one dictionary"),
+    );
+    let mut all = Map::new();
+    for part in parts {
+        all.extend(vars_of(part, "Play")?);
+    }
+    Ok(all)
 }
 
 fn load_sections(

@@ -21,6 +21,8 @@ fn refused(level: &str, keyword: &str) -> Option<bool> {
     let value = match keyword {
         "hosts" => "h",
         "action" | "local_action" => return None,
+        // there it is an action
+        "gather_facts" if level != "Play" => return None,
         "block" | "rescue" | "always" | "tasks" | "pre_tasks" | "post_tasks" | "handlers" | "roles" | "notify"
         | "collections" | "listen" | "vars_files" | "vars_prompt" | "gather_subset" | "loop" => "[]",
         "vars" | "environment" | "module_defaults" | "args" | "loop_control" => "{}",
