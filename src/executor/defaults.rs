@@ -7,8 +7,8 @@ use crate::playbook::Task;
 use crate::template::Scope;
 use crate::value::{Map, Value};
 
-/// Defaults for this task's module from `module_defaults`. What the innermost of them says of a module replaces
-/// what the others say of it.
+/// Defaults for this task's module from `module_defaults`. What the innermost of them says of a module, or of a group
+/// that it is in, replaces what the others say of it; what is said of the module counts more than its groups'.
 pub(super) fn default_args(r: &Runner, task: &Task, scope: &Scope) -> Result<Map> {
     let mut out = Map::new();
     let mut layers: Vec<Value> = vec![];
@@ -19,17 +19,40 @@ pub(super) fn default_args(r: &Runner, task: &Task, scope: &Scope) -> Result<Map
             v => layers.push(v.clone()),
         }
     }
+    let library = &r.loader.options.library;
+    let file = task.module_file.as_ref().map(|f| f.full.as_str());
+    let is_it = |name: &str| {
+        crate::playbook::short_name(name) == task.short
+            || file == Some(name)
+            || modules::find(name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t)))
+            || name.contains('.') && library.leads_to(name, &task.short, file)
+    };
+    let mut of_groups: Vec<(String, Map)> = vec![];
     for l in &layers {
         for (k, v) in l.as_map().into_iter().flatten() {
             let name = k.to_string();
-            if crate::playbook::short_name(&name) == task.short
-                || task.module_file.as_ref().is_some_and(|f| f.full == name)
-                || modules::find(&name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t)))
-            {
+            let group = name.strip_prefix("group/");
+            let meant = match group {
+                Some(g) => library.group(g).is_some_and(|members| members.iter().any(|m| is_it(m))),
+                None => is_it(&name),
+            };
+            if meant {
                 let v = if v.as_str().is_some() { r.engine.render(v, scope)? } else { v.clone() };
-                out = v.as_map().cloned().unwrap_or_default();
+                let args = v.as_map().cloned().unwrap_or_default();
+                match group {
+                    Some(g) => {
+                        of_groups.retain(|(old, _)| old != g);
+                        of_groups.push((g.to_string(), args));
+                    }
+                    None => out = args,
+                }
             }
         }
     }
-    Ok(out)
+    let mut all = Map::new();
+    for (_, args) in of_groups {
+        all.extend(args);
+    }
+    all.extend(out);
+    Ok(all)
 }

@@ -246,9 +246,10 @@ pub(crate) fn module_defaults(v: &Node, known_action: &dyn Fn(&str) -> bool, bad
         for (k, args) in m.as_map().ok_or_else(|| wrong(m))? {
             let name = k.as_str().ok_or_else(|| wrong(k))?;
             let group = name.strip_prefix("group/").map(|g| g.strip_prefix("ansible.builtin.").unwrap_or(g));
-            if group.is_some_and(|g| !GROUPS.contains(&g)) {
+            if let Some(g) = group.filter(|g| !GROUPS.contains(g) && !known_action(name)) {
+                let shown = if g.contains('.') { g } else { name };
                 return Err(k.error(format!(
-                    "Error loading module_defaults: could not resolve the module_defaults group {name}"
+                    "Error loading module_defaults: could not resolve the module_defaults group {shown}"
                 )));
             }
             if group.is_none() && !known_action(name) {

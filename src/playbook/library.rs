@@ -6,6 +6,7 @@
 //! subdirectories, then what is built in.
 
 use super::loader::lock;
+use super::routing::{Route, Routing};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -63,11 +64,13 @@ pub struct Library {
     added: Mutex<Vec<Utf8PathBuf>>,
     files: Mutex<HashMap<Utf8PathBuf, Arc<HashMap<String, Utf8PathBuf>>>>,
     found: Mutex<HashMap<Utf8PathBuf, Arc<ModuleFile>>>,
+    routing: Mutex<HashMap<Utf8PathBuf, Arc<Routing>>>,
 }
 
 impl Library {
     pub fn new(options: LibraryOptions) -> Library {
-        Library { options, added: Mutex::default(), files: Mutex::default(), found: Mutex::default() }
+        let (added, files, found, routing) = Default::default();
+        Library { options, added, files, found, routing }
     }
 
     /// A library with nothing but what is built in.
@@ -199,10 +202,94 @@ impl Library {
         self.file(short, format!("ansible.legacy.{short}"), path, false)
     }
 
+    /// What `meta/runtime.yml` of a collection says; of several with this name the first counts.
+    fn routing(&self, collection: &str) -> Arc<Routing> {
+        let Some(dir) = self.collection(collection).into_iter().next() else { return Arc::default() };
+        if let Some(r) = lock(&self.routing).get(&dir) {
+            return r.clone();
+        }
+        let r = Arc::new(Routing::of(collection, &dir));
+        lock(&self.routing).insert(dir, r.clone());
+        r
+    }
+
+    /// The members of a group of modules that a collection defines, those of the groups in it, too; full names.
+    pub fn group(&self, name: &str) -> Option<Vec<String>> {
+        let mut out = vec![];
+        let mut todo = vec![name.to_string()];
+        let mut seen: Vec<String> = vec![];
+        while let Some(group) = todo.pop() {
+            let found = group.rsplit_once('.').filter(|(c, _)| c.contains('.'));
+            let members = found.and_then(|(c, short)| self.routing(c).group(short).map(<[String]>::to_vec));
+            let Some(members) = members else {
+                if seen.is_empty() {
+                    return None;
+                }
+                continue;
+            };
+            seen.push(group);
+            for m in members {
+                match m.strip_prefix("group/") {
+                    Some(g) if seen.iter().any(|s| s == g) => {}
+                    Some(g) => todo.push(g.to_string()),
+                    None => out.push(m),
+                }
+            }
+        }
+        Some(out)
+    }
+
+    /// Whether a name leads to what runs for a task: something built in of this short name, or a file of this name.
+    pub fn leads_to(&self, name: &str, short: &str, file: Option<&str>) -> bool {
+        match self.resolve(name, &[]) {
+            Resolved::Alias(n) => file.is_none() && n == short,
+            Resolved::BuiltIn => file.is_none() && super::short_name(name) == short,
+            Resolved::File(f) => file == Some(f.full.as_str()),
+            _ => false,
+        }
+    }
+
+    /// Follows the redirections of a name of a collection. None: it has none.
+    fn redirected(&self, collection: &str, rest: &str) -> Option<Resolved> {
+        let mut path = vec![format!("{collection}.{rest}")];
+        let mut route = self.routing(collection).route(rest)?.clone();
+        loop {
+            let target = match route {
+                Route::Gone(words) => return Some(Resolved::Refused(words)),
+                Route::Redirect(to) => to,
+            };
+            if path.contains(&target) {
+                let seen = path.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
+                let first = path.first().map(String::as_str).unwrap_or_default();
+                let words = format!("plugin redirect loop resolving {first} (path: [{seen}])");
+                return Some(Resolved::Refused(words));
+            }
+            let mut parts = target.splitn(3, '.');
+            let next = match (parts.next(), parts.next(), parts.next()) {
+                (Some("ansible"), Some("builtin" | "legacy"), _) => None,
+                (Some(ns), Some(c), Some(short)) => self.routing(&format!("{ns}.{c}")).route(short).cloned(),
+                _ => None,
+            };
+            path.push(target.clone());
+            match next {
+                Some(r) => route = r,
+                None => {
+                    return Some(match self.resolve(&target, &[]) {
+                        Resolved::BuiltIn => Resolved::Alias(super::short_name(&target)),
+                        other => other,
+                    });
+                }
+            }
+        }
+    }
+
     fn of_collection(&self, collection: &str, rest: &str) -> Resolved {
         let full = format!("{collection}.{rest}");
         if (self.options.built_in)(&full) {
             return Resolved::BuiltIn;
+        }
+        if let Some(r) = self.redirected(collection, rest) {
+            return r;
         }
         let (sub, short) = rest.rsplit_once('.').map_or(("", rest), |(a, b)| (a, b));
         for dir in self.collection(collection) {

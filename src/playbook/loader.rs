@@ -88,7 +88,10 @@ impl Loader {
 
     /// Whether an action or module of this name can be found.
     pub(crate) fn knows(&self, name: &str, collections: &[String]) -> bool {
-        !matches!(self.options.library.resolve(name, collections), super::Resolved::Unknown)
+        match name.strip_prefix("group/") {
+            Some(g) => self.options.library.group(g).is_some(),
+            None => !matches!(self.options.library.resolve(name, collections), super::Resolved::Unknown),
+        }
     }
 
     pub(crate) fn next_id(&self) -> usize {

@@ -11,6 +11,7 @@ mod loader;
 mod play;
 mod reserved;
 mod role;
+mod routing;
 mod structure;
 mod task;
 mod types;
