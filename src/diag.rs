@@ -86,6 +86,10 @@ impl Span {
     pub fn file(&self) -> String {
         source(self.source).map(|s| s.name.clone()).unwrap_or_default()
     }
+    /// True of a place in a text that is no file.
+    pub fn is_whole(&self) -> bool {
+        source(self.source).is_some_and(|s| s.whole)
+    }
     /// `file:line:col`; the name alone of what is no file.
     pub fn show(&self) -> String {
         if let Some(s) = source(self.source).filter(|s| s.whole) {

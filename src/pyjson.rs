@@ -5,25 +5,50 @@ use crate::value::{Map, Value, py_float};
 /// One line, keys sorted.
 pub fn py_json(v: &Value) -> String {
     let mut out = String::new();
-    write(v, None, 0, &mut out);
+    write(v, Form::LINE, 0, &mut out);
     out
 }
 
 /// Indented by `n` spaces a level, keys sorted.
 pub fn py_json_indent(v: &Value, n: usize) -> String {
     let mut out = String::new();
-    write(v, Some(n), 0, &mut out);
+    write(v, Form { indent: Some(n), tight: false }, 0, &mut out);
     out
 }
 
-fn newline(indent: Option<usize>, level: usize, out: &mut String) {
-    if let Some(n) = indent {
+/// Without blanks behind commas and colons (`separators=(",", ":")`), on one line or indented by `n`; keys sorted.
+pub fn py_json_tight(v: &Value, n: Option<usize>) -> String {
+    let mut out = String::new();
+    write(v, Form { indent: n, tight: true }, 0, &mut out);
+    out
+}
+
+/// How JSON is laid out.
+#[derive(Clone, Copy)]
+struct Form {
+    indent: Option<usize>,
+    tight: bool,
+}
+
+impl Form {
+    const LINE: Form = Form { indent: None, tight: false };
+
+    fn comma(self) -> &'static str {
+        if self.indent.is_some() || self.tight { "," } else { ", " }
+    }
+    fn colon(self) -> &'static str {
+        if self.tight { ":" } else { ": " }
+    }
+}
+
+fn newline(form: Form, level: usize, out: &mut String) {
+    if let Some(n) = form.indent {
         out.push('\n');
         out.extend(std::iter::repeat_n(' ', n * level));
     }
 }
 
-fn write(v: &Value, indent: Option<usize>, level: usize, out: &mut String) {
+fn write(v: &Value, form: Form, level: usize, out: &mut String) {
     match v {
         Value::Null => out.push_str("null"),
         Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
@@ -33,12 +58,12 @@ fn write(v: &Value, indent: Option<usize>, level: usize, out: &mut String) {
         Value::Float(f) => out.push_str(&py_float(*f)),
         Value::Str(s) => quote(&s.text, false, out),
         Value::Vault(s) => quote(&s.envelope, false, out),
-        Value::List(l) | Value::Tuple(l) => list(l, indent, level, out),
-        Value::Map(m) => map(m, indent, level, out),
+        Value::List(l) | Value::Tuple(l) => list(l, form, level, out),
+        Value::Map(m) => map(m, form, level, out),
     }
 }
 
-fn list(l: &[Value], indent: Option<usize>, level: usize, out: &mut String) {
+fn list(l: &[Value], form: Form, level: usize, out: &mut String) {
     if l.is_empty() {
         out.push_str("[]");
         return;
@@ -46,16 +71,16 @@ fn list(l: &[Value], indent: Option<usize>, level: usize, out: &mut String) {
     out.push('[');
     for (i, x) in l.iter().enumerate() {
         if i > 0 {
-            out.push_str(if indent.is_some() { "," } else { ", " });
+            out.push_str(form.comma());
         }
-        newline(indent, level + 1, out);
-        write(x, indent, level + 1, out);
+        newline(form, level + 1, out);
+        write(x, form, level + 1, out);
     }
-    newline(indent, level, out);
+    newline(form, level, out);
     out.push(']');
 }
 
-fn map(m: &Map, indent: Option<usize>, level: usize, out: &mut String) {
+fn map(m: &Map, form: Form, level: usize, out: &mut String) {
     if m.is_empty() {
         out.push_str("{}");
         return;
@@ -65,14 +90,14 @@ fn map(m: &Map, indent: Option<usize>, level: usize, out: &mut String) {
     out.push('{');
     for (i, (k, x)) in entries.into_iter().enumerate() {
         if i > 0 {
-            out.push_str(if indent.is_some() { "," } else { ", " });
+            out.push_str(form.comma());
         }
-        newline(indent, level + 1, out);
+        newline(form, level + 1, out);
         quote(&k, false, out);
-        out.push_str(": ");
-        write(x, indent, level + 1, out);
+        out.push_str(form.colon());
+        write(x, form, level + 1, out);
     }
-    newline(indent, level, out);
+    newline(form, level, out);
     out.push('}');
 }
 
@@ -110,6 +135,7 @@ mod tests {
         m.insert("b".into(), Value::list(vec![Value::Int(1), Value::Float(1.0), Value::plain("é\n")]));
         m.insert("a".into(), Value::empty_map());
         let v = Value::map(m);
+        assert_eq!(py_json_tight(&v, None), "{\"a\":{},\"b\":[1,1.0,\"é\\n\"]}");
         assert_eq!(py_json(&v), "{\"a\": {}, \"b\": [1, 1.0, \"é\\n\"]}");
         assert_eq!(
             py_json_indent(&v, 4),

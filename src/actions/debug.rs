@@ -74,8 +74,6 @@ fn show(ctx: &ActionCtx, expr: &Value, done: &mut Done) -> Result<(), ActionErro
     }
     if let Some(text) = warning {
         ctx.scope.files.warn.say(&Error::template(text.clone()).at(name.origin).in_full());
-        done.data.insert("warnings".into(), Value::list(vec![text.into()]));
-        done.data.insert("_ansible_warned".into(), true.into());
     }
     done.data.insert(name.text.clone().into(), value);
     Ok(())

@@ -172,7 +172,7 @@ pub fn run(mut a: Args) -> Result<i32> {
         return Ok(0);
     }
     let dir = super::setup::absolute(&wanted.base_dir);
-    let book = load_node(&ready.loader, "<ad-hoc command>", book(&a)?, &dir, &ready.extra)?;
+    let book = load_node(&ready.loader, crate::output::AD_HOC, book(&a)?, &dir, &ready.extra)?;
     super::refuse::plugins(&ready, std::slice::from_ref(&book), &|_| hosts.clone())?;
     let runner = ready.runner()?;
     let code = runner.run(&[book]);

@@ -410,17 +410,24 @@ fn callbacks(c: &Config, w: &Wanted, screen: &Screen) -> Result<Arc<dyn Sink>> {
     let name = match (w.one_line, configured) {
         (true, _) => "oneline".to_string(),
         (false, false) => "minimal".to_string(),
-        (false, true) => c.text("stdout_callback").unwrap_or_else(|| "default".into()),
+        (false, true) => match c.text("stdout_callback") {
+            // the default of ad-hoc commands is another one
+            None => (if w.adhoc { "minimal" } else { "default" }).to_string(),
+            Some(n) if w.adhoc && n == "default" => "minimal".to_string(),
+            Some(n) => n,
+        },
     };
-    let mut sinks = if configured { all.besides(&c.list("callbacks_enabled"), &name)? } else { vec![] };
+    // the text first, then what is told besides it
+    let mut sinks = vec![match &w.run.output {
+        Some(format) => all.format(format)?,
+        None => all.stdout(&name)?,
+    }];
+    if configured {
+        sinks.extend(all.besides(&c.list("callbacks_enabled"), &name)?);
+    }
     if let Some(dir) = &w.tree {
         sinks.push(Arc::new(Tree::new(crate::modules::expand_path(dir).into(), screen.clone())));
     }
-    // what runs besides speaks before: times and files, then the text
-    sinks.push(match &w.run.output {
-        Some(format) => all.format(format)?,
-        None => all.stdout(&name)?,
-    });
     Ok(Arc::new(Tee(sinks)))
 }
 

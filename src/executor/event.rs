@@ -13,6 +13,8 @@ pub struct TaskInfo {
     pub label: String,
     /// The rendered name without the role; the action's name if it has none.
     pub name: String,
+    /// The task has a name of its own.
+    pub named: bool,
     pub action: String,
     pub role: Option<String>,
     pub span: Span,
@@ -23,6 +25,13 @@ pub struct TaskInfo {
     pub tags: Vec<String>,
     /// Arguments as written, for `display_args_to_stdout`.
     pub args: Map,
+}
+
+impl TaskInfo {
+    /// True if the task includes others.
+    pub fn includes(&self) -> bool {
+        matches!(self.action.rsplit('.').next(), Some("include_tasks" | "include_role" | "include"))
+    }
 }
 
 /// How a task ended on a host.
@@ -41,6 +50,10 @@ pub struct Delegate {
     pub host: String,
     /// Its address, where that is not its name.
     pub address: Option<String>,
+    /// How it is reached: `local`, `ssh`.
+    pub connection: &'static str,
+    pub port: Option<u16>,
+    pub user: Option<String>,
 }
 
 /// The result of a task (or one of its items) on a host.
@@ -99,11 +112,19 @@ pub enum Event {
     },
     PlayStart {
         name: String,
+        /// Where the play is written.
+        span: Span,
+        /// The play's `hosts`, rendered.
+        pattern: String,
         hosts: Vec<Arc<str>>,
         check: bool,
         free: bool,
-        /// Tasks that the play lists.
+        /// Tasks of the play's first section, up to its first block.
         tasks: usize,
+        /// Hosts of all batches.
+        all: usize,
+        /// Hosts of the batch that begins.
+        batch: usize,
     },
     /// No host matches the play's pattern.
     NoHostsMatched,

@@ -27,7 +27,11 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
     let mut groups: Vec<Group> = vec![];
     let scope = r.scope(&p.view(&hosts[0].name, Some(t)));
     let once = r.flag(&t.kw.run_once, &scope, false, "run_once")?;
-    for h in if once { &hosts[..1] } else { hosts } {
+    let chosen = if once { &hosts[..1] } else { hosts };
+    for h in chosen {
+        r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });
+    }
+    for h in chosen {
         let view = p.view(&h.name, Some(t));
         if let Err(e) = evaluate(p, t, what, h, &view, &mut groups, f) {
             fail(p, t, what, h, e, f)?;
@@ -160,7 +164,12 @@ fn evaluate(
                 a.complete();
                 settle(p, t, what, h, a, None, Frame::default())
             }
-            None => add(p, t, h, view, Map::new(), None, groups),
+            None => {
+                let mut data = add(p, t, h, view, Map::new(), None, groups)?;
+                data.insert("changed".into(), false.into());
+                r.emit(Event::Result { task: what.clone(), result: Arc::new(included(h, what, data, None)) });
+                Ok(())
+            }
         };
     }
     let list = match looping::items(r, t, view) {
@@ -190,7 +199,11 @@ fn evaluate(
             (None, Ok(label)) => {
                 done += 1;
                 let label = label.clone();
-                add(p, t, h, &turn.view, turn.locals, Some(label), groups)?;
+                let mut own: Map = turn.locals.iter().map(|(k, v)| (k.clone(), v.untrusted())).collect();
+                own.extend(loop_keys(t, &turn));
+                own.extend(add(p, t, h, &turn.view, turn.locals, Some(label.clone()), groups)?);
+                results.push(Value::map(super::results::registered(&own)));
+                r.emit(Event::Item { task: what.clone(), result: Arc::new(included(h, what, own, Some(label))) });
                 continue;
             }
             (Some(c), _) => skipped(c),
@@ -201,6 +214,7 @@ fn evaluate(
             a.unlabelled(e);
         }
         a.data.extend(turn.locals.iter().map(|(k, v)| (k.clone(), v.untrusted())));
+        a.data.extend(loop_keys(t, &turn));
         results.push(Value::map(super::results::registered(&a.data)));
         let status = status(&a.data, false);
         failed |= status == Status::Failed;
@@ -237,9 +251,44 @@ fn evaluate(
         a.complete();
         return settle(p, t, what, h, a, None, Frame::default());
     }
+    let mut m = Map::new();
+    m.insert("changed".into(), false.into());
+    m.insert("msg".into(), "All items completed".into());
+    m.insert("results".into(), Value::list(results));
+    r.emit(Event::Result { task: what.clone(), result: Arc::new(included(h, what, m, None)) });
     Ok(())
 }
 
+/// What the result of an item tells of its loop.
+fn loop_keys(t: &Task, turn: &looping::Turn) -> Map {
+    let label = match &t.loop_control.label {
+        Some(_) => turn.label.as_ref().map_or(Value::Null, |l| Value::plain(l.as_str())),
+        None => turn.locals.get(turn.var.as_str()).map(Value::untrusted).unwrap_or_default(),
+    };
+    Map::from_iter([
+        ("ansible_loop_var".into(), Value::plain(turn.var.as_str())),
+        ("_ansible_item_label".into(), label),
+    ])
+}
+
+/// What is told of an include that will take place; the recap counts the files, not this.
+fn included(h: &Host, what: &TaskInfo, data: Map, item: Option<String>) -> super::TaskResult {
+    super::TaskResult {
+        host: h.name.clone(),
+        delegated_to: None,
+        status: Status::Ok,
+        ignored: false,
+        data,
+        item,
+        no_log: what.no_log,
+        verbose_always: false,
+        diff: false,
+        by_module: false,
+        error: None,
+    }
+}
+
+/// Puts the host into the group that includes the same; answers the result's keys.
 fn add(
     p: &PlayRun,
     t: &Arc<Task>,
@@ -248,7 +297,7 @@ fn add(
     locals: Map,
     label: Option<String>,
     groups: &mut Vec<Group>,
-) -> Result<()> {
+) -> Result<Map> {
     let r = &p.runner;
     let scope = r.scope(view);
     let mut args = Map::new();
@@ -260,13 +309,21 @@ fn add(
             args.insert(k.clone(), v);
         }
     }
+    let mut data = Map::new();
+    let mut rest = args.clone();
+    if t.short != "include_role" {
+        let named = rest.shift_remove("_raw_params");
+        let file = named.or_else(|| rest.get("file").cloned());
+        data.insert("include".into(), file.unwrap_or_default().untrusted());
+    }
+    data.insert("include_args".into(), Value::map(rest).untrusted());
     // hosts come one after the other, so one that has an item in the group already is its last
     let other = |g: &Group| !g.hosts.last().is_some_and(|x| Arc::ptr_eq(x, h));
     match groups.iter_mut().find(|g| g.args == args && g.locals == locals && other(g)) {
         Some(g) => g.hosts.push(h.clone()),
         None => groups.push(Group { args, locals, label, hosts: vec![h.clone()] }),
     }
-    Ok(())
+    Ok(data)
 }
 
 /// Loads what a group includes: what is shown of it, and its items.

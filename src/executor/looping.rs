@@ -181,6 +181,8 @@ pub struct Turn {
     pub view: View,
     pub label: Result<String>,
     pub locals: Map,
+    /// The name of the loop's variable.
+    pub var: String,
 }
 
 /// The turns of a task's loop on a host.
@@ -192,7 +194,7 @@ pub fn turns(r: &Arc<Runner>, task: &Task, view: &View, list: &[Value]) -> Resul
         let l = locals(&c, list, i);
         let v = view.clone().with_locals(l.clone());
         let label = label(r, task, &v, &list[i]);
-        out.push(Turn { view: v, label, locals: l });
+        out.push(Turn { view: v, label, locals: l, var: c.var.clone() });
     }
     Ok(out)
 }
@@ -216,16 +218,17 @@ fn label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value) -> Result<Stri
 }
 
 /// The label of an item that was run, which may use its result; nothing where that fails the item.
-fn final_label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value, a: &mut Attempt) -> Option<String> {
+fn final_label(r: &Arc<Runner>, task: &Task, view: &View, item: &Value, a: &mut Attempt) -> Option<Value> {
     let Some(l) = task.loop_control.label.as_ref().filter(|l| l.needs_render()) else {
-        return label(r, task, view, item).ok();
+        label(r, task, view, item).ok()?;
+        return Some(task.loop_control.label.as_ref().unwrap_or(item).untrusted());
     };
     let mut result = Map::new();
     if let Some(name) = &task.register {
         result.insert(name.as_str().into(), Value::map(super::results::registered(&a.data)));
     }
     match r.engine.render(l, &r.scope(&view.clone().with_locals(result))) {
-        Ok(v) => Some(v.to_str()),
+        Ok(v) => Some(v.untrusted()),
         Err(e) => {
             a.unlabelled(&e);
             None
@@ -324,9 +327,9 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
             }
             a.data.insert("ansible_loop".into(), Value::map(shown).untrusted());
         }
-        let label = labelled.unwrap_or_else(|| unlabelled(task, &a.data));
+        let label = labelled.unwrap_or_else(|| Value::plain(unlabelled(task, &a.data)));
         if !no_log {
-            a.data.insert("_ansible_item_label".into(), label.as_str().into());
+            a.data.insert("_ansible_item_label".into(), label.clone());
         }
         delegated = a.delegated_to.clone().or(delegated);
         let to = a.delegated_to.as_ref().map(|d| d.host.clone());
@@ -343,10 +346,9 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         if let Some((f, None)) = facts.last() {
             r.store.host(&view.host).add_facts(f);
         }
-        let unreachable = a.unreachable;
-        let mut result = finish(a, &view.host, Some(label), no_log, diff);
+        let mut result = finish(a, &view.host, Some(label.to_str()), no_log, diff);
         result.ignored = ignores(r, task, &item_view, result.status);
-        if result.status == Status::Skipped {
+        if matches!(result.status, Status::Skipped | Status::Unreachable) {
             result.data.shift_remove("failed");
         } else {
             result.data.insert("failed".into(), (result.status == Status::Failed).into());
@@ -373,8 +375,8 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         };
         r.emit(Event::Item { task: info.clone(), result: Arc::new(result) });
         match brk {
-            Ok(false) if !unreachable => {}
-            Ok(_) => break,
+            Ok(false) => {}
+            Ok(true) => break,
             Err(e) => return whole(Attempt::failed(e)),
         }
     }
@@ -435,7 +437,7 @@ impl Sum {
             "One or more items failed"
         } else if self.unreachable {
             m.insert("unreachable".into(), true.into());
-            "One or more items failed"
+            "All items completed"
         } else if all_skipped {
             "All items skipped"
         } else {

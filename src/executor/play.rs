@@ -91,8 +91,9 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let early_scope = early(prompts.clone());
     let hosts = select_hosts(r, play, &early_scope)?;
     let name = match &play.name {
-        Some(n) => keyword("name", n, r.engine.render(n, &early_scope))?.to_str(),
-        None => pattern_text(&play.hosts, r, &early_scope)?,
+        // a name that is written as nothing is none
+        Some(n) if n.as_str() != Some("") => keyword("name", n, r.engine.render(n, &early_scope))?.to_str(),
+        _ => pattern_text(&play.hosts, r, &early_scope)?,
     };
     for (what, v) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
         if let Some(v) = v {
@@ -111,12 +112,20 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         }
     };
     check_vars_files(r, play, &early_scope)?;
+    let pattern = pattern_text(&play.hosts, r, &early_scope)?;
+    // of a serial that only the hosts' variables tell the batches are found below
+    let first_batch = batches(r, play, &hosts, &early_scope).ok().and_then(|b| b.first().map(Vec::len));
+    let all = hosts.len();
     r.emit(Event::PlayStart {
         name: name.clone(),
+        span: play.span,
+        pattern: pattern.clone(),
         hosts: hosts.clone(),
         check: play_check(r, play, &early_scope),
         free,
         tasks: tasks_of(play),
+        all,
+        batch: first_batch.unwrap_or(all),
     });
     if hosts.is_empty() {
         r.emit(Event::NoHostsMatched);
@@ -150,10 +159,14 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         if i > 0 {
             r.emit(Event::PlayStart {
                 name: name.clone(),
+                span: play.span,
+                pattern: pattern.clone(),
                 hosts: batch.clone(),
                 check: play_check(r, play, &scope),
                 free,
                 tasks: tasks_of(play),
+                all,
+                batch: batch.len(),
             });
         }
         let run = PlayRun {
@@ -470,6 +483,7 @@ pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
         id: task.id,
         label,
         name: own,
+        named: task.name.is_some(),
         action: task.action.clone(),
         role,
         span: task.span,
@@ -482,17 +496,12 @@ pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
     })
 }
 
-/// The tasks that a play lists, without handlers.
+/// The tasks of a play's first section, up to its first block; those of that block if it comes first.
 fn tasks_of(play: &Play) -> usize {
-    fn count(items: &[Item]) -> usize {
-        items
-            .iter()
-            .map(|i| match i {
-                Item::Task(_) => 1,
-                Item::Block(b) => count(&b.block) + count(&b.rescue) + count(&b.always),
-                Item::RoleEnd(_) => 0,
-            })
-            .sum()
+    let sections = [&play.pre_tasks, &play.tasks, &play.post_tasks];
+    let Some(first) = sections.into_iter().find(|l| !l.is_empty()) else { return 0 };
+    match first.first() {
+        Some(Item::Block(b)) => b.block.len() + b.rescue.len() + b.always.len(),
+        _ => first.iter().take_while(|i| !matches!(i, Item::Block(_))).filter(|i| matches!(i, Item::Task(_))).count(),
     }
-    [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks].into_iter().map(|l| count(l)).sum()
 }

@@ -8,6 +8,7 @@ use super::state::{Host, Phase, lock};
 use crate::actions::Effect;
 use crate::diag::Result;
 use crate::playbook::Task;
+use crate::template::notices::Kept;
 use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
@@ -124,17 +125,58 @@ pub fn settle_told(
 
 /// Shows the warnings and deprecations of a result, each text once in a run.
 pub fn tell_warnings(r: &Runner, data: &Map) {
-    if !data.contains_key(WARNED) {
-        for w in texts(data.get("warnings")) {
-            r.warn(w);
-        }
+    let full = match data.get(WARNED) {
+        Some(Value::Bool(true)) => return,
+        v => texts(v),
+    };
+    let in_full = |words: &str| full.iter().find(|f| message(f) == words).cloned();
+    for w in texts(data.get("warnings")) {
+        r.warn(in_full(&w).unwrap_or(w));
     }
     for d in data.get("deprecations").and_then(Value::as_list).unwrap_or_default() {
         if let Some(text) = deprecation(d) {
-            r.deprecate(text);
+            r.deprecate(in_full(&text).unwrap_or(text));
         }
     }
 }
+
+/// The words of a notice without its place.
+fn message(text: &str) -> &str {
+    text.split_once("\nOrigin: ").map_or(text, |(words, _)| words)
+}
+
+/// Puts what templates had to say into the result; with their places they are told later, see [`tell_warnings`].
+pub fn add_notices(data: &mut Map, told: Vec<Kept>) {
+    if told.is_empty() {
+        return;
+    }
+    let mut add = |key: &str, v: Value| {
+        let mut all = data.get(key).and_then(Value::as_list).unwrap_or_default().to_vec();
+        all.push(v);
+        data.insert(key.into(), Value::list(all));
+    };
+    for n in told {
+        let words = message(&n.text);
+        if n.deprecation {
+            let (msg, version) = words.split_once(REMOVED).unwrap_or((words, ""));
+            let core = || Value::plain("ansible.builtin");
+            let who = Map::from_iter([("resolved_name".into(), core()), ("type".into(), Value::Null)]);
+            let d = Map::from_iter([
+                ("msg".into(), Value::plain(msg)),
+                ("version".into(), Value::plain(version.trim_end_matches('.'))),
+                ("collection_name".into(), core()),
+                ("deprecator".into(), Value::map(who)),
+            ]);
+            add("deprecations", Value::map(d));
+        } else {
+            add("warnings", Value::plain(words));
+        }
+        add(WARNED, Value::plain(n.text));
+    }
+}
+
+/// What stands between a deprecation of the engine and the version that does without it.
+const REMOVED: &str = " This feature will be removed from ansible-core version ";
 
 /// A deprecation as it is told: what, who will do without it, and when.
 fn deprecation(d: &Value) -> Option<String> {
@@ -183,7 +225,7 @@ pub fn registered(data: &Map) -> Map {
 /// A key of a result that failed without an error that could be shown.
 pub const UNRAISED: &str = "_ansible_unraised";
 
-/// A key of a result whose warnings were shown, with their places, where they arose.
+/// A key of a result: its warnings with their places, as they are to be told; true if they were told.
 pub const WARNED: &str = "_ansible_warned";
 
 /// What every failed result has to say, and those of a loop's items.

@@ -203,6 +203,9 @@ impl Runner {
             role_path,
             check_mode: self.options.check,
             warn: Warn(Some(Arc::new(move |n: Notice<'_>| {
+                if crate::template::notices::keep(n) {
+                    return;
+                }
                 if let Some(r) = weak.upgrade() {
                     match n {
                         Notice::Warning(t) => r.warn(t),

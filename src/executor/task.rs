@@ -117,7 +117,9 @@ pub struct Work<'a> {
 impl Work<'_> {
     /// Runs it; never fails, since every error is the task's own failure.
     pub fn run(&self) -> Attempt {
-        self.attempt().unwrap_or_else(Attempt::broken)
+        let (mut a, told) = crate::template::notices::hold(|| self.attempt().unwrap_or_else(Attempt::broken));
+        super::results::add_notices(&mut a.data, told);
+        a
     }
 
     fn attempt(&self) -> Result<Attempt> {
@@ -193,11 +195,18 @@ impl Work<'_> {
             hints.insert("python".into(), python.into());
         }
         let delegated = delegated_to.is_some();
+        let connection = if params.connection == crate::transport::Connection::Ssh { "ssh" } else { "local" };
         let delegate = match delegated_to {
             Some(to) => {
                 let named = self.delegate_view(&host).raw("ansible_host")?;
                 let address = named.map(|v| r.engine.render(&v, &remote_scope)).transpose()?.map(|v| v.to_str());
-                Some(Delegate { address: address.filter(|a| *a != to), host: to })
+                Some(Delegate {
+                    address: address.filter(|a| *a != to),
+                    host: to,
+                    connection,
+                    port: params.port,
+                    user: params.user.clone(),
+                })
             }
             None => None,
         };

@@ -252,13 +252,17 @@ fn on_hosts(
         let (o, told) = super::debugger::inspect(p, t, what, h, o)?;
         super::results::settle_told(p, t, what, h, o, f.rescuable, told)
     };
+    let start = |h: &Host| r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });
     let one = |h: &Host| {
-        r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });
         let t = named.get(&h.name).map_or(t, |(t, _)| t);
         looping::run(r, t, what, &p.view(&h.name, Some(t)))
     };
-    if hosts.len() == 1 || p.free || throttle == 1 {
-        for h in hosts {
+    // one after the other, what is told of a host comes before what is told of the next
+    if hosts.len() == 1 || p.free || throttle == 1 || r.options.forks == 1 {
+        hosts.first().into_iter().for_each(start);
+        for (i, h) in hosts.iter().enumerate() {
+            // the next one waits already while this one works
+            hosts.get(i + 1).into_iter().for_each(start);
             let slot = (p.free && throttle > 0).then(|| p.throttle.enter(t.id, throttle));
             let outcome = one(h);
             drop(slot);
@@ -272,8 +276,11 @@ fn on_hosts(
         let settled: Result<()> = r.workers.in_place_scope(|s| {
             for (i, h) in part.iter().enumerate() {
                 let tx = tx.clone();
-                let one = &one;
-                s.spawn(move |_| drop(tx.send((i, one(h)))));
+                let (start, one) = (&start, &one);
+                s.spawn(move |_| {
+                    start(h);
+                    drop(tx.send((i, one(h))));
+                });
             }
             drop(tx);
             // results are told in the hosts' order as far as they have come

@@ -1,8 +1,8 @@
 //! Which callbacks a run has: the one of the standard output, and those that run besides it.
 
 use super::profile::{By, Options as ProfileOptions, Profile, Timer};
-use super::{DefaultText, Document, Format, Minimal, Screen, show_warning};
-use super::{files, junit, selective, tee, unixy};
+use super::{DefaultText, Document, Format, Layout, Minimal, Screen, show_warning};
+use super::{counter, dense, files, json, junit, selective, tee, unixy};
 use crate::diag::{Error, Result};
 use crate::executor::{Event, Sink};
 use crate::settings;
@@ -114,6 +114,21 @@ fn profile_options(variable: &str, section: &str) -> Result<ProfileOptions> {
     })
 }
 
+fn json_options(lines: bool) -> Result<json::Options> {
+    let text = option("ANSIBLE_JSON_INDENT", Some(("defaults", "json_indent")));
+    let indent = match text {
+        None => {
+            if lines {
+                0
+            } else {
+                4
+            }
+        }
+        Some(n) => n.trim().parse().map_err(|_| Error::options(format!("json_indent: '{n}' is no number")))?,
+    };
+    Ok(json::Options { lines, indent })
+}
+
 fn junit_options() -> junit::Options {
     let path = |v: &str| option(v, None).filter(|v| v != "none");
     junit::Options {
@@ -218,19 +233,23 @@ impl Callbacks {
         let s = self.screen.clone();
         Ok(Some(match short(name) {
             "default" => Arc::new(DefaultText::new(s)),
-            "debug" => Arc::new(DefaultText::new(Screen { texts_apart: true, ..s })),
-            "yaml" => {
-                Arc::new(DefaultText::new(Screen { result_format: "yaml".into(), pretty_results: Some(true), ..s }))
-            }
-            "json" => Arc::new(Document::new(Format::Json, s)),
-            "jsonl" => Arc::new(Document::new(Format::Ndjson, s)),
+            "debug" => Arc::new(DefaultText::new(Screen { layout: Layout::TextsApart, ..s })),
+            "yaml" => Arc::new(DefaultText::new(Screen { layout: Layout::CommunityYaml, ..s })),
+            "json" => Arc::new(json::Json::new(json_options(false)?, s)),
+            "jsonl" => Arc::new(json::Json::new(json_options(true)?, s)),
             "minimal" => Arc::new(Minimal::new(s, false)),
             "oneline" => Arc::new(Minimal::new(s, true)),
             "null" => Arc::new(Null),
             "unixy" => Arc::new(unixy::Unixy::new(s)),
-            "dense" => Arc::new(unixy::Dense::new(s)),
-            "selective" => Arc::new(selective::Selective::new(s)),
-            "counter_enabled" => Arc::new(selective::Counter::new(s)),
+            "dense" => Arc::new(dense::Dense::new(s)),
+            "selective" => {
+                let named = ["ANSIBLE_NOCOLOR", "ANSIBLE_SELECTIVE_DONT_COLORIZE"];
+                let asked =
+                    named.iter().find_map(|v| option(v, None)).or_else(|| option("", Some(("defaults", "nocolor"))));
+                let nocolor = asked.and_then(|v| crate::value::parse_bool(&v)).unwrap_or(false);
+                Arc::new(selective::Selective::new(s, !nocolor))
+            }
+            "counter_enabled" => Arc::new(counter::Counter::new(s)),
             "timer" => Arc::new(Timer::new(s)),
             "profile_tasks" => {
                 Arc::new(Profile::new(By::Task, s, profile_options("PROFILE_TASKS", "callback_profile_tasks")?))

@@ -3,7 +3,7 @@
 use super::dump::dump;
 use super::report::failure_text;
 use super::style::Style;
-use super::{Screen, diff, messages, print};
+use super::{Layout, Screen, diff, messages, print};
 use crate::executor::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
 use crate::pyjson::py_json_indent;
 use crate::value::{Map, Value};
@@ -41,7 +41,7 @@ impl DefaultText {
         }
     }
 
-    fn banner(&self, text: &str) {
+    pub(super) fn banner(&self, text: &str) {
         let text = text.trim();
         let width: usize = text.chars().filter_map(unicode_width::UnicodeWidthChar::width).sum();
         let stars = self.screen.columns.saturating_sub(width).max(3);
@@ -62,7 +62,7 @@ impl DefaultText {
             args = format!(" {}", list.join(", "));
         }
         let check = if self.screen.check_mode_markers && t.check { " [CHECK MODE]" } else { "" };
-        self.banner(&format!("{prefix} [{}{args}]{check}", t.label));
+        self.banner(&format!("{prefix} [{}{args}]{check}", t.label.trim()));
         if self.screen.verbosity >= 2 {
             let (line, _) = t.span.line_col();
             self.line(&format!("task path: {}:{line}", t.span.file()), Style::Debug);
@@ -88,7 +88,7 @@ impl DefaultText {
 
     fn verbose(&self, r: &TaskResult) -> bool {
         let hidden = !r.no_log && r.data.contains_key("_ansible_verbose_override");
-        (self.screen.verbosity > 0 || r.verbose_always) && !hidden
+        (self.screen.verbosity > 0 || r.verbose_always && !r.no_log) && !hidden
     }
 
     fn dump(&self, r: &TaskResult, action: &str) -> String {
@@ -153,7 +153,9 @@ impl DefaultText {
                 }
             }
             Status::Unreachable => {
-                self.error(t, r);
+                if !item_results {
+                    self.error(t, r);
+                }
                 self.failed_line(
                     &format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(r, &t.action)),
                     Style::Unreachable,
@@ -215,61 +217,49 @@ impl DefaultText {
             }
             Status::Unreachable => {
                 self.error(t, r);
-                self.failed_line(
-                    &format!("fatal: [{host}]: UNREACHABLE! => (item={label}) => {}", dump()),
-                    Style::Unreachable,
-                );
+                self.failed_line(&format!("failed: [{host}] (item={label}) => {}", dump()), Style::Error);
             }
         }
     }
 
-    fn stats(&self, hosts: &indexmap::IndexMap<Arc<str>, Counts>, custom: &indexmap::IndexMap<String, Map>) {
+    /// The recap, with or without a column for what was skipped.
+    pub(super) fn stats(
+        &self,
+        hosts: &indexmap::IndexMap<Arc<str>, Counts>,
+        custom: &indexmap::IndexMap<String, Map>,
+        skipped: bool,
+    ) {
         self.banner("PLAY RECAP");
         let mut names: Vec<_> = hosts.iter().collect();
         names.sort_by(|a, b| a.0.cmp(b.0));
-        let color = self.screen.color;
         for (h, c) in names {
-            let host = if !color {
-                format!("{h:<26}")
-            } else {
-                let style = if c.failed + c.unreachable > 0 {
-                    Style::Error
-                } else if c.changed > 0 {
-                    Style::Changed
-                } else {
-                    Style::Ok
-                };
-                format!("{:<37}", style.paint(h, true))
-            };
-            let cell = |name: &str, n: u32, style: Style| {
-                let s = format!("{name}={n:<4}");
-                if n > 0 { style.paint(&s, color) } else { s }
-            };
-            self.line(
-                &format!(
-                    "{host} : {} {} {} {} {} {} {}",
-                    cell("ok", c.ok, Style::Ok),
-                    cell("changed", c.changed, Style::Changed),
-                    cell("unreachable", c.unreachable, Style::Unreachable),
-                    cell("failed", c.failed, Style::Error),
-                    cell("skipped", c.skipped, Style::Skip),
-                    cell("rescued", c.rescued, Style::Ok),
-                    cell("ignored", c.ignored, Style::Warn),
-                ),
-                Style::Plain,
-            );
+            self.line(&recap_line(h, c, self.screen.color, skipped), Style::Plain);
         }
         self.line("", Style::Plain);
+        self.custom_stats(custom);
+    }
+
+    /// Custom statistics are JSON with an indentation of 1 (or the callback's own layout) whose line ends were taken out.
+    fn stats_text(&self, m: &Map) -> String {
+        let text = match self.screen.layout {
+            Layout::Options => py_json_indent(&Value::map(m.clone()), 1),
+            _ => dump(m.clone(), true, &self.screen),
+        };
+        text.replace('\n', "")
+    }
+
+    /// What `set_stats` gathered, if it is to be shown.
+    pub(super) fn custom_stats(&self, custom: &indexmap::IndexMap<String, Map>) {
         if self.screen.show_custom_stats && !custom.is_empty() {
             self.banner("CUSTOM STATS: ");
             for (k, m) in custom {
                 if k != "_run" {
-                    self.line(&format!("\t{k}: {}", stats_json(m)), Style::Plain);
+                    self.line(&format!("\t{k}: {}", self.stats_text(m)), Style::Plain);
                 }
             }
             if let Some(m) = custom.get("_run") {
                 self.line("", Style::Plain);
-                self.line(&format!("\tRUN: {}", stats_json(m)), Style::Plain);
+                self.line(&format!("\tRUN: {}", self.stats_text(m)), Style::Plain);
             }
             self.line("", Style::Plain);
         }
@@ -291,9 +281,23 @@ fn is_debug(action: &str) -> bool {
     action.rsplit('.').next() == Some("debug")
 }
 
-/// Custom statistics are JSON with an indentation of 1 whose line ends were taken out.
-fn stats_json(m: &Map) -> String {
-    py_json_indent(&Value::map(m.clone()), 1).replace('\n', "")
+/// A host's line of the recap.
+pub(super) fn recap_line(h: &str, c: &Counts, color: bool, skipped: bool) -> String {
+    let host = if color { format!("{:<37}", super::unixy::host_style(c).paint(h, true)) } else { format!("{h:<26}") };
+    let cells = [
+        ("ok", c.ok, Style::Ok),
+        ("changed", c.changed, Style::Changed),
+        ("unreachable", c.unreachable, Style::Unreachable),
+        ("failed", c.failed, Style::Error),
+        ("skipped", c.skipped, Style::Skip),
+        ("rescued", c.rescued, Style::Ok),
+        ("ignored", c.ignored, Style::Warn),
+    ];
+    let cells = cells.into_iter().filter(|(name, ..)| skipped || *name != "skipped").map(|(name, n, style)| {
+        let s = format!("{name}={n:<4}");
+        if n > 0 { style.paint(&s, color) } else { s }
+    });
+    format!("{host} : {}", cells.collect::<Vec<_>>().join(" "))
 }
 
 /// The keys of a result that the text shows.
@@ -338,13 +342,13 @@ impl Sink for DefaultText {
     }
     fn event(&self, e: Event) {
         match e {
-            Event::PlaybookStart { path, plays, .. } => {
+            Event::PlaybookStart { ref path, .. } => {
                 self.dry_run();
                 if self.screen.verbosity > 1 {
-                    let name = camino::Utf8Path::new(&path).file_name().unwrap_or(&path).to_string();
+                    let name = camino::Utf8Path::new(path).file_name().unwrap_or(path).to_string();
                     self.banner(&format!("PLAYBOOK: {name}"));
-                    self.line(&format!("{plays} plays in {path}"), Style::Plain);
                 }
+                messages(e, &self.screen);
             }
             Event::PlayStart { name, check, free, .. } => {
                 {
@@ -369,10 +373,13 @@ impl Sink for DefaultText {
             }
             Event::HostStart { task, host } => {
                 if self.screen.show_per_host_start {
-                    let kind = if task.is_handler { "RUNNING HANDLER" } else { "TASK" };
+                    let kind = if task.is_handler { "HANDLER" } else { "TASK" };
                     self.line(&format!(" [started {kind}: {} on {host}]", task.label), Style::Plain);
                 }
             }
+            // of an include is told what it brings
+            Event::Item { task, result } | Event::Result { task, result }
+                if task.includes() && result.status == Status::Ok => {}
             Event::Item { task, result } => self.item(&task, &result),
             Event::Result { task, result } => self.result(&task, &result),
             Event::Retry { task, result, left, .. } => {
@@ -399,18 +406,13 @@ impl Sink for DefaultText {
                 let item = item.map(|i| format!(" => (item={i})")).unwrap_or_default();
                 self.line(&format!("included: {path} for {}{item}", names.join(", ")), Style::Skip);
             }
-            Event::NotificationSaved { handler, .. } => {
-                if self.screen.verbosity > 1 {
-                    self.line(&format!("Notification for handler {handler} has been saved."), Style::Verbose);
-                }
-            }
             Event::Notified { handler, host } => {
                 if self.screen.verbosity > 1 {
                     self.line(&format!("NOTIFIED HANDLER {handler} for {host}"), Style::Verbose);
                 }
             }
             Event::Stats { hosts, custom, .. } => {
-                self.stats(&hosts, &custom);
+                self.stats(&hosts, &custom, true);
                 self.dry_run();
             }
             e => messages(e, &self.screen),

@@ -61,8 +61,8 @@ fn unified(before: &str, after: &str, from: &str, to: &str, context: usize, colo
             Some(b'@') => Style::Skip,
             _ => Style::Plain,
         };
-        out.push_str(&style.paint(line, color));
-        out.push('\n');
+        // the line's end has its colour, too
+        out.push_str(&style.paint(&format!("{line}\n"), color));
     }
     out.push('\n');
     out

@@ -176,6 +176,13 @@ fn custom_stats(custom: &indexmap::IndexMap<String, crate::value::Map>) -> Json 
 
 impl Sink for Document {
     fn event(&self, e: Event) {
+        // of an include is told what it brings
+        if let Event::Item { task, result } | Event::Result { task, result } = &e
+            && task.includes()
+            && result.status == Status::Ok
+        {
+            return;
+        }
         if self.format != Format::Ndjson {
             return self.gather(e);
         }

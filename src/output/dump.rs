@@ -1,6 +1,6 @@
 //! Results as text: JSON or YAML, compact or for reading.
 
-use super::Screen;
+use super::{Layout, Screen};
 use crate::pyjson::{py_json, py_json_indent};
 use crate::value::{Map, Value};
 use crate::yaml::{EmitOptions, emit};
@@ -8,8 +8,10 @@ use crate::yaml::{EmitOptions, emit};
 /// The keys of a result in the format of the options. `wide` results are spread over lines even if nothing
 /// asks for it (`debug`).
 pub fn dump(mut m: Map, wide: bool, screen: &Screen) -> String {
-    if screen.texts_apart {
-        return apart(m);
+    match screen.layout {
+        Layout::Options => {}
+        Layout::TextsApart => return apart(m),
+        Layout::CommunityYaml => return community_yaml(m),
     }
     if screen.result_format != "yaml" {
         let v = Value::map(m);
@@ -68,12 +70,37 @@ fn expand_tabs(line: &str) -> String {
 /// A result with its texts as they are, below the rest (the callback `debug`).
 fn apart(mut m: Map) -> String {
     let mut texts = String::new();
-    let keys = ["stdout", "stdout_lines", "stderr", "stderr_lines", "msg", "module_stdout", "module_stderr"];
-    let taken: Vec<(&str, Value)> = keys.iter().filter_map(|k| m.shift_remove(*k).map(|v| (*k, v))).collect();
-    for (k, v) in taken.iter().filter(|(k, v)| !k.ends_with("_lines") && v.truthy()) {
-        texts.push_str(&format!("\n\n{}:\n\n{}\n", k.to_uppercase(), v.to_str()));
+    for k in ["stdout", "stderr", "msg", "module_stdout", "module_stderr"] {
+        let v = m.shift_remove(k);
+        m.shift_remove(format!("{k}_lines").as_str());
+        if let Some(v) = v.filter(Value::truthy) {
+            let text = v.to_str();
+            texts.push_str(&format!("\n\n{}:\n\n{text}\n", k.to_uppercase()));
+        }
     }
-    py_json_indent(&Value::map(m), 4) + &texts
+    (py_json_indent(&Value::map(m), 4) + &texts).trim_end_matches('\n').to_string()
+}
+
+/// A result as community.general's `yaml` writes it: what changed beside the host, the rest below.
+fn community_yaml(mut m: Map) -> String {
+    let mut out = String::new();
+    for k in ["changed", "skipped"] {
+        if let Some(v) = m.shift_remove(k) {
+            out.push_str(&format!("{k}={} ", v.to_str().to_lowercase()));
+        }
+    }
+    for k in ["stdout", "stderr"] {
+        let lines = format!("{k}_lines");
+        if m.contains_key(k) && m.contains_key(lines.as_str()) {
+            m.insert(lines.into(), OMITTED.into());
+        }
+    }
+    if m.is_empty() {
+        return out.trim_end().to_string();
+    }
+    let options = EmitOptions { indent: 2, width: -1, literal_lines: true, sort_keys: true, ..EmitOptions::default() };
+    out.push('\n');
+    out + &indented(&emit(&readable(&Value::map(m)), &options), 2)
 }
 
 fn indented(text: &str, n: usize) -> String {

@@ -2,7 +2,8 @@
 
 use super::default::shown;
 use super::dump::dump;
-use super::{Screen, show_warning};
+use super::raw::Items;
+use super::{Layout, Screen, show_warning};
 use crate::executor::{Event, Sink, Status, TaskInfo, TaskResult};
 use crate::pyjson::py_json;
 use crate::value::Value;
@@ -40,8 +41,11 @@ impl Sink for Tree {
             let path = file_in(&self.dir, &result.host);
             // the whole result, whatever the action would have the screen show
             let m = shown(&result, "", self.screen.verbosity);
-            let text =
-                dump(m, result.verbose_always && !result.no_log, &Screen { texts_apart: false, ..self.screen.clone() });
+            let text = dump(
+                m,
+                result.verbose_always && !result.no_log,
+                &Screen { layout: Layout::Options, ..self.screen.clone() },
+            );
             let done = std::fs::create_dir_all(&self.dir).and_then(|()| std::fs::write(&path, text));
             complain(done, &path, &self.screen);
         }
@@ -52,15 +56,20 @@ impl Sink for Tree {
 pub struct LogPlays {
     dir: Utf8PathBuf,
     screen: Screen,
+    items: Items,
     playbook: Mutex<String>,
 }
 
 impl LogPlays {
     pub fn new(dir: Utf8PathBuf, screen: Screen) -> LogPlays {
-        LogPlays { dir, screen, playbook: Mutex::default() }
+        LogPlays { dir, screen, items: Items::default(), playbook: Mutex::default() }
     }
 
     fn log(&self, t: &TaskInfo, r: &TaskResult) {
+        let mut m = self.items.whole(t, r);
+        // the category says so
+        m.shift_remove("failed");
+        m.shift_remove("skipped");
         let category = match r.status {
             Status::Ok | Status::Changed => "OK",
             Status::Skipped => "SKIPPED",
@@ -68,10 +77,14 @@ impl LogPlays {
             Status::Unreachable => "UNREACHABLE",
         };
         let now = jiff::Zoned::now().strftime("%b %d %Y %H:%M:%S").to_string();
-        let data = py_json(&Value::map(shown(r, &t.action, 3)));
+        let data = match m.shift_remove("invocation") {
+            Some(i) => format!("{} => {} ", py_json(&i), py_json(&Value::map(m))),
+            None => py_json(&Value::map(m)),
+        };
         let book = self.playbook.lock().unwrap_or_else(|e| e.into_inner()).clone();
         let path = file_in(&self.dir, &r.host);
-        let text = format!("{now} - {book} - {} - {} - {category} - {data}\n\n", t.name, t.action);
+        let name = if t.named { t.name.as_str() } else { "" };
+        let text = format!("{now} - {book} - {name} - {} - {category} - {data}\n\n", t.action);
         let done = std::fs::create_dir_all(&self.dir)
             .and_then(|()| File::options().create(true).append(true).open(&path))
             .and_then(|mut f| f.write_all(text.as_bytes()));
@@ -81,6 +94,7 @@ impl LogPlays {
 
 impl Sink for LogPlays {
     fn event(&self, e: Event) {
+        self.items.see(&e);
         match e {
             Event::PlaybookStart { path, .. } => {
                 let name = Utf8Path::new(&path).file_name().unwrap_or(&path).to_string();

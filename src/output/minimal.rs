@@ -40,6 +40,7 @@ impl Minimal {
         };
         if matches!(r.status, Status::Failed | Status::Unreachable)
             && !self.one_line
+            && !(r.status == Status::Unreachable && r.data.contains_key("results"))
             && let Some(text) = failure_text(t, r)
             && self.told.lock().unwrap_or_else(|e| e.into_inner()).insert(text.clone())
         {
@@ -56,6 +57,10 @@ impl Minimal {
         }
         if r.status == Status::Skipped {
             return self.line(&format!("{} | SKIPPED", r.host), style);
+        }
+        if r.status == Status::Unreachable && self.one_line {
+            let msg = r.get("msg").filter(|_| !r.no_log).map(Value::to_str).unwrap_or_default();
+            return self.line(&format!("{} | UNREACHABLE!: {msg}", r.host), style);
         }
         let command = matches!(t.action.rsplit('.').next(), Some("command" | "shell" | "raw" | "script"));
         let failed = r.status == Status::Failed;

@@ -1,15 +1,19 @@
 //! Renderers of events: Ansible's default text, json, ndjson, yaml.
 
 mod choose;
+mod counter;
 mod default;
+mod dense;
 mod diff;
 mod document;
 mod dump;
 mod files;
+mod json;
 mod junit;
 mod minimal;
 pub mod print;
 mod profile;
+mod raw;
 mod report;
 mod selective;
 mod style;
@@ -26,6 +30,20 @@ pub use style::{Style, terminal_columns};
 pub use tee::Tee;
 
 use crate::executor::Event;
+
+/// What the playbook of an ad-hoc command is called.
+pub const AD_HOC: &str = "__adhoc_playbook__";
+
+/// How a result is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As the options say.
+    Options,
+    /// Its texts below it, as they are (the callback `debug`).
+    TextsApart,
+    /// As community.general's callback `yaml` does.
+    CommunityYaml,
+}
 
 /// What the renderers need to know of the terminal and the options.
 #[derive(Clone, Debug)]
@@ -46,8 +64,7 @@ pub struct Screen {
     /// `json` or `yaml`: how results are written in the text.
     pub result_format: String,
     pub pretty_results: Option<bool>,
-    /// Texts of a result below it, as they are (the callback `debug`).
-    pub texts_apart: bool,
+    pub layout: Layout,
     pub deprecation_warnings: bool,
     /// The run is one of `--check`.
     pub check: bool,
@@ -80,7 +97,7 @@ impl Screen {
             diff_context: env("ANSIBLE_DIFF_CONTEXT").and_then(|v| v.parse().ok()).unwrap_or(3),
             result_format: env("ANSIBLE_CALLBACK_RESULT_FORMAT").unwrap_or_else(|| "json".into()),
             pretty_results: flag("ANSIBLE_CALLBACK_FORMAT_PRETTY"),
-            texts_apart: false,
+            layout: Layout::Options,
             deprecation_warnings: flag("ANSIBLE_DEPRECATION_WARNINGS").unwrap_or(true),
             check: false,
         }
@@ -89,7 +106,15 @@ impl Screen {
 
 /// Messages that every renderer of the standard output shows alike.
 fn messages(e: Event, screen: &Screen) {
+    let detailed = screen.verbosity > 1;
     match e {
+        Event::PlaybookStart { path, plays, .. } if detailed && path != AD_HOC => {
+            print::out(&format!("{plays} plays in {path}"), Style::Plain, screen.color);
+        }
+        Event::NotificationSaved { handler, .. } if detailed => {
+            let text = format!("Notification for handler {handler} has been saved.");
+            print::out(&text, Style::Verbose, screen.color);
+        }
         Event::Display(t) => print::out(&t, Style::Plain, screen.color),
         Event::Warning(t) => show_warning(&t, screen.color),
         Event::Deprecation(t) if screen.deprecation_warnings => show_deprecation(&t, screen.color),

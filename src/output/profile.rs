@@ -50,14 +50,14 @@ impl Profile {
     }
 
     /// Ends the task that runs, and tells the time.
-    fn stamp(&self, s: &mut State) {
+    fn stamp(&self, s: &mut State, told: bool) {
         let now = Instant::now();
         let since = now - s.last;
         if let Some((_, d, _)) = s.current.and_then(|i| s.rows.get_mut(i)) {
             *d += since;
         }
         s.last = now;
-        if !self.options.summary_only {
+        if told {
             let date = jiff::Zoned::now().strftime("%A %d %B %Y  %H:%M:%S %z").to_string();
             let text = format!("{date} ({})       {}", clock(since), clock(now - s.began));
             self.line(&filled(&text, '*'));
@@ -66,7 +66,7 @@ impl Profile {
 
     fn begin(&self, t: &TaskInfo) {
         let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
-        self.stamp(&mut s);
+        self.stamp(&mut s, !self.options.summary_only);
         let (name, id) = match self.by {
             By::Task => (t.label.clone(), t.id),
             By::Role => (t.role.clone().unwrap_or_else(|| t.action.clone()), 0),
@@ -81,7 +81,8 @@ impl Profile {
 
     fn summary(&self) {
         let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
-        self.stamp(&mut s);
+        banner(if self.by == By::Task { "TASKS RECAP" } else { "ROLES RECAP" }, &self.screen);
+        self.stamp(&mut s, true);
         s.current = None;
         let mut rows = s.rows.clone();
         match self.options.order.as_str() {
@@ -98,6 +99,12 @@ impl Profile {
             self.line(&row("total", rows.iter().map(|r| r.1).sum()));
         }
     }
+}
+
+/// A heading with a blank line above it, as wide as the screen.
+fn banner(name: &str, screen: &Screen) {
+    let stars = screen.columns.saturating_sub(name.len()).max(3);
+    print::out(&format!("\n{name} {}", "*".repeat(stars)), Style::Plain, screen.color);
 }
 
 fn clock(d: Duration) -> String {
@@ -148,8 +155,10 @@ impl Sink for Timer {
     fn event(&self, e: Event) {
         if let Event::Stats { .. } = e {
             let s = self.began.elapsed().as_secs();
+            banner("PLAYBOOK RECAP", &self.screen);
+            // the carriage return is ansible.posix's own
             let text = format!(
-                "Playbook run took {} days, {} hours, {} minutes, {} seconds",
+                "Playbook run took {} days, {} hours, {} minutes, {} seconds\n\r",
                 s / 86400,
                 s / 3600 % 24,
                 s / 60 % 60,

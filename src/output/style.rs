@@ -30,6 +30,10 @@ impl Style {
             Style::Plain => "",
         }
     }
+    /// The text in this colour, in one piece.
+    pub fn paint_whole(self, text: &str) -> String {
+        format!("\x1b[{}m{text}\x1b[0m", self.code())
+    }
     /// The text in this colour, line by line, if colours are wanted.
     pub fn paint(self, text: &str, color: bool) -> String {
         if !color || self == Style::Plain {

@@ -359,11 +359,13 @@ fn load_sections(
     for r in &p.role_list {
         collect_handlers(r, &mut handlers);
     }
-    handlers.append(&mut lock(&scope.role_handlers));
+    // those that imports of roles bring come behind the play's own
+    let mut imported = std::mem::take(&mut *lock(&scope.role_handlers));
     if let Some(n) = node.get("handlers") {
         let inner = Place { inherit: handlers_inherit, ..place.clone() };
         handlers.extend(load_items(loader, n, &inner)?);
     }
+    handlers.append(&mut imported);
     p.handlers = handlers;
     p.role_list = std::mem::take(&mut *lock(&scope.exposed));
     p.completed = scope.completed.clone();

@@ -20,6 +20,7 @@ mod impure;
 mod lookups;
 mod lower;
 mod methods;
+pub mod notices;
 mod object;
 pub mod ops;
 mod prepare;

@@ -154,14 +154,28 @@ pub fn parse_value(text: &str) -> Result<Value> {
     c.single().map(|n| n.to_plain_value()).map_err(|e| e.at(None))
 }
 
-/// The values of all documents (`from_yaml_all`).
-pub fn parse_all(text: &str) -> Result<Vec<Value>> {
+/// The values of all documents (`from_yaml_all`), or of the only one, with the warnings in full.
+pub fn parse_told(text: &str, all: bool) -> Result<(Vec<Value>, Vec<String>)> {
     let mut c = Composer::new(NO_SOURCE, text, false);
     let mut out = Vec::new();
-    while let Some(n) = c.document()? {
-        out.push(n.to_plain_value());
+    if all {
+        while let Some(n) = c.document()? {
+            out.push(n.to_plain_value());
+        }
+    } else {
+        out.push(c.single().map_err(|e| e.at(None))?.to_plain_value());
     }
-    Ok(out)
+    let told = c.warnings.iter().map(|e| {
+        let at = e.span().map_or(0..0, |s| s.start as usize..s.end as usize);
+        let before = text.get(..at.start).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let key = text.get(at).unwrap_or_default();
+        let help = e.help_text().unwrap_or_default();
+        format!("{}\nOrigin: <unknown>:{line}:{column}\n\n{key}\n\n{help}\n", e.message())
+    });
+    let told = told.collect();
+    Ok((out, told))
 }
 
 /// Text in Python's quotes.

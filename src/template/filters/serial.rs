@@ -3,6 +3,7 @@
 use super::json::{JsonStyle, dumps, loads};
 use super::py::{self, Py, Res, fail};
 use super::{Args, Filter, f};
+use crate::template::Notice;
 use crate::yaml::{self, EmitOptions};
 use minijinja::{State, Value};
 
@@ -138,6 +139,10 @@ fn from_yaml(a: &Args, all: bool) -> Res {
         // anything else is what it is already
         _ => return Ok(v.clone()),
     };
-    let parsed = if all { yaml::parse_all(&text).map(crate::value::Value::list) } else { yaml::parse_value(&text) };
-    parsed.map(|v| crate::template::convert::to_mj(&v)).map_err(|e| super::py::error(e.message().to_string()))
+    let (mut values, warnings) = yaml::parse_told(&text, all).map_err(|e| super::py::error(e.message().to_string()))?;
+    for w in &warnings {
+        crate::template::notices::keep(Notice::Warning(w));
+    }
+    let value = if all { crate::value::Value::list(values) } else { values.pop().unwrap_or_default() };
+    Ok(crate::template::convert::to_mj(&value))
 }

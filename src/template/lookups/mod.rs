@@ -232,7 +232,10 @@ fn call(state: &mut State<'_, '_>, args: &[Mj], mut wantlist: bool) -> Result<Mj
         }
         Err(e) if errors == "warn" || errors == "ignore" => {
             if errors == "warn" {
-                scope.r.scope.files.warn.say(&format!("Lookup failed but the error is being ignored: {e}"));
+                let why = e.to_string();
+                let why = why.strip_prefix(&format!("The lookup plugin '{name}' failed: ")).unwrap_or(&why);
+                let text = format!("An error occurred while running the lookup plugin '{name}': {why}");
+                scope.r.scope.files.warn.say(&text);
             }
             return Ok(if wantlist { Mj::from(Vec::<Mj>::new()) } else { Mj::from(()) });
         }
