@@ -134,7 +134,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
     let hosts: Vec<Arc<str>> = hosts.into_iter().filter(|h| !r.state.is_out(h)).collect();
     let vars = Arc::new(PlayVars {
         play: play.clone(),
-        prompts: prompts,
+        prompts,
         vars: play.vars.clone(),
         import_vars: play.import_vars.clone(),
         all_hosts: hosts.clone(),

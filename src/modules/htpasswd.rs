@@ -73,7 +73,7 @@ fn hashed(scheme: &str, password: &str) -> Result<String, Failure> {
 }
 
 fn write(path: &Path, lines: &[Line], a: &Args) -> Result<(), Failure> {
-    Ok(atomic::write(&fileargs::real_path(path), text_of(lines).as_bytes(), a.bool("unsafe_writes"))?)
+    atomic::write(&fileargs::real_path(path), text_of(lines).as_bytes(), a.bool("unsafe_writes"))
 }
 
 /// What was done, in ansible-core's words, and whether it is a change.

@@ -244,7 +244,7 @@ mod tests {
     fn host() -> Tools {
         let t = Tools::new("lvg");
         let (a, b, c) = (t.device("a"), t.device("b"), t.device("c"));
-        t.says("vgs", &format!("case \"$*\" in *lv_attr*) echo '  -wi-a-----';; *-o\\ autoactivation*) echo '  enabled';; *) echo '  tvg;2;1';  echo '  old;1;0';; esac"));
+        t.says("vgs", "case \"$*\" in *lv_attr*) echo '  -wi-a-----';; *-o\\ autoactivation*) echo '  enabled';; *) echo '  tvg;2;1';  echo '  old;1;0';; esac");
         t.says("pvs", &format!("echo '  {a};tvg'; echo '  {b};tvg'; echo '  {c};old'"));
         t.says("pvdisplay", "case $1 in *a) echo '  100;40;20;20';; *) echo '  100;80;20;20';; esac");
         for tool in ["vgcreate", "vgchange"] {
