@@ -407,7 +407,7 @@ pub fn find(name: &str) -> Option<&'static Module> {
     find_in(registry(), name)
 }
 
-/// As [`find`], among these.
+/// As [`find()`], among these.
 pub fn find_in<'m>(modules: &'m [Module], name: &str) -> Option<&'m Module> {
     modules.get(position(modules, name)?)
 }
