@@ -38,6 +38,10 @@ fn complain(what: std::io::Result<()>, path: &Utf8Path, screen: &Screen) {
 impl Sink for Tree {
     fn event(&self, e: Event) {
         if let Event::Result { result, .. } = e {
+            // a task that did not run leaves what came before it
+            if result.status == Status::Skipped {
+                return;
+            }
             let path = file_in(&self.dir, &result.host);
             // the whole result, whatever the action would have the screen show
             let m = shown(&result, "", self.screen.verbosity);

@@ -20,7 +20,7 @@ pub struct Options {
     pub fail_on_ignore: bool,
     pub include_setup: bool,
     pub hide_arguments: bool,
-    /// Only tasks whose name begins so are cases.
+    /// Only tasks whose name begins so are cases, and those that failed.
     pub prefix: Option<String>,
     /// Paths are written relative to this directory.
     pub relative: Option<String>,
@@ -85,33 +85,34 @@ impl Junit {
             return;
         }
         let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        let failed = self.failed(t, r);
         let mut name = t.label.clone();
-        if let Some(p) = &o.prefix {
-            if !t.name.starts_with(p.as_str()) {
-                return;
-            }
-            name = t.name.get(p.len()..).unwrap_or_default().trim().to_string();
+        if o.prefix.as_deref().is_some_and(|p| !name.starts_with(p)) && failed != Some(true) {
+            return;
         }
         if !o.hide_arguments && !t.no_log && !t.args.is_empty() {
             let args: Vec<String> = t.args.iter().map(|(k, v)| format!("{k}={}", v.to_str())).collect();
             name.push_str(&format!(" {}", args.join(" ")));
         }
+        let data = shown(r, "", 2);
         let message = || r.get("msg").map(Value::to_str).unwrap_or_else(|| "Unknown error.".into());
-        let outcome = match r.status {
-            Status::Changed if o.fail_on_change => Outcome::Failure("something changed".into()),
-            Status::Ok | Status::Changed => Outcome::Passed,
-            Status::Skipped => {
+        let outcome = match failed {
+            None => {
                 let why = r.get("skip_reason").or_else(|| r.get("msg")).map(Value::to_str);
                 Outcome::Skipped(why.unwrap_or_else(|| "skipped".into()))
             }
-            Status::Failed | Status::Unreachable if r.ignored && !o.fail_on_ignore => Outcome::Passed,
-            Status::Failed | Status::Unreachable if r.no_log => Outcome::Error("Task failed".into()),
-            Status::Failed | Status::Unreachable if r.error.is_some() => Outcome::Error(message()),
-            Status::Failed => {
+            Some(false) => Outcome::Passed,
+            // a result that is good or that of a loop brings no exception
+            Some(true) if !bad(r) || r.data.contains_key("results") => {
+                let rc = || format!("rc={}", data.get("rc").map_or("0".into(), Value::to_str));
+                Outcome::Failure(data.get("msg").map(Value::to_str).unwrap_or_else(rc))
+            }
+            Some(true) if r.no_log => Outcome::Error("Task failed".into()),
+            Some(true) if r.error.is_some() || r.status == Status::Unreachable => Outcome::Error(message()),
+            Some(true) => {
                 let who = if r.by_module { "Module" } else { "Action" };
                 Outcome::Error(format!("Task failed: {who} failed: {}", message()))
             }
-            Status::Unreachable => Outcome::Error(message()),
         };
         let seconds = s.started.map(|t| t.elapsed().as_secs_f64()).unwrap_or_default();
         let case = Case {
@@ -119,9 +120,43 @@ impl Junit {
             name: format!("[{}] {}: {name}", r.host, s.play),
             seconds,
             outcome,
-            output: py_json_indent(&Value::map(shown(r, &t.action, 2)), 4),
+            output: py_json_indent(
+                &Value::map(data),
+                if r.verbose_always && !r.no_log || self.screen.verbosity > 2 { 4 } else { 0 },
+            ),
         };
         s.cases.push(case);
+    }
+
+    /// Whether the case counts as failed; nothing of a skipped one. A name with `EXPECTED FAILURE` makes a failure good,
+    /// one with `TOGGLE RESULT` turns good and bad round.
+    fn failed(&self, t: &TaskInfo, r: &TaskResult) -> Option<bool> {
+        let failed = match r.status {
+            Status::Skipped => return None,
+            Status::Ok => false,
+            Status::Changed => self.options.fail_on_change,
+            Status::Failed | Status::Unreachable => !r.ignored || self.options.fail_on_ignore,
+        };
+        if failed && t.label.contains("EXPECTED FAILURE") {
+            return Some(false);
+        }
+        Some(failed != t.label.contains("TOGGLE RESULT"))
+    }
+
+    /// What was included is a case of its own, which passes.
+    fn included(&self, t: &TaskInfo, path: &str, hosts: &[std::sync::Arc<str>]) {
+        let o = &self.options;
+        if o.prefix.as_deref().is_some_and(|p| !t.label.starts_with(p)) {
+            return;
+        }
+        let mut s = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        let seconds = s.started.map(|t| t.elapsed().as_secs_f64()).unwrap_or_default();
+        let mut name = format!("[include] {}: {}", s.play, t.label);
+        if !o.hide_arguments && !t.no_log {
+            t.args.iter().for_each(|(k, v)| name.push_str(&format!(" {k}={}", v.to_str())));
+        }
+        let output = format!("{path} (args={{}} vars={{}}): [{}]", hosts.join(", "));
+        s.cases.push(Case { class: self.class(t), name, seconds, outcome: Outcome::Passed, output });
     }
 
     fn write(&self) {
@@ -135,6 +170,10 @@ impl Junit {
             show_warning(&format!("Unable to write to {path}: {e}"), self.screen.color);
         }
     }
+}
+
+fn bad(r: &TaskResult) -> bool {
+    matches!(r.status, Status::Failed | Status::Unreachable)
 }
 
 fn document(name: &str, cases: &[Case]) -> String {
@@ -211,6 +250,7 @@ impl Sink for Junit {
                 self.state.lock().unwrap_or_else(|e| e.into_inner()).started = Some(Instant::now());
             }
             Event::Result { task, result } => self.case(&task, &result),
+            Event::Included { task, path, hosts, .. } => self.included(&task, &path, &hosts),
             Event::Stats { .. } => self.write(),
             _ => {}
         }
