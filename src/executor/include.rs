@@ -1,11 +1,12 @@
 //! `include_tasks` and `include_role`: what is known only when the task is reached.
 
+use super::attempt::{Attempt, status};
 use super::conditions::first_false;
 use super::event::{Event, Status, TaskInfo};
 use super::looping::{self, HostOutcome};
 use super::play::PlayRun;
 use super::state::{Host, lock};
-use super::task::{Attempt, skipped, status};
+use super::task::skipped;
 use super::walk::{self, Frame};
 use crate::diag::{Error, Kind, Result};
 use crate::playbook::{Inherit, Item, Place, Task, apply_to, include_candidates, load_for_task};

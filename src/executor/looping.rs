@@ -1,8 +1,9 @@
 //! A task on a host with its loop: one result of all items.
 
+use super::attempt::{Attempt, status};
 use super::event::{Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
-use super::task::{Attempt, Work, skipped, status};
+use super::task::{Work, skipped};
 use crate::actions::Effect;
 use crate::diag::{Error, Result};
 use crate::playbook::Task;

@@ -3,6 +3,7 @@
 //! [`handlers`] and [`mod@include`] what their names say. What happens is told as [`Event`]s.
 
 mod ahead;
+mod attempt;
 mod conditions;
 mod connection;
 mod debugger;

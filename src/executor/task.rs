@@ -1,6 +1,7 @@
 //! One task on one host: conditions, arguments, delegation, retries, and the result's verdict.
 
 use super::ahead::{Note, Planned};
+use super::attempt::Attempt;
 use super::conditions::{all, first_false};
 use super::connection::{self, HostRemote};
 use super::event::{Delegate, Event, Status, TaskInfo, TaskResult};
@@ -13,96 +14,6 @@ use crate::transport::CallError;
 use crate::value::{Key, Map, Value};
 use crate::vars::View;
 use std::sync::Arc;
-
-/// What one attempt of a task (one item of it) gave.
-pub struct Attempt {
-    pub data: Map,
-    pub effects: Vec<Effect>,
-    pub unreachable: bool,
-    pub verbose_always: bool,
-    pub error: Option<Error>,
-    /// The result is a module's, not an action's of the controller.
-    pub by_module: bool,
-    pub delegated_to: Option<Delegate>,
-    /// What ends the run, not the task alone.
-    pub ends: Option<Error>,
-}
-
-impl Attempt {
-    pub fn of(data: Map) -> Attempt {
-        Attempt {
-            data,
-            effects: vec![],
-            unreachable: false,
-            verbose_always: false,
-            by_module: false,
-            error: None,
-            delegated_to: None,
-            ends: None,
-        }
-    }
-    pub fn failed(e: Error) -> Attempt {
-        let mut data = Map::new();
-        data.insert("changed".into(), false.into());
-        data.insert("failed".into(), true.into());
-        let rendering = matches!(e.kind(), Kind::Template | Kind::Undefined | Kind::Vault);
-        let msg = if rendering { format!("Task failed: {}", e.message()) } else { e.message().to_string() };
-        data.insert("msg".into(), msg.into());
-        Attempt { error: Some(e), ..Attempt::of(data) }
-    }
-    /// A task that could not begin: its conditions, loop or arguments have an error.
-    pub fn broken(e: Error) -> Attempt {
-        let mut data = Map::new();
-        data.insert("failed".into(), true.into());
-        data.insert("msg".into(), format!("Task failed: {}", e.message()).into());
-        Attempt { error: Some(e), ..Attempt::of(data) }
-    }
-    /// A loop that cannot be evaluated: as [`Attempt::broken`], without "Task failed".
-    pub fn without_items(e: Error) -> Attempt {
-        if e.kind() == Kind::Undefined {
-            return Attempt::broken(e);
-        }
-        let mut data = Map::new();
-        data.insert("failed".into(), true.into());
-        data.insert("msg".into(), e.message().into());
-        Attempt { error: Some(e.bare()), ..Attempt::of(data) }
-    }
-    /// Adds what every result has.
-    pub fn complete(&mut self) {
-        complete(&mut self.data, self.by_module);
-    }
-    /// A failure without a message gets ansible-core's words for it.
-    fn word_failure(&mut self) {
-        if self.is("failed") && !self.data.contains_key("msg") {
-            let judged = self.data.get("failed_when_result").is_some_and(Value::truthy);
-            let who = if self.by_module && !judged { "Module" } else { "Action" };
-            self.data.insert("msg".into(), format!("Task failed: {who} failed: Unknown error.").into());
-        }
-    }
-    /// The item's label cannot be rendered: that is the item's failure, unless its conditions have judged it already.
-    /// What it failed of before is still told, this is not.
-    pub fn unlabelled(&mut self, e: &Error) {
-        if self.error.is_none() {
-            if self.is("failed") {
-                let who = if self.by_module { "Module failed" } else { "Action failed" };
-                let msg = self.data.get("msg").map(Value::to_str).unwrap_or_default();
-                self.error = Some(match msg.strip_prefix("Task failed: ") {
-                    Some(whole) => Error::general(whole),
-                    None => Error::general(msg).context(who),
-                });
-            } else {
-                self.data.insert(super::results::UNRAISED.into(), true.into());
-            }
-        }
-        self.data.insert("msg".into(), format!("Failed to template loop_control.label: {}", e.message()).into());
-        if !self.data.contains_key("failed_when_result") {
-            self.data.insert("failed".into(), true.into());
-        }
-    }
-    pub fn is(&self, key: &str) -> bool {
-        self.data.get(key).is_some_and(|v| v.to_bool_loose().unwrap_or(false))
-    }
-}
 
 /// One task (or one of its items) about to run on a host.
 pub struct Work<'a> {
@@ -460,7 +371,7 @@ impl Call<'_> {
     /// Applies `changed_when` and `failed_when`; an error comes with the result's key that tells it.
     fn verdict(&self, a: &mut Attempt, attempt: i64, retrying: bool) -> Result<(), (&'static str, Error)> {
         let (r, t) = (self.work.runner, self.work.task);
-        complete(&mut a.data, a.by_module);
+        a.complete();
         if retrying {
             a.data.insert("attempts".into(), Value::Int(attempt.into()));
         }
@@ -588,42 +499,5 @@ fn facts_in(data: &Map) -> Map {
     match data.get("ansible_facts") {
         Some(Value::Map(m)) => (**m).clone(),
         _ => Map::new(),
-    }
-}
-
-/// Adds what Ansible adds to every result: `changed`, `failed`, the lines of a module's outputs.
-fn complete(data: &mut Map, by_module: bool) {
-    for k in ["stdout", "stderr"] {
-        let lines = format!("{k}_lines");
-        if let Some(Value::Str(s)) = data.get(k).filter(|_| by_module)
-            && !data.contains_key(lines.as_str())
-        {
-            let l: Vec<Value> = actions::split_lines(&s.text).into_iter().map(Value::plain).collect();
-            data.insert(lines.into(), Value::list(l));
-        }
-    }
-    if !data.contains_key("changed") {
-        data.insert("changed".into(), false.into());
-    }
-    let rc_failed = data.get("rc").and_then(Value::as_int).is_some_and(|r| r != 0);
-    // what a condition kept from running has no verdict
-    if !data.contains_key("failed") && !data.contains_key("skip_reason") {
-        data.insert("failed".into(), rc_failed.into());
-    }
-}
-
-/// The status a result stands for.
-pub fn status(data: &Map, unreachable: bool) -> Status {
-    let is = |k: &str| data.get(k).is_some_and(|v| v.to_bool_loose().unwrap_or(false));
-    if unreachable {
-        Status::Unreachable
-    } else if is("failed") {
-        Status::Failed
-    } else if is("skipped") {
-        Status::Skipped
-    } else if is("changed") {
-        Status::Changed
-    } else {
-        Status::Ok
     }
 }
