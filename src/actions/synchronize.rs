@@ -2,6 +2,7 @@
 //! of `delegate_to`; the task's host is the other side.
 
 use super::{Action, ActionCtx, ActionError, ActionResult, Done, Remote};
+use crate::template::{Scope, Var};
 use crate::transport::{Connection, Method};
 use crate::value::Value;
 
@@ -80,7 +81,12 @@ impl Other {
         let p = route.params;
         let name = variable(ctx, &["inventory_hostname"])?.unwrap_or_else(|| ctx.host.to_string());
         let own_port = variable(ctx, &["ansible_port", "ansible_ssh_port"])?;
-        let address = variable(ctx, &["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| name.clone());
+        let address = match ctx.delegated {
+            // within the task these are the delegate's
+            true => own_address(ctx, &name)?,
+            false => variable(ctx, &["ansible_host", "ansible_ssh_host"])?,
+        };
+        let address = address.unwrap_or_else(|| name.clone());
         let away = ctx.delegated && p.connection != Connection::Local;
         let runs_at = if away { p.address.as_str() } else { "127.0.0.1" };
         let loopback = |a: &str| matches!(a, "localhost" | "127.0.0.1" | "::1");
@@ -135,9 +141,22 @@ fn own_path(ctx: &ActionCtx, path: &str) -> String {
 }
 
 /// The first of these variables of the task's host that is set.
+/// Where the variables of this host say that it is.
+fn own_address(ctx: &ActionCtx, name: &str) -> Result<Option<String>, ActionError> {
+    let Some(Var::Scope(all)) = ctx.scope.vars.get("hostvars")? else { return Ok(None) };
+    let Some(Var::Scope(vars)) = all.get(name)? else { return Ok(None) };
+    let scope = Scope::new(vars.clone(), ctx.scope.files.clone());
+    for key in ["ansible_host", "ansible_ssh_host"] {
+        if let Some(Var::Raw(v)) = vars.get(key)? {
+            return Ok(Some(ctx.engine.render(&v, &scope)?.to_str()));
+        }
+    }
+    Ok(None)
+}
+
 fn variable(ctx: &ActionCtx, names: &[&str]) -> Result<Option<String>, ActionError> {
     for name in names {
-        if let Some(crate::template::Var::Raw(v)) = ctx.scope.vars.get(name)? {
+        if let Some(Var::Raw(v)) = ctx.scope.vars.get(name)? {
             let v = ctx.engine.render(&v, ctx.scope)?;
             if !v.is_null() && !crate::template::is_omit(&v) {
                 return Ok(Some(v.to_str()));
