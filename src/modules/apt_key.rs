@@ -107,12 +107,10 @@ impl Keys<'_, '_> {
             }
         };
         let cmd = if file == "-" { cmd.stdin(data.to_vec()) } else { cmd };
-        let what = if file == "-" {
-            "Unable to add a key from binary data".to_owned()
-        } else {
-            format!("Error adding key from file {file}")
-        };
-        self.must(&cmd, what)
+        if file == "-" {
+            return self.must(&cmd, "Unable to add a key from binary data");
+        }
+        self.must(&cmd, format!("Unable to add a key from file {file}")).map_err(|e| e.set("keyfile", file))
     }
     fn remove(&self, id: &Id) -> Result<(), Failure> {
         let cmd = match &self.apt_key {
@@ -122,7 +120,8 @@ impl Keys<'_, '_> {
             }
             None => self.gpg(&["--delete-keys", &id.whole])?,
         };
-        self.must(&cmd, format!("error removing key_id {}", id.whole))
+        let (short, msg) = (id.short.as_str(), format!("Unable to remove a key with id {}", id.short));
+        self.must(&cmd, msg).map_err(|e| e.set("key_id", short))
     }
     /// The id of the first key in a file or in data.
     fn id_of(&self, file: &str, data: &[u8], shown: &str) -> Result<Id, Failure> {
