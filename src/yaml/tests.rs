@@ -284,3 +284,95 @@ fn damaged_documents_are_an_error_or_a_value() {
         }
     });
 }
+
+/// Every YAML file that ships, as this reader and serde_yaml (YAML 1.2) have it: nothing in them depends on the reader.
+#[test]
+fn what_ships_reads_the_same_elsewhere() {
+    fn files(dir: &std::path::Path, out: &mut Vec<std::path::PathBuf>) {
+        for e in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = e.path();
+            match path.extension().and_then(|x| x.to_str()) {
+                _ if e.file_type().is_ok_and(|t| t.is_dir()) => files(&path, out),
+                Some("yml" | "yaml") => out.push(path),
+                _ => {}
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = vec![];
+    ["playbooks", "roles", "inventories"].iter().for_each(|d| files(&root.join(d), &mut all));
+    assert!(all.len() > 60, "only {} files", all.len());
+    for path in all {
+        let text = std::fs::read_to_string(&path).expect("a file that ships");
+        let ours = parse_str("ships", &text).expect("it is YAML").root.to_value().to_json();
+        let theirs: serde_json::Value = serde_yaml::from_str(&text).expect("it is YAML to others");
+        assert_eq!(ours, theirs, "{}", path.display());
+    }
+}
+
+/// What is written in any layout comes back from another reader as it was; texts that YAML 1.1 and 1.2 read
+/// differently are in double quotes then.
+#[test]
+fn what_is_written_reads_the_same_elsewhere() {
+    let texts = [
+        "",
+        " ",
+        "yes",
+        "No",
+        "null",
+        "~",
+        "true",
+        "1.5",
+        "0x1f",
+        "017",
+        "1_000",
+        "12:30",
+        "2020-01-02",
+        "a: b",
+        "# c",
+        "- d",
+        "? e",
+        "!f",
+        "&g",
+        "*h",
+        "{i}",
+        "[j]",
+        "'k'",
+        "\"l\"",
+        "%m",
+        "@n",
+        "`o",
+        "|",
+        ">",
+        "p\nq",
+        "r\n",
+        "\ns",
+        "t\n\nu ",
+        " v\n w",
+        "x\ty",
+        "é",
+        "\u{1f600}",
+        "\u{85}",
+        "\u{7}",
+        "{{ z }}",
+        "long word ".repeat(30).as_str(),
+        "...",
+        "---",
+        "=",
+        "<<",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let value = serde_json::json!({
+        "texts": texts, "numbers": [0, -1, 1.5, 1e30, 12345678901234567_i64], "plain": [true, false, null],
+        "deep": [[[]], {}, {"a": {"b": [{"c": []}, "d"]}}], "keys": {"yes": 1, "a b": 2, "": 3, "x: y": 4},
+    });
+    for (default_flow_style, indent) in [(None, 2), (Some(true), 2), (Some(false), 4), (Some(false), 8)] {
+        for (width, allow_unicode) in [(20, true), (80, false), (i32::MAX, true)] {
+            let o = EmitOptions { default_flow_style, indent, width, allow_unicode, ..Default::default() };
+            let text = emit(&Value::from_json(value.clone()), &o);
+            let theirs: serde_json::Value = serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{e}:\n{text}"));
+            assert_eq!(theirs, value, "{o:?}\n{text}");
+        }
+    }
+}
