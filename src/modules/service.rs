@@ -62,18 +62,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
 
 fn on_systemd(ctx: &mut Ctx, args: &Args) -> ModResult {
     one_of(args, &["state", "enabled", "masked", "daemon_reload", "daemon_reexec"])?;
-    let want = Want {
-        name: args.opt_str("name").map(str::to_string),
-        state: args.opt_str("state").map(str::to_string),
-        enabled: args.opt_bool("enabled"),
-        masked: args.opt_bool("masked"),
-        reload: args.bool("daemon_reload"),
-        reexec: args.bool("daemon_reexec"),
-        scope: args.opt_str("scope").unwrap_or("system").to_string(),
-        no_block: args.bool("no_block"),
-        force: args.bool("force"),
-    };
-    let mut o = systemd::execute(ctx, &want)?;
+    let mut o = systemd::execute(ctx, &Want::of(args))?;
     for (name, given) in [
         ("pattern", args.is_set("pattern")),
         ("runlevel", args.str("runlevel") != "default"),

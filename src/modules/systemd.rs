@@ -46,18 +46,24 @@ fn spec() -> Spec {
 }
 
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
-    let want = Want {
-        name: args.opt_str("name").map(str::to_string),
-        state: args.opt_str("state").map(str::to_string),
-        enabled: args.opt_bool("enabled"),
-        masked: args.opt_bool("masked"),
-        reload: args.bool("daemon_reload"),
-        reexec: args.bool("daemon_reexec"),
-        scope: args.opt_str("scope").unwrap_or("system").to_string(),
-        no_block: args.bool("no_block"),
-        force: args.bool("force"),
-    };
-    execute(ctx, &want)
+    execute(ctx, &Want::of(args))
+}
+
+impl Want {
+    /// What the module's own parameters ask for.
+    pub fn of(args: &Args) -> Want {
+        Want {
+            name: args.opt_str("name").map(str::to_string),
+            state: args.opt_str("state").map(str::to_string),
+            enabled: args.opt_bool("enabled"),
+            masked: args.opt_bool("masked"),
+            reload: args.bool("daemon_reload"),
+            reexec: args.bool("daemon_reexec"),
+            scope: args.opt_str("scope").unwrap_or("system").to_string(),
+            no_block: args.bool("no_block"),
+            force: args.bool("force"),
+        }
+    }
 }
 
 /// What a unit shall be.
