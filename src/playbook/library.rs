@@ -252,7 +252,11 @@ impl Library {
     /// Follows the redirections of a name of a collection. None: it has none.
     fn redirected(&self, collection: &str, rest: &str) -> Option<Resolved> {
         let mut path = vec![format!("{collection}.{rest}")];
-        let mut route = self.routing(collection).route(rest)?.clone();
+        let routing = self.routing(collection);
+        if let Some(why) = routing.broken() {
+            return Some(Resolved::Refused(format!("couldn't resolve module/action '{collection}.{rest}': {why}")));
+        }
+        let mut route = routing.route(rest)?.clone();
         loop {
             let target = match route {
                 Route::Gone(words) => return Some(Resolved::Refused(words)),

@@ -3,10 +3,57 @@
 //!
 //! After <https://docs.ansible.com/ansible/latest/dev_guide/developing_collections_structure.html#meta-directory>.
 
-use crate::value::{Map, Value};
-use crate::yaml;
 use camino::Utf8Path;
+use indexmap::IndexMap;
+use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// The file as it is written, as far as it is read here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Runtime {
+    /// kind of plug-in → short name → what is said of it
+    plugin_routing: Option<IndexMap<String, Option<IndexMap<String, Option<Entry>>>>>,
+    action_groups: Option<IndexMap<String, Option<Vec<Member>>>>,
+}
+
+/// What is said of one plug-in.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Entry {
+    redirect: Option<String>,
+    tombstone: Option<Tombstone>,
+}
+
+/// Of one that is gone: since when, and what to take.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Tombstone {
+    removal_date: Option<String>,
+    removal_version: Option<String>,
+    warning_text: Option<String>,
+}
+
+/// A member of a group of modules: a module, or what is said of the group.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Member {
+    Module(String),
+    About { metadata: Option<About> },
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct About {
+    extend_group: Option<Groups>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Groups {
+    One(String),
+    Several(Vec<String>),
+}
 
 /// What is written of one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,38 +69,63 @@ pub enum Route {
 pub struct Routing {
     routes: BTreeMap<String, Route>,
     groups: BTreeMap<String, Vec<String>>,
+    broken: Option<String>,
 }
 
 impl Routing {
-    /// Reads the file of the collection `name` in its directory; without one, and from one that cannot be read,
-    /// nothing leads anywhere else.
+    /// Reads the file of the collection `name` in its directory; without one, nothing leads anywhere else.
+    /// One that cannot be read is [`Routing::broken`].
     pub fn of(name: &str, dir: &Utf8Path) -> Routing {
         let path = dir.join("meta/runtime.yml");
-        let Some(root) = path.is_file().then(|| yaml::parse_file(&path).ok()).flatten() else {
-            return Routing::default();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(t) => t,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Routing::default(),
+            Err(e) => return Routing::unread(&path, &e.to_string()),
         };
-        let root = root.root.to_plain_value();
+        match read(&text) {
+            Ok(r) => Routing::written(name, r),
+            Err(why) => Routing::unread(&path, &why),
+        }
+    }
+
+    fn unread(path: &Utf8Path, why: &str) -> Routing {
+        Routing { broken: Some(format!("error parsing collection metadata: {path}: {why}")), ..Routing::default() }
+    }
+
+    fn written(name: &str, root: Runtime) -> Routing {
         let mut out = Routing::default();
+        let mut tables = root.plugin_routing.unwrap_or_default();
         for (kind, shown) in [("modules", "module"), ("action", "action plugin")] {
-            let table = root.get("plugin_routing").and_then(|r| r.get(kind)).and_then(Value::as_map);
-            for (short, what) in table.into_iter().flatten() {
-                if let Some(r) = route(name, &short.to_string(), shown, what) {
-                    out.routes.insert(short.to_string(), r);
+            for (short, entry) in tables.swap_remove(kind).flatten().unwrap_or_default() {
+                if let Some(r) = route(name, &short, shown, entry.unwrap_or_default()) {
+                    out.routes.insert(short, r);
                 }
             }
         }
-        for (group, members) in root.get("action_groups").and_then(Value::as_map).into_iter().flatten() {
+        for (group, members) in root.action_groups.unwrap_or_default() {
             let mut all = vec![];
-            for m in members.as_list().unwrap_or_default() {
-                match m.as_map() {
-                    None => all.push(full(name, &m.to_str())),
+            for m in members.unwrap_or_default() {
+                match m {
+                    Member::Module(m) => all.push(full(name, &m)),
                     // `metadata: {extend_group: [...]}` takes in other groups
-                    Some(meta) => all.extend(extended(meta).iter().map(|g| format!("group/{}", full(name, g)))),
+                    Member::About { metadata } => {
+                        let groups = match metadata.unwrap_or_default().extend_group {
+                            None => vec![],
+                            Some(Groups::One(g)) => vec![g],
+                            Some(Groups::Several(l)) => l,
+                        };
+                        all.extend(groups.iter().map(|g| format!("group/{}", full(name, g))));
+                    }
                 }
             }
-            out.groups.insert(group.to_string(), all);
+            out.groups.insert(group, all);
         }
         out
+    }
+
+    /// Why nothing of this collection can be named: its file is there and says nothing that is understood.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
     }
 
     /// Where a name of this collection leads, if it is not simply there.
@@ -71,23 +143,26 @@ fn full(collection: &str, name: &str) -> String {
     if name.contains('.') { name.to_string() } else { format!("{collection}.{name}") }
 }
 
-fn extended(meta: &Map) -> Vec<String> {
-    let list = meta.get("metadata").and_then(|m| m.get("extend_group"));
-    match list {
-        Some(Value::List(l)) => l.iter().map(Value::to_str).collect(),
-        Some(v) if v.as_str().is_some() => vec![v.to_str()],
-        _ => vec![],
+/// The text as its types. Merge keys (`<<`) are not part of YAML 1.2: they are refused rather than read as a name.
+fn read(text: &str) -> Result<Runtime, String> {
+    if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim_end() == "---") {
+        return Ok(Runtime::default());
+    }
+    let root: Runtime = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
+    let tables = root.plugin_routing.iter().flatten();
+    match tables.filter_map(|(_, t)| t.as_ref()).any(|t| t.contains_key("<<")) {
+        true => Err("merge keys (<<) are not supported in this file".into()),
+        false => Ok(root),
     }
 }
 
-fn route(collection: &str, short: &str, shown: &str, what: &Value) -> Option<Route> {
-    let text = |m: &Value, k: &str| m.get(k).filter(|v| !v.is_null()).map(Value::to_str);
-    if let Some(t) = what.get("tombstone").filter(|t| t.as_map().is_some()) {
+fn route(collection: &str, short: &str, shown: &str, what: Entry) -> Option<Route> {
+    if let Some(t) = what.tombstone {
         let mut words = format!("The '{collection}.{short}' {shown} has been removed.");
-        if let Some(w) = text(t, "warning_text") {
+        if let Some(w) = t.warning_text {
             words.push_str(&format!(" {}.", w.trim_end_matches('.')));
         }
-        match (text(t, "removal_date"), text(t, "removal_version")) {
+        match (t.removal_date, t.removal_version) {
             (Some(d), _) => words
                 .push_str(&format!(" This feature was removed from collection '{collection}' in a release after {d}.")),
             (None, Some(v)) => {
@@ -97,7 +172,7 @@ fn route(collection: &str, short: &str, shown: &str, what: &Value) -> Option<Rou
         }
         return Some(Route::Gone(words));
     }
-    text(what, "redirect").map(Route::Redirect)
+    what.redirect.map(Route::Redirect)
 }
 
 #[cfg(test)]
@@ -120,7 +195,45 @@ mod tests {
         assert_eq!(r.route("act"), Some(&Route::Gone(words.into())));
         assert_eq!(r.route("late"), None);
         assert_eq!(r.group("g"), Some(["a.b.old".to_string(), "c.d.e".into(), "group/a.b.h".into()].as_slice()));
-        std::fs::write(dir.join("meta/runtime.yml"), "- no mapping").expect("written");
-        assert!(Routing::of("a.b", dir).group("g").is_none());
+        assert_eq!(r.broken(), None);
+    }
+
+    #[test]
+    fn broken_files() {
+        let t = tempfile::tempdir().expect("a directory");
+        let dir = Utf8Path::from_path(t.path()).expect("UTF-8");
+        std::fs::create_dir(dir.join("meta")).expect("made");
+        let of = |text: &str| {
+            std::fs::write(dir.join("meta/runtime.yml"), text).expect("written");
+            Routing::of("a.b", dir).broken().map(|b| b.replace(dir.as_str(), "DIR"))
+        };
+        for fine in ["", "---\n", "# nothing\n", "{}", "plugin_routing:\n", "requires_ansible: '>=2.9'\nx: 1\n"] {
+            assert_eq!(of(fine), None, "{fine}");
+        }
+        for (bad, words) in [
+            ("- no\n- mapping\n", "invalid type"),
+            ("a: [b\n", "line 2 column 1"),
+            (
+                "plugin_routing:\n  modules: [x]\n",
+                "plugin_routing.modules: invalid type: sequence, expected a map at line 2 column 12",
+            ),
+            ("plugin_routing: {modules: {m: 3}}\n", "modules.m: invalid type"),
+            ("plugin_routing:\n  modules:\n    a: &a {redirect: b}\n    <<: *a\n", "merge keys"),
+        ] {
+            let why = of(bad).expect("an error");
+            assert!(
+                why.starts_with("error parsing collection metadata: DIR/meta/runtime.yml: ") && why.contains(words),
+                "{why}"
+            );
+        }
+    }
+
+    /// A version that looks like a number stays as it is written.
+    #[test]
+    fn versions_are_text() {
+        let r = read("plugin_routing: {modules: {m: {tombstone: {removal_version: 2.10, removal_date: 2021-12-12}}}}");
+        let r = r.expect("it is read").plugin_routing.expect("a table");
+        let t = r["modules"].as_ref().expect("modules")["m"].as_ref().expect("m").tombstone.as_ref().expect("gone");
+        assert_eq!((t.removal_version.as_deref(), t.removal_date.as_deref()), (Some("2.10"), Some("2021-12-12")));
     }
 }
