@@ -184,42 +184,23 @@ fn write(dir: &Path, name: &str, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::modules::validate;
+    use crate::modules::support::toolkit::{Root, checked};
     use serde_json::{Value as Json, json};
-    use std::os::unix::fs::PermissionsExt;
 
-    struct Host(tempfile::TempDir);
+    struct Host(Root);
 
     impl Host {
         fn new() -> Host {
-            let h = Host(tempfile::tempdir().expect("a directory"));
+            let h = Root::new();
             h.write("modules", "busy 1 0 - Live 0x0\n");
             h.write("builtin", "kernel/drivers/built_in.ko\n");
-            h.write("bin/modprobe", &format!(
-                "#!/bin/sh\ncd {}\necho \"$*\" >> log\ncase \"$*\" in\n-n*|*-n) ;;\n'-r busy') echo 'FATAL: in use' >&2; exit 1;;\n-r*) sed -i \"/^$2 /d\" modules;;\n*) echo \"$1 1 0\" | tr - _ >> modules;;\nesac\n",
-                h.0.path().display()
-            ));
-            std::fs::set_permissions(h.0.path().join("bin/modprobe"), std::fs::Permissions::from_mode(0o755))
-                .expect("set");
-            h
-        }
-        fn write(&self, name: &str, text: &str) {
-            let p = self.0.path().join(name);
-            std::fs::create_dir_all(p.parent().expect("a parent")).expect("made");
-            std::fs::write(p, text).expect("written");
-        }
-        fn read(&self, name: &str) -> String {
-            std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+            h.program("modprobe", "echo \"$*\" >> log\ncase \"$*\" in\n-n*|*-n) ;;\n'-r busy') echo 'FATAL: in use' >&2; exit 1;;\n-r*) sed -i \"/^$2 /d\" modules;;\n*) echo \"$1 1 0\" | tr - _ >> modules;;\nesac");
+            Host(h)
         }
         fn call(&self, args: &Json, check: bool) -> Result<bool, String> {
-            let mut ctx = Ctx::bare();
-            ctx.check = check;
-            ctx.env = vec![("PATH".into(), format!("{}/bin:/usr/bin:/bin", self.0.path().display()))];
-            let at = |n: &str| self.0.path().join(n);
+            let at = |n: &str| self.0.at(n);
             let sys = System { loaded: at("modules"), builtin: at("builtin"), load: at("load"), options: at("opt") };
-            let given = args.as_object().cloned().unwrap_or_default();
-            let checked = validate(&module().spec, &given, "modprobe").expect("valid");
-            perform(&sys, &mut ctx, &checked.args).map(|o| o.changed).map_err(|f| f.msg)
+            perform(&sys, &mut self.0.ctx(check), &checked(&module(), args)).map(|o| o.changed).map_err(|f| f.msg)
         }
         /// check, first, second, check again
         fn cycle(&self, args: Json) {
@@ -232,10 +213,10 @@ mod tests {
     fn now() {
         let h = Host::new();
         h.cycle(json!({"name": "dum-my", "params": "a=1 b='2 3'"}));
-        assert_eq!(h.read("log"), "-n dum-my\ndum-my a=1 b=2 3\n");
+        assert_eq!(h.0.read("log"), "-n dum-my\ndum-my a=1 b=2 3\n");
         assert_eq!(h.call(&json!({"name": "built_in"}), false), Ok(false));
         assert_eq!(h.call(&json!({"name": "busy", "state": "absent"}), false), Err("FATAL: in use\n".into()));
-        std::fs::remove_file(h.0.path().join("modules")).expect("removed");
+        std::fs::remove_file(h.0.at("modules")).expect("removed");
         let e = h.call(&json!({"name": "x"}), false).expect_err("no list");
         assert!(e.starts_with("[Errno 2] No such file or directory: '"), "{e}");
     }
@@ -245,14 +226,14 @@ mod tests {
         let h = Host::new();
         h.cycle(json!({"name": "dummy", "persistent": "present", "params": "n=2 x=y"}));
         assert_eq!(
-            (h.read("load/dummy.conf").as_str(), h.read("opt/dummy.conf").as_str()),
+            (h.0.read("load/dummy.conf").as_str(), h.0.read("opt/dummy.conf").as_str()),
             ("dummy\n", "options dummy n=2 x=y\n")
         );
         h.cycle(json!({"name": "dummy", "persistent": "present", "params": "n=3"}));
-        assert_eq!(h.read("opt/dummy.conf"), "options dummy n=3\n");
+        assert_eq!(h.0.read("opt/dummy.conf"), "options dummy n=3\n");
         h.cycle(json!({"name": "dummy", "persistent": "absent"}));
         assert_eq!(
-            (h.read("load/dummy.conf").as_str(), h.read("opt/dummy.conf").as_str()),
+            (h.0.read("load/dummy.conf").as_str(), h.0.read("opt/dummy.conf").as_str()),
             ("#dummy\n", "#options dummy n=3\n")
         );
     }
@@ -260,14 +241,14 @@ mod tests {
     #[test]
     fn files_of_others() {
         let h = Host::new();
-        h.write("modules", "foo 1\nbar 1\n");
-        h.write("load/my.conf", "# c\nother\n  foo  \nbar # x\n;foo\nfoobar\n");
-        h.write("opt/o.conf", "options foo a=1\nblacklist foo\noptions foobar a=1\n");
+        h.0.write("modules", "foo 1\nbar 1\n");
+        h.0.write("load/my.conf", "# c\nother\n  foo  \nbar # x\n;foo\nfoobar\n");
+        h.0.write("opt/o.conf", "options foo a=1\nblacklist foo\noptions foobar a=1\n");
         assert_eq!(h.call(&json!({"name": "bar", "persistent": "present"}), false), Ok(false));
         assert_eq!(h.call(&json!({"name": "foo", "persistent": "present", "params": "a=1"}), false), Ok(false));
         h.cycle(json!({"name": "foo", "persistent": "present"}));
-        assert_eq!(h.read("opt/o.conf"), "#options foo a=1\nblacklist foo\noptions foobar a=1\n");
+        assert_eq!(h.0.read("opt/o.conf"), "#options foo a=1\nblacklist foo\noptions foobar a=1\n");
         h.cycle(json!({"name": "foo", "persistent": "absent"}));
-        assert_eq!(h.read("load/my.conf"), "# c\nother\n#  foo  \nbar # x\n;foo\nfoobar\n");
+        assert_eq!(h.0.read("load/my.conf"), "# c\nother\n#  foo  \nbar # x\n;foo\nfoobar\n");
     }
 }

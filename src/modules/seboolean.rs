@@ -127,15 +127,14 @@ fn later(sys: &System, ctx: &Ctx, name: &str) -> Result<Option<bool>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::modules::validate;
+    use crate::modules::support::toolkit::{Root, checked};
     use serde_json::json;
-    use std::os::unix::fs::PermissionsExt;
 
-    struct Host(tempfile::TempDir);
+    struct Host(Root);
 
     impl Host {
         fn new() -> Host {
-            let h = Host(tempfile::tempdir().expect("a directory"));
+            let h = Root::new();
             for (name, text) in [
                 ("fs/enforce", "1"),
                 ("fs/booleans/httpd_x", "0 0"),
@@ -144,28 +143,13 @@ mod tests {
                 ("etc/selinux/targeted/booleans.subs_dist", "old_x httpd_x\n"),
                 ("var/lib/selinux/targeted/active/booleans.local", "b2=0\n"),
             ] {
-                let p = h.0.path().join(name);
-                std::fs::create_dir_all(p.parent().expect("a parent")).expect("made");
-                std::fs::write(p, text).expect("written");
+                h.write(name, text);
             }
-            h
-        }
-        fn read(&self, name: &str) -> String {
-            std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
-        }
-        fn program(&self, name: &str, text: &str) {
-            let p = self.0.path().join("bin").join(name);
-            std::fs::create_dir_all(self.0.path().join("bin")).expect("made");
-            std::fs::write(&p, format!("#!/bin/sh\ncd {}\n{text}\n", self.0.path().display())).expect("written");
-            std::fs::set_permissions(&p, std::fs::Permissions::from_mode(0o755)).expect("set");
+            Host(h)
         }
         fn call(&self, args: serde_json::Value, check: bool) -> ModResult {
-            let mut ctx = Ctx::bare();
-            ctx.check = check;
-            ctx.env = vec![("PATH".into(), format!("{}/bin:/usr/bin:/bin", self.0.path().display()))];
-            let sys = System { kernel: self.0.path().join("fs"), root: self.0.path().into() };
-            let given = args.as_object().cloned().unwrap_or_default();
-            perform(&sys, &mut ctx, &validate(&module().spec, &given, "seboolean").expect("valid").args)
+            let sys = System { kernel: self.0.at("fs"), root: self.0.at("") };
+            perform(&sys, &mut self.0.ctx(check), &checked(&module(), &args))
         }
         fn changed(&self, args: serde_json::Value, check: bool) -> bool {
             self.call(args, check).map_err(|f| f.msg).expect("no failure").changed
@@ -177,13 +161,13 @@ mod tests {
         let h = Host::new();
         let on = json!({"name": "old_x", "state": true});
         assert!(h.changed(on.clone(), true));
-        assert_eq!(h.read("fs/booleans/httpd_x"), "0 0");
+        assert_eq!(h.0.read("fs/booleans/httpd_x"), "0 0");
         assert!(h.changed(on.clone(), false));
-        assert_eq!((h.read("fs/booleans/httpd_x"), h.read("fs/commit_pending_bools")), ("1".into(), "1".into()));
+        assert_eq!((h.0.read("fs/booleans/httpd_x"), h.0.read("fs/commit_pending_bools")), ("1".into(), "1".into()));
         assert!(!h.changed(on, false));
         let e = h.call(json!({"name": "nosuch", "state": true}), false).expect_err("unknown");
         assert_eq!(e.msg, "SELinux boolean nosuch does not exist.");
-        std::fs::remove_file(h.0.path().join("fs/enforce")).expect("removed");
+        std::fs::remove_file(h.0.at("fs/enforce")).expect("removed");
         let e = h.call(json!({"name": "b2", "state": true}), false).expect_err("off");
         assert_eq!(e.msg, "SELinux is disabled on this host.");
     }
@@ -191,14 +175,14 @@ mod tests {
     #[test]
     fn the_policy_store() {
         let h = Host::new();
-        h.program("setsebool", "echo \"$*\" >> log; echo \"$4 $4\" > fs/booleans/$3; sed -i \"/^$3=/d\" var/lib/selinux/targeted/active/booleans.local; echo \"$3=$4\" >> var/lib/selinux/targeted/active/booleans.local");
+        h.0.program("setsebool", "echo \"$*\" >> log; echo \"$4 $4\" > fs/booleans/$3; sed -i \"/^$3=/d\" var/lib/selinux/targeted/active/booleans.local; echo \"$3=$4\" >> var/lib/selinux/targeted/active/booleans.local");
         let keep = json!({"name": "b2", "state": true, "persistent": true});
         assert!(h.changed(keep.clone(), true), "on now, off after a reboot");
         assert!(h.changed(keep.clone(), false));
         assert!(!h.changed(keep, false));
-        assert_eq!(h.read("log"), "-P -- b2 1\n");
+        assert_eq!(h.0.read("log"), "-P -- b2 1\n");
         // semanage knows what the policy itself says
-        h.program("semanage", "echo 'httpd_x                        (off  ,  off)  Allow x'");
+        h.0.program("semanage", "echo 'httpd_x                        (off  ,  off)  Allow x'");
         assert!(!h.changed(json!({"name": "httpd_x", "state": false, "persistent": true}), false));
     }
 }

@@ -201,16 +201,15 @@ fn perform(sys: &System, ctx: &mut Ctx, args: &Args) -> ModResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::modules::validate;
+    use crate::modules::support::toolkit::{Root, checked};
     use serde_json::json;
-    use std::os::unix::fs::PermissionsExt;
 
-    struct Host(tempfile::TempDir);
+    struct Host(Root);
 
     impl Host {
         /// A host in this mode whose configuration is `config`; its entries of the boot loader have these arguments.
         fn new(enforce: Option<&str>, config: &str, boot: &[&str]) -> Host {
-            let h = Host(tempfile::tempdir().expect("a directory"));
+            let h = Root::new();
             h.write("etc/config", config);
             h.write("etc/targeted/policy/policy.33", "");
             h.write("etc/mls/policy/policy.33", "");
@@ -219,33 +218,13 @@ mod tests {
             }
             let entries: String = boot.iter().map(|a| format!("index=0\nargs=\"{a}\"\n")).collect();
             h.write("info", &entries);
-            h.write(
-                "bin/grubby",
-                &format!(
-                    "#!/bin/sh\ncd {}\n[ $1 = --info=ALL ] && cat info || echo \"$*\" >> log\n",
-                    h.0.path().display()
-                ),
-            );
-            std::fs::set_permissions(h.0.path().join("bin/grubby"), std::fs::Permissions::from_mode(0o755))
-                .expect("set");
-            h
-        }
-        fn write(&self, name: &str, text: &str) {
-            let p = self.0.path().join(name);
-            std::fs::create_dir_all(p.parent().expect("a parent")).expect("made");
-            std::fs::write(p, text).expect("written");
-        }
-        fn read(&self, name: &str) -> String {
-            std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+            h.program("grubby", "[ $1 = --info=ALL ] && cat info || echo \"$*\" >> log");
+            Host(h)
         }
         fn call(&self, mut args: Json, check: bool) -> ModResult {
-            let mut ctx = Ctx::bare();
-            ctx.check = check;
-            ctx.env = vec![("PATH".into(), format!("{}/bin:/usr/bin:/bin", self.0.path().display()))];
-            args["configfile"] = self.0.path().join("etc/config").to_string_lossy().into_owned().into();
-            let sys = System { kernel: self.0.path().join("fs"), etc: self.0.path().join("etc") };
-            let given = args.as_object().cloned().unwrap_or_default();
-            perform(&sys, &mut ctx, &validate(&module().spec, &given, "selinux").expect("valid").args)
+            args["configfile"] = self.0.at("etc/config").to_string_lossy().into_owned().into();
+            let sys = System { kernel: self.0.at("fs"), etc: self.0.at("etc") };
+            perform(&sys, &mut self.0.ctx(check), &checked(&module(), &args))
         }
         /// changed, message and whether a reboot is due
         fn told(&self, args: Json, check: bool) -> (bool, String, bool) {
@@ -264,18 +243,18 @@ mod tests {
         assert_eq!(h.told(to("enforcing"), false), (false, String::new(), false));
         let both = "SELinux state changed from 'enforcing' to 'permissive', Config SELinux state changed from 'enforcing' to 'permissive'";
         assert_eq!(h.told(to("permissive"), true), (true, both.into(), false));
-        assert_eq!((h.read("etc/config"), h.read("fs/enforce")), (CONFIG.into(), "1".into()));
+        assert_eq!((h.0.read("etc/config"), h.0.read("fs/enforce")), (CONFIG.into(), "1".into()));
         assert_eq!(h.told(to("permissive"), false), (true, both.into(), false));
-        assert_eq!(h.read("etc/config"), "# c\nSELINUX=permissive\n# x\nSELINUXTYPE=targeted\n");
-        assert_eq!((h.read("fs/enforce").as_str(), h.told(to("permissive"), false).0), ("0", false));
+        assert_eq!(h.0.read("etc/config"), "# c\nSELINUX=permissive\n# x\nSELINUXTYPE=targeted\n");
+        assert_eq!((h.0.read("fs/enforce").as_str(), h.told(to("permissive"), false).0), ("0", false));
         // switching off takes a reboot, and is said until then
-        h.write("fs/enforce", "1");
+        h.0.write("fs/enforce", "1");
         let off = json!({"state": "disabled"});
         assert_eq!(
             h.told(off.clone(), false),
             (true, "Config SELinux state changed from 'permissive' to 'disabled'".into(), true)
         );
-        assert_eq!((h.read("fs/enforce").as_str(), h.told(off, false)), ("0", (false, String::new(), true)));
+        assert_eq!((h.0.read("fs/enforce").as_str(), h.told(off, false)), ("0", (false, String::new(), true)));
         let e = h.call(json!({"state": "enforcing"}), false).expect_err("no policy");
         assert_eq!(e.msg, "Policy is required if state is not 'disabled'");
     }
@@ -304,7 +283,7 @@ mod tests {
                 ),
             "{text}"
         );
-        assert_eq!(h.read("etc/config"), "# c\nSELINUX=enforcing\n# x\nSELINUXTYPE=mls\n");
+        assert_eq!(h.0.read("etc/config"), "# c\nSELINUX=enforcing\n# x\nSELINUXTYPE=mls\n");
         let e = h.call(json!({"state": "enforcing", "policy": "nosuch"}), false).expect_err("unknown");
         assert_eq!(e.msg, "Policy nosuch does not exist in /etc/selinux/");
     }
@@ -315,11 +294,11 @@ mod tests {
         let same = json!({"state": "enforcing", "policy": "targeted", "update_kernel_param": true});
         let told = "Kernel SELinux state changed from '<inconsistent>' to 'enabled'";
         assert_eq!(h.told(same.clone(), true), (true, told.into(), false));
-        assert_eq!(h.read("log"), "");
+        assert_eq!(h.0.read("log"), "");
         assert_eq!(h.told(same, false), (true, told.into(), false));
         let _ = h.told(json!({"state": "disabled", "update_kernel_param": true}), false);
         assert_eq!(
-            h.read("log"),
+            h.0.read("log"),
             "--update-kernel=ALL --remove-args selinux=0\n--update-kernel=ALL --args selinux=0\n"
         );
         assert_eq!((boot_state("args=\"ro\"\n"), boot_state("args=\"selinux=0\"\n")), ("enabled", "disabled"));

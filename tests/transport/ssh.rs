@@ -71,32 +71,25 @@ fn unwritable_and_noexec_places_are_passed_over() {
     let mut p = host.params();
     p.remote_tmp = "/proc/nowhere".into();
     in_fallback(&output(&pool_with_new_agent(host.dir.path()), &p, None, "readlink /proc/$PPID/exe"));
-    let dir = host.path("noexec");
-    std::fs::create_dir(&dir).unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "noexec", "none", &dir]).status();
-    if !mount.is_ok_and(|s| s.success()) {
-        eprintln!("SKIPPED: no tmpfs can be mounted");
-        return;
-    }
-    p.remote_tmp = dir.clone();
-    let exe = call(&pool_with_new_agent(host.dir.path()), &p, None, shell("readlink /proc/$PPID/exe"));
-    let left = std::fs::read_dir(format!("{dir}/dirigo-0")).map(Iterator::count);
-    assert!(Command::new("umount").args(["-l", &dir]).status().unwrap().success());
-    in_fallback(exe.unwrap().result["stdout"].as_str().unwrap());
-    assert_eq!(left.unwrap(), 0);
+    in_fallback_on(&host, "noexec");
 }
 
 #[test]
 fn full_disk_is_passed_over() {
     let Some(host) = Sshd::start() else { return };
-    let mut p = host.params();
+    in_fallback_on(&host, "size=64k");
+}
+
+/// With `remote_tmp` on a file system of these mount options the agent runs from elsewhere and leaves nothing there.
+fn in_fallback_on(host: &Sshd, options: &str) {
     let dir = host.path("small");
     std::fs::create_dir(&dir).unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none", &dir]).status();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none", &dir]).status();
     if !mount.is_ok_and(|s| s.success()) {
         eprintln!("SKIPPED: no tmpfs can be mounted");
         return;
     }
+    let mut p = host.params();
     p.remote_tmp = dir.clone();
     let exe = call(&pool_with_new_agent(host.dir.path()), &p, None, shell("readlink /proc/$PPID/exe"));
     let left = std::fs::read_dir(format!("{dir}/dirigo-0")).map(Iterator::count);

@@ -1,6 +1,7 @@
 //! Running modules in tests against programs that stand in for a system's own: each notes how it is called.
 
-use crate::modules::{Ctx, find, run};
+use crate::modules::spec::Args;
+use crate::modules::{Ctx, Module, find, run, validate};
 use serde_json::Value as Json;
 use std::os::unix::fs::PermissionsExt;
 
@@ -49,4 +50,44 @@ impl Tools {
         }
         out
     }
+}
+
+/// A directory that stands for a host's file system, with programs of its own in `bin/`.
+pub struct Root(pub tempfile::TempDir);
+
+impl Root {
+    pub fn new() -> Root {
+        Root(tempfile::tempdir().expect("a directory"))
+    }
+    /// Where the file `name` is.
+    pub fn at(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.at(name).parent().expect("a parent")).expect("made");
+        std::fs::write(self.at(name), text).expect("written");
+    }
+    /// A file's text; none if it is not there.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.at(name)).unwrap_or_default()
+    }
+    /// A program in `bin/` that runs these lines of shell in the root.
+    pub fn program(&self, name: &str, code: &str) {
+        let name = format!("bin/{name}");
+        self.write(&name, &format!("#!/bin/sh\ncd {}\n{code}\n", self.0.path().display()));
+        std::fs::set_permissions(self.at(&name), std::fs::Permissions::from_mode(0o755)).expect("set");
+    }
+    /// The surroundings of a module that finds the programs of the root first.
+    pub fn ctx(&self, check: bool) -> Ctx<'static> {
+        let mut ctx = Ctx::bare();
+        ctx.check = check;
+        ctx.env = vec![("PATH".into(), format!("{}/bin:/usr/bin:/bin", self.0.path().display()))];
+        ctx
+    }
+}
+
+/// Arguments that the module takes.
+pub fn checked(module: &Module, args: &Json) -> Args {
+    let given = args.as_object().cloned().unwrap_or_default();
+    validate(&module.spec, &given, module.name).expect("valid").args
 }
