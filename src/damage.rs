@@ -62,17 +62,21 @@ impl Noise {
     }
 }
 
+/// So many rounds, or more where they are asked for.
+pub fn rounds(n: usize) -> usize {
+    n * std::env::var("DIRIGO_DAMAGE").ok().and_then(|v| v.parse().ok()).unwrap_or(1)
+}
+
 /// Hands `rounds` damaged copies of the seeds to `read`, which must come back from each: with a value or an error,
 /// without a panic, within seconds.
 pub fn withstands(seeds: &[&[u8]], pieces: &[&str], rounds: usize, mut read: impl FnMut(&[u8])) {
-    let factor = std::env::var("DIRIGO_DAMAGE").ok().and_then(|v| v.parse().ok()).unwrap_or(1);
     let mut noise = Noise::default();
     for seed in seeds {
         for cut in 0..seed.len().min(200) {
             read(&seed[..cut]);
         }
     }
-    for _ in 0..rounds * factor {
+    for _ in 0..self::rounds(rounds) {
         let which = noise.below(seeds.len());
         let bytes = noise.damaged(seeds[which], pieces);
         let started = Instant::now();

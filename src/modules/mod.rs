@@ -76,6 +76,9 @@ mod validate;
 mod wait_for;
 mod yum_repository;
 
+#[cfg(test)]
+mod damage_tests;
+
 pub use convert::{convert, expand_path, expand_path_with, not_a_boolean};
 pub use spec::{Arg, Args, Rule, Spec, Type, json_text};
 pub use validate::{Checked, unsupported, validate, validate_all};
