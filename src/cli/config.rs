@@ -88,7 +88,7 @@ settings! {
     "display_args_to_stdout": ["ANSIBLE_DISPLAY_ARGS_TO_STDOUT"], [("defaults", "display_args_to_stdout")];
     "show_custom_stats": ["ANSIBLE_SHOW_CUSTOM_STATS"], [("defaults", "show_custom_stats")];
     "show_per_host_start": ["ANSIBLE_SHOW_PER_HOST_START"], [("defaults", "show_per_host_start")];
-    "callbacks_enabled": ["ANSIBLE_CALLBACKS_ENABLED", "ANSIBLE_CALLBACK_WHITELIST"], [("defaults", "callbacks_enabled"), ("defaults", "callback_whitelist")];
+    "callbacks_enabled": ["ANSIBLE_CALLBACKS_ENABLED"], [("defaults", "callbacks_enabled")];
     "callback_plugins": ["ANSIBLE_CALLBACK_PLUGINS"], [("defaults", "callback_plugins")];
     "bin_ansible_callbacks": ["ANSIBLE_LOAD_CALLBACK_PLUGINS"], [("defaults", "bin_ansible_callbacks")];
     "log_path": ["ANSIBLE_LOG_PATH"], [("defaults", "log_path")];

@@ -3,7 +3,7 @@
 use super::common::{ConnectionArgs, InventoryArgs, RunArgs, VaultArgs};
 use super::setup::{Ready, Wanted};
 use crate::diag::{Error, Result};
-use crate::executor::{Runner, TagFilter, list_play};
+use crate::executor::{Runner, TagFilter, heading, list_play};
 use crate::playbook::{Play, Playbook, Task, load_playbook};
 use crate::template::{FileScope, MapVars, Scope};
 use crate::value::Value;
@@ -81,11 +81,17 @@ pub fn run(a: Args) -> Result<i32> {
             None => println!("No config file found; using defaults"),
         }
     }
+    if ready.store.inventory().hosts.is_empty() && ready.config.flag("localhost_warning", true)? {
+        crate::output::show_warning(super::common::ONLY_LOCALHOST, ready.screen.color);
+    }
+    let listing = a.list_tasks || a.list_tags || a.inventory.list_hosts;
+    if listing {
+        ready.loader.only_tell();
+    }
     let mut books = vec![];
     for p in &a.playbooks {
         books.push(load_playbook(&ready.loader, p, &ready.extra)?);
     }
-    let listing = a.list_tasks || a.list_tags || a.inventory.list_hosts;
     if !listing {
         check(&a, &ready, &books)?;
     }
@@ -93,13 +99,10 @@ pub fn run(a: Args) -> Result<i32> {
         for w in ready.loader.take_warnings() {
             crate::output::show_warning(&w.in_full(), ready.screen.color);
         }
-        for b in &books {
-            list(&a, &ready, b)?;
-        }
+        let runner = ready.runner()?;
+        let lists: Vec<String> = books.iter().map(|b| list(&a, &runner, b)).collect::<Result<_>>()?;
+        print!("{}", lists.concat());
         return Ok(0);
-    }
-    if ready.store.inventory().hosts.is_empty() && ready.config.flag("localhost_warning", true)? {
-        crate::output::show_warning(super::common::ONLY_LOCALHOST, ready.screen.color);
     }
     let runner: Arc<Runner> = ready.runner()?;
     let code = runner.run(&books);
@@ -133,54 +136,55 @@ fn check(a: &Args, ready: &Ready, books: &[Playbook]) -> Result<()> {
 }
 
 /// `--list-hosts`, `--list-tasks`, `--list-tags`, `--syntax-check`.
-fn list(a: &Args, ready: &Ready, book: &Playbook) -> Result<()> {
-    println!("\nplaybook: {}", book.path);
+fn list(a: &Args, r: &Arc<Runner>, book: &Playbook) -> Result<String> {
+    let mut out = format!("\nplaybook: {}\n", book.path);
     if !(a.list_tasks || a.list_tags || a.inventory.list_hosts) {
-        return Ok(());
+        return Ok(out);
     }
-    let filter = TagFilter::new(&ready.options.tags, &ready.options.skip_tags);
-    for (i, play) in book.plays.iter().enumerate() {
-        let hosts = pattern(ready, play)?;
-        let name = play.name.as_ref().map(Value::to_str).unwrap_or_else(|| hosts.clone());
+    let filter = TagFilter::new(&r.options.tags, &r.options.skip_tags);
+    // as ansible-core: nothing is told of a playbook one of whose plays has no hosts to name
+    let headings = book.plays.iter().map(|p| heading(r, p)).collect::<Result<Vec<_>>>()?;
+    for (i, (play, head)) in book.plays.iter().zip(headings).enumerate() {
+        let hosts = head.patterns.join(",");
         let mut tags: Vec<String> = play.tags.iter().map(Value::to_str).collect();
         tags.sort();
         tags.dedup();
-        println!("\n  play #{} ({hosts}): {name}\tTAGS: [{}]", i + 1, tags.join(","));
+        out.push_str(&format!("\n  play #{} ({hosts}): {}\tTAGS: [{}]\n", i + 1, head.name, tags.join(",")));
+        let inventory = r.store.inventory();
+        let mut found = inventory.select(&hosts)?;
+        inventory.take_warnings().into_iter().for_each(|w| r.warn(w));
         if a.inventory.list_hosts {
-            let mut found = ready.store.inventory().select(&hosts)?;
-            if let Some(l) = &ready.limit {
+            if let Some(l) = &r.limit {
                 found.retain(|h| l.contains(h));
             }
-            println!("    pattern: {}", Value::list(vec![hosts.as_str().into()]).to_str());
-            println!("    hosts ({}):", found.len());
-            for h in found {
-                println!("      {h}");
-            }
+            let patterns = head.patterns.into_iter().map(Value::plain).collect();
+            out.push_str(&format!("    pattern: {}\n    hosts ({}):\n", Value::list(patterns).to_str(), found.len()));
+            found.iter().for_each(|h| out.push_str(&format!("      {h}\n")));
         }
-        let listing = list_play(play, &filter, &|t| tags_of(ready, play, t));
+        let listing = list_play(play, &filter, &|t| tags_of(r, play, t));
         if a.list_tasks {
-            println!("    tasks:");
+            out.push_str("    tasks:\n");
             for (label, tags) in &listing.tasks {
-                println!("      {label}\tTAGS: [{}]", tags.join(", "));
+                out.push_str(&format!("      {label}\tTAGS: [{}]\n", tags.join(", ")));
             }
         }
         if a.list_tags {
             let all: Vec<&str> = listing.tags.iter().map(String::as_str).collect();
-            println!("      TASK TAGS: [{}]", all.join(", "));
+            out.push_str(&format!("      TASK TAGS: [{}]\n", all.join(", ")));
         }
     }
-    Ok(())
+    Ok(out)
 }
 
 /// A task's tags; templates among them are rendered with the play's variables as far as that is possible.
-fn tags_of(ready: &Ready, play: &Play, t: &Task) -> Vec<String> {
+fn tags_of(r: &Arc<Runner>, play: &Play, t: &Task) -> Vec<String> {
     let mut vars = (*play.vars).clone();
     for m in t.block_vars.iter().chain([&t.vars]) {
         vars.extend(m.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
-    vars.extend(ready.extra.iter().map(|(k, v)| (k.clone(), v.clone())));
+    vars.extend(r.store.extra.iter().map(|(k, v)| (k.clone(), v.clone())));
     let scope = Scope::new(Arc::new(MapVars(vars)), Arc::new(FileScope::default()));
-    let rendered = t.tags.iter().map(|v| ready.engine.render(v, &scope).unwrap_or_else(|_| v.clone()));
+    let rendered = t.tags.iter().map(|v| r.engine.render(v, &scope).unwrap_or_else(|_| v.clone()));
     rendered
         .flat_map(|v| match v {
             Value::List(l) => l.iter().map(Value::to_str).collect(),

@@ -25,7 +25,7 @@ pub(super) fn default_args(r: &Runner, task: &Task, scope: &Scope) -> Result<Map
         crate::playbook::short_name(name) == task.short
             || file == Some(name)
             || modules::find(name).is_some_and(|m| modules::find(&task.action).is_some_and(|t| std::ptr::eq(m, t)))
-            || name.contains('.') && library.leads_to(name, &task.short, file)
+            || (file.is_some() || name.contains('.')) && library.leads_to(name, &task.short, file)
     };
     let mut of_groups: Vec<(String, Map)> = vec![];
     for l in &layers {

@@ -29,5 +29,6 @@ mod walk;
 
 pub use event::{Counts, Event, Sink, Status, TaskInfo, TaskResult};
 pub use options::{Defaults, Options, SendAhead};
+pub use play::heading;
 pub use runner::Runner;
 pub use select::{Listing, TagFilter, list_play};

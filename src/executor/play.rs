@@ -72,29 +72,13 @@ impl PlayRun {
 
 /// Runs a play; false if the run ends with it.
 pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
-    let localhost: Arc<str> = "localhost".into();
-    let before = |prompts: Arc<Map>| PlayVars {
-        play: play.clone(),
-        prompts,
-        vars: play.vars.clone(),
-        import_vars: play.import_vars.clone(),
-        all_hosts: vec![],
-        batch: RwLock::default(),
-        alive: RwLock::default(),
-        alive_play: RwLock::default(),
-        exposed: RwLock::new(play.role_list.clone()),
-        lists: Default::default(),
-    };
-    let early = |prompts| r.scope(&View::new(&r.store, &localhost).in_play(&Arc::new(before(prompts))));
+    let early = |prompts| before_hosts(r, play, prompts);
     let prompts = Arc::new(super::prompt::ask(r, play, &early(Arc::default()))?);
     // an answer may name the hosts
     let early_scope = early(prompts.clone());
-    let hosts = select_hosts(r, play, &early_scope)?;
-    let name = match &play.name {
-        // a name that is written as nothing is none
-        Some(n) if n.as_str() != Some("") => keyword("name", n, r.engine.render(n, &early_scope))?.to_str(),
-        _ => pattern_text(&play.hosts, r, &early_scope)?,
-    };
+    let Heading { name, patterns } = heading_in(r, play, &early_scope)?;
+    let pattern = patterns.join(",");
+    let hosts = select_hosts(r, play, &pattern, &early_scope)?;
     for (what, v) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
         if let Some(v) = v {
             keyword(what, v, r.engine.render(v, &early_scope))?;
@@ -112,7 +96,6 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         }
     };
     check_vars_files(r, play, &early_scope)?;
-    let pattern = pattern_text(&play.hosts, r, &early_scope)?;
     // of a serial that only the hosts' variables tell the batches are found below
     let first_batch = batches(r, play, &hosts, &early_scope).ok().and_then(|b| b.first().map(Vec::len));
     let all = hosts.len();
@@ -233,16 +216,53 @@ fn text(name: &str, v: &Option<Value>, r: &Arc<Runner>, scope: &crate::template:
     }
 }
 
-fn pattern_text(hosts: &Value, r: &Arc<Runner>, scope: &crate::template::Scope) -> Result<String> {
-    Ok(match keyword("hosts", hosts, r.engine.render(hosts, scope))? {
-        Value::List(l) => l.iter().map(Value::to_str).collect::<Vec<_>>().join(","),
-        other => other.to_str(),
-    })
+/// What a play is called and whom it is for.
+pub struct Heading {
+    pub name: String,
+    /// The text of `hosts`, or each entry of its list.
+    pub patterns: Vec<String>,
 }
 
-fn select_hosts(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) -> Result<Vec<Arc<str>>> {
-    let pattern = pattern_text(&play.hosts, r, scope)?;
-    let mut hosts = r.store.inventory().select(&pattern).map_err(|e| e.at(origin(&play.hosts).or(Some(play.span))))?;
+/// A play's heading as a run would have it, for what only tells of the play; prompts stand for their defaults.
+pub fn heading(r: &Arc<Runner>, play: &Arc<Play>) -> Result<Heading> {
+    let prompts = Arc::new(super::prompt::defaults(r, play));
+    heading_in(r, play, &before_hosts(r, play, prompts))
+}
+
+/// The variables that a play has before its hosts are known.
+fn before_hosts(r: &Arc<Runner>, play: &Arc<Play>, prompts: Arc<Map>) -> crate::template::Scope {
+    let vars = PlayVars {
+        play: play.clone(),
+        prompts,
+        vars: play.vars.clone(),
+        import_vars: play.import_vars.clone(),
+        all_hosts: vec![],
+        batch: RwLock::default(),
+        alive: RwLock::default(),
+        alive_play: RwLock::default(),
+        exposed: RwLock::new(play.role_list.clone()),
+        lists: Default::default(),
+    };
+    r.scope(&View::new(&r.store, &"localhost".into()).in_play(&Arc::new(vars)))
+}
+
+fn heading_in(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope) -> Result<Heading> {
+    let name = match (&play.name, &play.hosts) {
+        // a name that is written as nothing is none
+        (Some(n), _) if n.as_str() != Some("") => keyword("name", n, r.engine.render(n, scope))?.to_str(),
+        // what stands in a list is the name as it is written
+        (_, Value::List(l)) => l.iter().map(Value::to_str).collect::<Vec<_>>().join(","),
+        (_, hosts) => keyword("name", hosts, r.engine.render(hosts, scope))?.to_str(),
+    };
+    let patterns = match keyword("hosts", &play.hosts, r.engine.render(&play.hosts, scope))? {
+        Value::List(l) => l.iter().map(Value::to_str).collect(),
+        other => vec![other.to_str()],
+    };
+    Ok(Heading { name, patterns })
+}
+
+fn select_hosts(r: &Arc<Runner>, play: &Play, pattern: &str, scope: &crate::template::Scope) -> Result<Vec<Arc<str>>> {
+    let mut hosts = r.store.inventory().select(pattern).map_err(|e| e.at(origin(&play.hosts).or(Some(play.span))))?;
     for w in r.store.inventory().take_warnings() {
         r.warn(w);
     }

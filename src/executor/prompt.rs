@@ -33,6 +33,12 @@ pub fn ask(r: &Arc<Runner>, play: &Play, scope: &Scope) -> Result<Map> {
     Ok(out)
 }
 
+/// What the prompts of a play stand for where nobody is asked, in `--list-tasks` and the like: their defaults.
+pub fn defaults(r: &Arc<Runner>, play: &Play) -> Map {
+    let unanswered = play.vars_prompt.iter().filter(|p| !r.store.extra.contains_key(p.name.as_str()));
+    unanswered.map(|p| (Key::from(p.name.as_str()), p.default.clone().unwrap_or(Value::Null))).collect()
+}
+
 /// The answer to a prompt, and whether somebody typed it.
 fn answer(r: &Arc<Runner>, p: &Prompt, prompt: &str, default: Option<&Value>) -> Result<(String, bool)> {
     let shown = match default {

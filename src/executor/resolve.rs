@@ -33,7 +33,7 @@ pub fn resolve(p: &PlayRun, t: &Arc<Task>, host: &Arc<str>) -> Result<Task> {
             Resolved::Unknown => {
                 out.bad = Some(Error::general(format!("Cannot resolve '{name}' to an action or module.")))
             }
-            Resolved::Refused(why) => out.bad = Some(Error::general(why).at(t.span)),
+            Resolved::Refused(why) | Resolved::InPython(why) => out.bad = Some(Error::general(why).at(t.span)),
         }
     }
     out.action = name;

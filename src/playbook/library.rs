@@ -6,6 +6,7 @@
 //! subdirectories, then what is built in.
 
 use super::loader::lock;
+use super::redirects::redirected;
 use super::routing::{Route, Routing};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::HashMap;
@@ -37,6 +38,8 @@ pub enum Resolved {
     Unknown,
     /// There is something of this name, but it cannot be run; why.
     Refused(String),
+    /// An action in Python that would run on the controller; the words that refuse it.
+    InPython(String),
 }
 
 /// What the search needs to know of the program and its configuration.
@@ -143,8 +146,38 @@ impl Library {
         self.legacy(name)
     }
 
-    /// `ansible.builtin.NAME`: what is built in, else the file of an installed ansible-core.
+    /// `ansible.builtin.NAME`: what is built in, else the file of an installed ansible-core, else what has become of it.
     fn builtin(&self, short: &str) -> Resolved {
+        match self.of_builtin(short) {
+            Resolved::Unknown => self.moved(short),
+            found => found,
+        }
+    }
+
+    /// A short name of a module that is in a collection by now, if that collection is there.
+    fn moved(&self, short: &str) -> Resolved {
+        match redirected(short).map(|full| self.resolve(&full, &[])) {
+            Some(Resolved::BuiltIn) => Resolved::Alias(short.to_string()),
+            Some(found) => found,
+            None => Resolved::Unknown,
+        }
+    }
+
+    /// The collection that `name` needs and that is not there, with the full name in it.
+    pub fn missing_collection(&self, name: &str) -> Option<(String, String)> {
+        let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy."));
+        let full = redirected(short.unwrap_or(name)).unwrap_or_else(|| name.to_string());
+        let mut parts = full.splitn(3, '.');
+        let collection = match (parts.next(), parts.next(), parts.next()) {
+            (Some(ns), Some(c), Some(_)) if ns != "ansible" || !matches!(c, "builtin" | "legacy") => {
+                format!("{ns}.{c}")
+            }
+            _ => return None,
+        };
+        self.collection(&collection).is_empty().then_some((collection, full))
+    }
+
+    fn of_builtin(&self, short: &str) -> Resolved {
         let own = (self.options.built_in)(&format!("ansible.builtin.{short}"));
         let look_at_it = self.options.prefer_core && !(self.options.on_controller)(short);
         if own && !look_at_it {
@@ -176,7 +209,7 @@ impl Library {
         {
             return Some(Resolved::Alias(original));
         }
-        Some(Resolved::Refused(on_the_controller("action", short, &path)))
+        Some(Resolved::InPython(on_the_controller("action", short, &path)))
     }
 
     /// A name without a collection: a file of playbook, role or module path, else what is built in.
@@ -185,9 +218,10 @@ impl Library {
             return r;
         }
         let Some(path) = self.find(short) else {
-            return match self.builtin(short) {
+            return match self.of_builtin(short) {
                 Resolved::Unknown if (self.options.built_in)(short) => Resolved::BuiltIn,
-                other => other,
+                Resolved::Unknown => self.moved(short),
+                found => found,
             };
         };
         match ((self.options.on_controller)(short), (self.options.on_host)(short)) {
@@ -300,7 +334,7 @@ impl Library {
             let plugins = dir.join("plugins");
             let action = plugins.join("action").join(sub.replace('.', "/")).join(format!("{short}.py"));
             if action.is_file() {
-                return Resolved::Refused(on_the_controller("action", &full, &action));
+                return Resolved::InPython(on_the_controller("action", &full, &action));
             }
             let modules = plugins.join("modules").join(sub.replace('.', "/"));
             if let Some(path) = self.listed(&modules).get(short) {
@@ -432,7 +466,7 @@ mod tests {
             Resolved::File(f) => format!("{} {}", f.full, f.path.file_name().unwrap_or_default()),
             Resolved::Alias(n) => format!("as {n}"),
             Resolved::Unknown => "unknown".into(),
-            Resolved::Refused(w) => w,
+            Resolved::Refused(w) | Resolved::InPython(w) => w,
         }
     }
 

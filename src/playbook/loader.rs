@@ -10,7 +10,7 @@ use crate::value::{Map, Value};
 use crate::yaml::{self, Node, NodeKind};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Renders what must be known while loading (names of imported files and roles) with the variables
@@ -34,6 +34,8 @@ pub struct Loader {
     documents: Mutex<HashMap<Utf8PathBuf, Arc<Node>>>,
     warnings: Mutex<Vec<Error>>,
     next_id: AtomicUsize,
+    /// Nothing will run: what would be refused for a plug-in is a warning.
+    only_told: AtomicBool,
 }
 
 /// The play in which something is loaded: its directory, variables, and the roles used so far.
@@ -83,7 +85,13 @@ pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Loader {
     pub fn new(options: LoaderOptions) -> Loader {
-        Loader { options, documents: Mutex::default(), warnings: Mutex::default(), next_id: AtomicUsize::new(1) }
+        Loader {
+            options,
+            documents: Mutex::default(),
+            warnings: Mutex::default(),
+            next_id: AtomicUsize::new(1),
+            only_told: AtomicBool::new(false),
+        }
     }
 
     /// Whether an action or module of this name can be found.
@@ -92,6 +100,21 @@ impl Loader {
             Some(g) => self.options.library.group(g).is_some(),
             None => !matches!(self.options.library.resolve(name, collections), super::Resolved::Unknown),
         }
+    }
+
+    /// From now on nothing is loaded to run but to be told of (`--list-tasks` and the like): a plug-in that a run
+    /// would be refused for is a warning.
+    pub fn only_tell(&self) {
+        self.only_told.store(true, Ordering::Relaxed);
+    }
+
+    /// Settles a plug-in that cannot run.
+    pub(crate) fn refuse(&self, e: Error) -> Result<()> {
+        if !self.only_told.load(Ordering::Relaxed) {
+            return Err(e);
+        }
+        self.warn(e);
+        Ok(())
     }
 
     pub(crate) fn next_id(&self) -> usize {

@@ -9,6 +9,7 @@ mod kv;
 mod library;
 mod loader;
 mod play;
+mod redirects;
 mod reserved;
 mod role;
 mod routing;

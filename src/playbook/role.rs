@@ -475,8 +475,10 @@ fn find(loader: &Loader, name: &str, span: Span, place: &Place) -> Result<Utf8Pa
     if Utf8Path::new(name).is_absolute() {
         candidates.insert(0, name.into());
     }
+    // `roles/../../other` is a place also where there is no roles/
+    let candidates: Vec<Utf8PathBuf> = candidates.iter().map(|c| clean(c)).collect();
     if let Some(found) = candidates.iter().find(|c| c.is_dir()) {
-        return Ok(clean(found));
+        return Ok(found.clone());
     }
     let searched: Vec<String> =
         candidates.iter().filter_map(|c| c.parent().map(|p| p.to_string())).fold(vec![], |mut v, p| {

@@ -3,6 +3,7 @@
 use super::block::{Own, conditions, nearest, own_names, unknown};
 use super::keywords::{Want, check, check_late, is_identifier, list_of, texts_of};
 use super::loader::{Loader, Place};
+use super::redirects::redirected_lookup;
 use super::structure::{check_include, check_meta, raw_params};
 use super::{Loop, LoopControl, Resolved, Task, kv};
 use crate::diag::{Error, Kind, Result, Span};
@@ -108,6 +109,13 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             }
             _ => {
                 let what = if place.inherit.handlers { "Handler" } else { "Task" };
+                if let Some(full) = key.strip_prefix("with_").and_then(redirected_lookup) {
+                    loader.refuse(
+                        k.error(format!("the lookup '{full}' is not built in; it would be a plug-in in Python on the controller, which is not supported"))
+                            .label("a loop over what it finds"),
+                    )?;
+                    continue;
+                }
                 if let Some(name) = key.strip_prefix("with_") {
                     let e = unknown(k, what, &[]);
                     return Err(match nearest(name, crate::template::LOOKUP_NAMES) {
@@ -129,7 +137,7 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
                 if has_action {
                     return Err(unknown(k, what, &own_names(TASK_ONLY)));
                 }
-                return Err(unknown_action(k, key));
+                return Err(unknown_action(loader, k, key));
             }
         }
     }
@@ -169,6 +177,10 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             None
         }
         Resolved::Refused(why) => return Err(at.error(why)),
+        Resolved::InPython(why) => {
+            loader.refuse(at.error(why))?;
+            None
+        }
     };
     // as in ansible-core only those of the action itself are looked at, not those of `args`
     if let Some(k) = a.args.keys().map(Key::to_string).find(|k| k.starts_with("_ansible_")) {
@@ -300,11 +312,16 @@ impl Parts {
     }
 }
 
-fn unknown_action(at: &Node, name: &str) -> Error {
-    at.error(format!(
+fn unknown_action(loader: &Loader, at: &Node, name: &str) -> Error {
+    let e = at.error(format!(
         "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
     ))
-    .label("no module, action or keyword has this name")
+    .label("no module, action or keyword has this name");
+    match loader.options.library.missing_collection(name) {
+        Some((collection, full)) if full == name => e.help(format!("install the collection {collection}")),
+        Some((collection, full)) => e.help(format!("it is {full}: install the collection {collection}")),
+        None => e,
+    }
 }
 
 fn set_action<'a>(slot: &mut Option<(ActionOf, &'a Node)>, a: ActionOf, key: &'a Node) -> Result<()> {
