@@ -74,6 +74,7 @@ mod uri;
 mod user;
 mod validate;
 mod wait_for;
+mod xml;
 mod yum_repository;
 
 #[cfg(test)]
@@ -376,6 +377,7 @@ modules! {
     second htpasswd::module;
     second lvg::module;
     second lvol::module;
+    second xml::module;
 }
 
 /// Every module there is. The executables of the agent must not get here, or each would hold all of them.
