@@ -399,7 +399,7 @@ impl<'a> Parser<'a> {
                 None => return Err("AttValue: ' expected".into()),
                 Some('&') => match reference(&mut self.s)? {
                     Ref::Char(c) => value.push(c),
-                    Ref::Entity(e) => self.into_value(e, 0, &mut value)?,
+                    Ref::Entity(e) => self.add_entity(e, 0, &mut value)?,
                 },
                 Some(c) if !is_char(c) => return Err("invalid character in attribute value".into()),
                 Some(c) => {
@@ -412,7 +412,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Adds an entity's text to an attribute's value.
-    fn into_value(&mut self, name: &str, depth: usize, value: &mut String) -> Done {
+    fn add_entity(&mut self, name: &str, depth: usize, value: &mut String) -> Done {
         if let Some(c) = predefined(name) {
             value.push_str(c);
             return Ok(());
@@ -428,7 +428,7 @@ impl<'a> Parser<'a> {
                 '<' => return Err(format!("'<' in entity '{name}' is not allowed in attributes values")),
                 '&' => match reference(&mut s)? {
                     Ref::Char(c) => value.push(c),
-                    Ref::Entity(e) => self.into_value(e, depth + 1, value)?,
+                    Ref::Entity(e) => self.add_entity(e, depth + 1, value)?,
                 },
                 c => {
                     value.push(if is_blank(c) { ' ' } else { c });
