@@ -33,6 +33,9 @@ fn main() {
         if std::fs::write(&script, text).is_ok() {
             args.extend(["-Wl,--no-eh-frame-hdr".to_string(), format!("-Wl,-T,{script}")]);
         }
+        // What `src/agent/lean.rs` puts in place of the C library's comes first. Should another compiler's library have
+        // it in one piece with something that is needed, the file is larger, and no worse.
+        args.push("-Wl,-z,muldefs".to_string());
     }
     // Relocations in a bitmap, which the C library applies at the start since 2.36.
     if c_library().is_some_and(|minor| minor >= 36) {

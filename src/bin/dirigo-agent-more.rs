@@ -1,5 +1,8 @@
 //! The agent's second file, with all other modules: a worker of the agent becomes it when a task needs one of them.
 
+#[path = "../agent/lean.rs"]
+mod lean;
+
 use dirigo::agent::{self, Holds};
 
 fn main() {

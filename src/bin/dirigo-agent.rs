@@ -1,6 +1,9 @@
 //! The agent that runs on targets, with the modules that most playbooks use. `dirigo` itself answers the same words as
 //! `dirigo __agent …`.
 
+#[path = "../agent/lean.rs"]
+mod lean;
+
 use dirigo::agent::{self, Holds};
 
 fn main() {

@@ -7,6 +7,7 @@ use super::play::{PlayRun, info};
 use super::runner::Runner;
 use super::state::{Host, Phase, lock};
 use crate::diag::{Error, Result};
+use crate::modules::support::glob::fnmatch;
 use crate::playbook::{Block, Item, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value};
@@ -316,10 +317,7 @@ pub fn implicit_task(p: &PlayRun, name: &str, action: &str, args: Map) -> Task {
 fn starts_here(wanted: &str, t: &Task) -> bool {
     let own = t.name.as_ref().map(Value::to_str).unwrap_or_default();
     let full = t.raw_label();
-    let glob = globset::Glob::new(wanted).map(|g| g.compile_matcher());
-    [own.as_str(), full.as_str()]
-        .iter()
-        .any(|n| !n.is_empty() && (*n == wanted || glob.as_ref().is_ok_and(|g| g.is_match(n))))
+    [own.as_str(), full.as_str()].iter().any(|n| !n.is_empty() && (*n == wanted || fnmatch(n, wanted)))
 }
 
 /// `--step`: asks whether to do this task.

@@ -3,6 +3,7 @@
 use super::hostname::parse_address;
 use super::{Inventory, LOCALHOST};
 use crate::diag::{Error, Result};
+use crate::modules::support::glob::fnmatch;
 use fancy_regex::Regex;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -115,7 +116,7 @@ fn take(hosts: Vec<Arc<str>>, s: Subscript, pattern: &str) -> Result<Vec<Arc<str
 /// How names are compared with a pattern.
 enum Matcher {
     Exact(String),
-    Glob(globset::GlobMatcher),
+    Glob(String),
     Regex(Box<Regex>),
 }
 
@@ -131,24 +132,12 @@ impl Matcher {
         if !pattern.contains(['*', '?', '[']) {
             return Ok(Matcher::Exact(pattern.to_string()));
         }
-        // Python's fnmatch knows neither braces nor escapes, and `*` crosses every character.
-        let mut plain = String::new();
-        for c in pattern.chars() {
-            if matches!(c, '{' | '}' | '\\' | ',') {
-                plain.push('\\');
-            }
-            plain.push(c);
-        }
-        match globset::GlobBuilder::new(&plain).literal_separator(false).backslash_escape(true).build() {
-            Ok(g) => Ok(Matcher::Glob(g.compile_matcher())),
-            // An unclosed bracket is an ordinary character.
-            Err(_) => Ok(Matcher::Exact(pattern.to_string())),
-        }
+        Ok(Matcher::Glob(pattern.to_string()))
     }
     fn fits(&self, name: &str) -> bool {
         match self {
             Matcher::Exact(p) => p == name,
-            Matcher::Glob(g) => g.is_match(name),
+            Matcher::Glob(p) => fnmatch(name, p),
             Matcher::Regex(r) => r.is_match(name).unwrap_or(false),
         }
     }

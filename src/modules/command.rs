@@ -1,9 +1,9 @@
 //! `command`: a program with arguments, no shell between. `shell` shares its code.
 
 use super::support::exec::{self, Cmd, SpawnError};
-use super::support::{glob, pytime, shlex};
+use super::support::{glob, localtime, pytime, shlex};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type, expand_path_with};
-use jiff::Zoned;
+use jiff::Timestamp;
 use serde_json::Value as Json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -190,9 +190,9 @@ fn build(ctx: &Ctx, args: &Args, shell: bool, from_list: bool, words: Vec<String
 }
 
 fn run_it(ctx: &mut Ctx, args: &Args, cmd: Cmd, mut answer: Answer) -> ModResult {
-    let (start, clock) = (Zoned::now(), Instant::now());
+    let (start, clock) = (localtime::now(), Instant::now());
     let done = cmd.run(ctx);
-    let (delta, end) = (clock.elapsed(), Zoned::now());
+    let (delta, end) = (clock.elapsed(), Timestamp::now().to_zoned(start.time_zone().clone()));
     let out = match done {
         Ok(o) => o,
         Err(e) => return Err(not_started(e, &cmd)),

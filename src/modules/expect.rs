@@ -2,9 +2,8 @@
 
 use super::support::exec::{self, rc_of};
 use super::support::pyre::{Codec, Pattern};
-use super::support::{pytext, pytime, shlex};
+use super::support::{localtime, pytext, pytime, shlex};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type, convert, json_text};
-use jiff::Zoned;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
@@ -92,7 +91,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     if let Some(p) = args.opt_str("removes").filter(|p| !base.join(p).exists()) {
         return skipped(format!("skipped, since {p} does not exist"));
     }
-    let (start, clock) = (Zoned::now(), Instant::now());
+    let (start, clock) = (localtime::now(), Instant::now());
     let mut talk = Talk::start(ctx, line, &base, args.bool("echo"))?;
     let ended = talk.go(&mut prompts, timeout);
     let rc = talk.finish(matches!(ended, Ok(true)));
@@ -103,7 +102,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         .set("stdout", text.trim_end_matches(['\r', '\n']))
         .set("rc", rc)
         .set("start", pytime::datetime(&start))
-        .set("end", pytime::datetime(&Zoned::now()))
+        .set("end", pytime::datetime(&localtime::now()))
         .set("delta", pytime::timedelta(clock.elapsed()));
     let msg = match rc {
         Some(0) => return Ok(o),

@@ -52,7 +52,10 @@ fn run(_ctx: &mut Ctx, a: &Args) -> ModResult {
 /// Eight characters of those that Python's temporary names are made of.
 fn random_name() -> String {
     const SIGNS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
-    (0..8).filter_map(|_| SIGNS.get(rand::random_range(0..SIGNS.len()))).map(|b| char::from(*b)).collect()
+    let mut random = [0u64; 8];
+    // SAFETY: writes that many bytes into the array; so few are never given in part.
+    unsafe { libc::getrandom(random.as_mut_ptr().cast(), size_of_val(&random), 0) };
+    random.iter().filter_map(|n| SIGNS.get((n % SIGNS.len() as u64) as usize)).map(|b| char::from(*b)).collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Time, environment, the user, and the host's public ssh keys.
 
 use super::{Env, Facts, obj, read};
-use crate::modules::support::accounts;
+use crate::modules::support::{accounts, localtime};
 use jiff::{Timestamp, Zoned, civil, tz::TimeZone};
 use nix::unistd::{getegid, geteuid, getgid, getuid};
 use serde_json::Value as Json;
 
 pub fn date_time(_: &mut Env) -> Facts {
-    let now = Zoned::now();
+    let now = localtime::now();
     let utc = now.with_time_zone(TimeZone::UTC);
     let f = |z: &Zoned, s: &str| Json::from(z.strftime(s).to_string());
     let us = format!("{:06}", now.subsec_nanosecond() / 1000);

@@ -56,19 +56,35 @@ pub fn parse_group(line: &str) -> Option<Group> {
     }
 }
 
-fn lines(path: &str) -> Vec<String> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).lines().map(str::to_string).collect()
+fn content(path: &str) -> String {
+    String::from_utf8(std::fs::read(path).unwrap_or_default())
+        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// All users of the local file.
 pub fn local_users() -> Vec<User> {
-    lines("/etc/passwd").iter().filter_map(|l| parse_user(l)).collect()
+    content("/etc/passwd").lines().filter_map(parse_user).collect()
 }
 
 /// All groups of the local file.
 pub fn local_groups() -> Vec<Group> {
-    lines("/etc/group").iter().filter_map(|l| parse_group(l)).collect()
+    content("/etc/group").lines().filter_map(parse_group).collect()
+}
+
+/// The first entry of a local file with this name or number. Most lines are asked for one field and no more: files of
+/// thousands of accounts are read for every task that tells an owner.
+fn local<T>(path: &str, wanted: Key, parse: fn(&str) -> Option<T>) -> Option<T> {
+    let fits = |line: &&str| match wanted {
+        Key::Name(n) => line.split(':').next() == Some(n),
+        Key::Id(id) => line.split(':').nth(2).is_some_and(|f| f.parse() == Ok(id)),
+    };
+    content(path).lines().filter(fits).find_map(parse)
+}
+
+#[derive(Clone, Copy)]
+enum Key<'a> {
+    Name(&'a str),
+    Id(u32),
 }
 
 fn getent(ctx: &Ctx, db: &str, key: &str) -> Option<String> {
@@ -81,22 +97,22 @@ fn getent(ctx: &Ctx, db: &str, key: &str) -> Option<String> {
 }
 
 pub fn user_by_name(ctx: &Ctx, name: &str) -> Option<User> {
-    let local = local_users().into_iter().find(|u| u.name == name);
+    let local = local("/etc/passwd", Key::Name(name), parse_user);
     local.or_else(|| getent(ctx, "passwd", name).and_then(|l| parse_user(&l)).filter(|u| u.name == name))
 }
 
 pub fn user_by_id(ctx: &Ctx, uid: u32) -> Option<User> {
-    let local = local_users().into_iter().find(|u| u.uid == uid);
+    let local = local("/etc/passwd", Key::Id(uid), parse_user);
     local.or_else(|| getent(ctx, "passwd", &uid.to_string()).and_then(|l| parse_user(&l)).filter(|u| u.uid == uid))
 }
 
 pub fn group_by_name(ctx: &Ctx, name: &str) -> Option<Group> {
-    let local = local_groups().into_iter().find(|g| g.name == name);
+    let local = local("/etc/group", Key::Name(name), parse_group);
     local.or_else(|| getent(ctx, "group", name).and_then(|l| parse_group(&l)).filter(|g| g.name == name))
 }
 
 pub fn group_by_id(ctx: &Ctx, gid: u32) -> Option<Group> {
-    let local = local_groups().into_iter().find(|g| g.gid == gid);
+    let local = local("/etc/group", Key::Id(gid), parse_group);
     local.or_else(|| getent(ctx, "group", &gid.to_string()).and_then(|l| parse_group(&l)).filter(|g| g.gid == gid))
 }
 
@@ -142,12 +158,25 @@ mod tests {
     }
 
     #[test]
+    fn the_first_that_fits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("passwd");
+        let text = b"#a:x:7:1::/:\nbad:x:7\na:x:07:1:caf\xe9:/h:/sh\nb:x:7:2::/:\na:x:8:3::/:\n+::::::\n";
+        std::fs::write(&path, text).unwrap();
+        let find = |key| local(path.to_str().unwrap(), key, parse_user).map(|u| (u.name, u.uid, u.gid));
+        let first = Some(("a".to_string(), 7, 1));
+        assert_eq!((find(Key::Name("a")), find(Key::Id(7))), (first.clone(), first));
+        assert_eq!(find(Key::Id(8)), Some(("a".to_string(), 8, 3)));
+        assert_eq!((find(Key::Name("#a")), find(Key::Name("+")), find(Key::Id(9))), (None, None, None));
+    }
+
+    #[test]
     fn root_is_everywhere() {
         assert_eq!(uid_of("root"), Some(0));
         assert_eq!(gid_of("root"), Some(0));
         assert_eq!(Names::default().user(0).as_deref(), Some("root"));
         assert_eq!(uid_of("no such user"), None);
-        assert_eq!(uid_of(""), None);
+        assert_eq!((uid_of(""), uid_of("#"), gid_of("+")), (None, None, None));
         assert_eq!(Names::default().group(3_999_999_999), None);
     }
 }

@@ -345,7 +345,7 @@ pub fn accepted(command: &str, path: &Path, env: &[(String, String)]) -> Result<
 /// answers that name, as the `backup` argument does; empty text if there is nothing to copy.
 pub fn backup(path: &Path) -> Result<String, Failure> {
     let Ok(st) = std::fs::metadata(path) else { return Ok(String::new()) };
-    let stamp = jiff::Zoned::now().strftime("%Y-%m-%d@%H:%M:%S").to_string();
+    let stamp = super::localtime::now().strftime("%Y-%m-%d@%H:%M:%S").to_string();
     let fail = |e: io::Error, to: &Path| {
         Failure::new(format!("Could not make backup of {} to {}: {}", path.display(), to.display(), os_error(&e, to)))
     };

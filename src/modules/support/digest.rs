@@ -62,11 +62,17 @@ pub fn hex(bytes: &[u8]) -> String {
 /// The checksum of everything a reader gives.
 pub fn of_reader(kind: &str, mut r: impl Read) -> io::Result<String> {
     let mut h = Hasher::by_name(kind).ok_or_else(|| io::Error::other(format!("unknown checksum algorithm {kind}")))?;
-    let mut buf = vec![0u8; 64 << 10];
+    // most files are small
+    let mut buf = vec![0u8; 4 << 10];
     loop {
         match r.read(&mut buf)? {
             0 => return Ok(h.finish()),
-            n => h.update(buf.get(..n).unwrap_or_default()),
+            n => {
+                h.update(buf.get(..n).unwrap_or_default());
+                if n == buf.len() && n < 64 << 10 {
+                    buf = vec![0; 64 << 10];
+                }
+            }
         }
     }
 }

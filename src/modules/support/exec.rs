@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// What both streams together may hold; beyond it the process is ended and the call fails.
 const MAX_OUTPUT: usize = 32 << 20;
+/// Room for what most programs write, and for those that fill it.
+const SOME: usize = 4 << 10;
+const MUCH: usize = 64 << 10;
 /// A write of this size into a pipe that polls writable never blocks (PIPE_BUF).
 const PIPE_WRITE: usize = 4096;
 
@@ -211,7 +214,7 @@ impl Cmd {
         let started = Instant::now();
         let mut out = Output::default();
         let mut input = self.stdin.as_deref().unwrap_or(&[]);
-        let mut buf = vec![0u8; 64 << 10];
+        let mut buf = vec![0u8; SOME];
         loop {
             if input.is_empty() {
                 drop(child.stdin.take());
@@ -315,12 +318,15 @@ fn wait_ready(child: &Child, wait: Duration) -> [bool; 3] {
 }
 
 /// Reads what is there; true at the end of the stream.
-fn read_some<R: Read>(from: &mut Option<R>, buf: &mut [u8], into: &mut Vec<u8>) -> bool {
+fn read_some<R: Read>(from: &mut Option<R>, buf: &mut Vec<u8>, into: &mut Vec<u8>) -> bool {
     let Some(r) = from.as_mut() else { return true };
     match r.read(buf) {
         Ok(0) => true,
         Ok(n) => {
             into.extend_from_slice(buf.get(..n).unwrap_or(&[]));
+            if n == SOME {
+                *buf = vec![0; MUCH];
+            }
             false
         }
         Err(e) => e.kind() != ErrorKind::Interrupted,

@@ -12,6 +12,7 @@ pub mod fileargs;
 pub mod glob;
 pub mod homedir;
 pub mod http;
+pub mod localtime;
 pub mod mode;
 pub mod partial;
 pub mod pep440;

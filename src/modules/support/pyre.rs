@@ -3,7 +3,7 @@
 use crate::modules::Failure;
 use crate::template::filters::regexlib::{self, Flags};
 use fancy_regex::{Captures, Regex};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How the bytes of a file stand as text: UTF-8 if they can, else one letter for each byte, so that
 /// every byte that is not meant to change comes back as it was.
@@ -19,7 +19,10 @@ impl Codec {
     pub fn decode(&self, data: &[u8]) -> String {
         match self.bytewise {
             true => data.iter().map(|b| char::from(*b)).collect(),
-            false => String::from_utf8_lossy(data).into_owned(),
+            false => match std::str::from_utf8(data) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(data).into_owned(),
+            },
         }
     }
     /// An argument of the task as it would stand in the decoded file.
@@ -38,25 +41,37 @@ impl Codec {
 pub struct Pattern {
     text: String,
     flags: Flags,
+    /// For texts without and with a line break at their end, as far as there were any.
+    ready: [OnceLock<Arc<Regex>>; 2],
 }
 
 impl Pattern {
     /// Reads a pattern; the error is ansible-core's, where Python's own goes uncaught.
     pub fn new(text: &str, multiline: bool) -> Result<Pattern, Failure> {
-        let p = Pattern { text: text.to_owned(), flags: Flags::new(false, multiline) };
+        let p = Pattern { text: text.to_owned(), flags: Flags::new(false, multiline), ready: Default::default() };
         p.compiled("")?;
         Ok(p)
     }
     fn compiled(&self, hay: &str) -> Result<Arc<Regex>, Failure> {
-        regexlib::compile(&self.text, self.flags, hay).map_err(|e| {
+        let [plain, newline] = &self.ready;
+        let place = if hay.ends_with('\n') { newline } else { plain };
+        if let Some(re) = place.get() {
+            return Ok(re.clone());
+        }
+        let re = regexlib::compile(&self.text, self.flags, hay).map_err(|e| {
             let why = e.detail().map(str::to_owned).unwrap_or_else(|| e.to_string());
             Failure::new(format!("Task failed: Module failed: {why}"))
-        })
+        })?;
+        Ok(place.get_or_init(|| re).clone())
     }
     pub fn search<'t>(&self, hay: &'t str) -> Result<Option<Captures<'t>>, Failure> {
-        self.compiled(hay)?
-            .captures(hay)
-            .map_err(|e| Failure::new(format!("regular expression '{}' failed: {e}", self.text)))
+        let re = self.compiled(hay)?;
+        let fail = |e| Failure::new(format!("regular expression '{}' failed: {e}", self.text));
+        // most lines do not match, and groups cost more than the answer to that
+        match re.is_match(hay).map_err(fail)? {
+            true => re.captures(hay).map_err(fail),
+            false => Ok(None),
+        }
     }
     /// The text with every match replaced (`\1`, `\g<name>` and the usual escapes), and how many there were.
     pub fn replace(&self, hay: &str, with: &str) -> Result<(String, usize), Failure> {

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::strtime::BrokenDownTime;
-use jiff::tz::TimeZone;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
@@ -36,7 +35,7 @@ pub fn wanted(text: &str, format: &str) -> Result<Wanted, String> {
                     .map_err(|_| bad())?,
             };
             let time = t.to_time().unwrap_or(Time::midnight());
-            let local = DateTime::from_parts(full, time).to_zoned(TimeZone::system()).map_err(|_| bad())?;
+            let local = DateTime::from_parts(full, time).to_zoned(super::localtime::zone()).map_err(|_| bad())?;
             local.timestamp()
         }
     };
@@ -70,7 +69,7 @@ mod tests {
     fn formats() {
         let at = |t: &str, f: &str| match wanted(t, f) {
             Ok(Wanted::At(t)) => {
-                let z = Timestamp::try_from(t).expect("in range").to_zoned(TimeZone::system());
+                let z = Timestamp::try_from(t).expect("in range").to_zoned(crate::modules::support::localtime::zone());
                 z.strftime("%Y-%m-%d %H:%M:%S").to_string()
             }
             other => format!("{other:?}"),

@@ -2,6 +2,7 @@
 
 use super::py::{self, Py, Res, fail};
 use super::{Args, Filter, f};
+use crate::modules::support::glob::{fnmatch, has_magic};
 use minijinja::{State, Value};
 use std::path::Path;
 
@@ -261,11 +262,7 @@ pub fn glob(pattern: &str) -> Vec<String> {
     let mut found = vec![if pattern.starts_with('/') { "/".to_string() } else { String::new() }];
     for part in pattern.split('/').filter(|p| !p.is_empty()) {
         let mut next = vec![];
-        let matcher = if part.contains(['*', '?', '[']) {
-            globset::GlobBuilder::new(part).literal_separator(true).build().ok().map(|g| g.compile_matcher())
-        } else {
-            None
-        };
+        let matcher = has_magic(part).then_some(part);
         for base in &found {
             let join = |name: &str| match base.as_str() {
                 "" => name.to_string(),
@@ -283,7 +280,7 @@ pub fn glob(pattern: &str) -> Vec<String> {
                     let dir = if base.is_empty() { "." } else { base };
                     let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
                     for name in names.filter_map(|e| e.file_name().into_string().ok()) {
-                        if (!name.starts_with('.') || part.starts_with('.')) && m.is_match(&name) {
+                        if (!name.starts_with('.') || part.starts_with('.')) && fnmatch(&name, m) {
                             next.push(join(&name));
                         }
                     }

@@ -2,6 +2,7 @@
 
 use super::{Call, find, text_of};
 use crate::diag::{Error, Result};
+use crate::modules::support::glob::{fnmatch, has_magic};
 use crate::template::about;
 use crate::template::engine::FileOptions;
 use crate::value::{Map, Value};
@@ -64,7 +65,7 @@ pub(super) fn fileglob(call: &Call<'_>) -> Result<Vec<Value>> {
             call.r.scope.files.folders("files").into_iter().map(|d| d.join(&expanded)).collect()
         };
         for place in places {
-            let found = glob(&place)?;
+            let found = glob(&place);
             if !found.is_empty() {
                 out.extend(found.into_iter().map(|p| Value::plain(p.into_string())));
                 break;
@@ -75,26 +76,21 @@ pub(super) fn fileglob(call: &Call<'_>) -> Result<Vec<Value>> {
 }
 
 /// The regular files that a path with wildcards names, sorted.
-fn glob(pattern: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+fn glob(pattern: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut places = vec![Utf8PathBuf::new()];
     for part in pattern.components() {
         let part = part.as_str();
-        if !part.contains(['*', '?', '[']) {
+        if !has_magic(part) {
             places = places.into_iter().map(|p| p.join(part)).collect();
             continue;
         }
-        let matcher = globset::GlobBuilder::new(part)
-            .literal_separator(true)
-            .build()
-            .map_err(|e| Error::template(format!("bad pattern '{part}': {e}")))?
-            .compile_matcher();
         let mut next = Vec::new();
         for place in &places {
             let dir = if place.as_str().is_empty() { Utf8Path::new(".") } else { place };
             let Ok(entries) = dir.read_dir_utf8() else { continue };
             for entry in entries.flatten() {
                 let name = entry.file_name();
-                if matcher.is_match(name) && (part.starts_with('.') || !name.starts_with('.')) {
+                if fnmatch(name, part) && (part.starts_with('.') || !name.starts_with('.')) {
                     next.push(place.join(name));
                 }
             }
@@ -103,7 +99,7 @@ fn glob(pattern: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     }
     places.retain(|p| p.is_file());
     places.sort();
-    Ok(places)
+    places
 }
 
 /// The first file that exists, of names and folders given in several ways. A dictionary among the terms brings
