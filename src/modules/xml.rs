@@ -249,7 +249,8 @@ impl Job<'_> {
             }
             if !at.is_empty() {
                 let new = children::make(&mut self.doc, wanted, xml)?;
-                at.into_iter().for_each(|m| children::set(&mut self.doc, m, &new));
+                let texts = children::texts(&self.doc, &new);
+                at.into_iter().for_each(|m| children::set(&mut self.doc, m, &new, &texts));
             }
             return Ok(());
         }
@@ -325,7 +326,7 @@ impl Job<'_> {
     fn ensure(&mut self, xpath: &str) -> Result<(), Trouble> {
         let raised = |f: xpath::Fault| Trouble::Raised(f.words().to_owned());
         let found = Query::new(xpath, &self.spaces).and_then(|q| q.run(&self.doc)).map_err(raised)?;
-        if found.nodes(&self.doc).map_err(Trouble::Raised)?.is_empty() {
+        if !found.begins_with_node(&self.doc).map_err(Trouble::Raised)? {
             Spawn { doc: &mut self.doc, spaces: &self.spaces }.make(ROOT, xpath)?;
         }
         Ok(())

@@ -120,17 +120,20 @@ fn python_empty(v: &Json) -> bool {
     }
 }
 
-/// Puts the new elements in place of what a match contains; its first text stays. A match that has them already is left.
-pub fn set(doc: &mut Doc, at: Id, new: &[Id]) {
+/// Each element as a text, with the text that follows it.
+pub fn texts(doc: &Doc, all: &[Id]) -> Vec<String> {
+    let tail = |id: Id| doc.tail(id).into_iter().map(|t| doc.string(t)).collect::<String>();
+    all.iter().map(|id| tree(doc, *id, Style::default()) + &tail(*id)).collect()
+}
+
+/// Puts the new elements in place of what a match contains; its first text stays. A match that has them already is
+/// left: what contains the same texts as `wanted`, those of the new elements before they had a place.
+pub fn set(doc: &mut Doc, at: Id, new: &[Id], wanted: &[String]) {
     if doc.element(at).is_none() {
         return;
     }
     let old = doc.items(at);
-    let text = |id: Id| {
-        let tail: String = doc.tail(id).into_iter().map(|t| doc.string(t)).collect();
-        tree(doc, id, Style::default()) + &tail
-    };
-    if old.len() == new.len() && old.iter().zip(new).all(|(o, n)| text(*o) == text(*n)) {
+    if old.len() == wanted.len() && texts(doc, &old) == wanted {
         return;
     }
     for o in old {

@@ -67,7 +67,10 @@ fn subset(s: &mut Scan, entities: &mut Entities, out: &mut String) -> Result<(),
 
 /// Reads `<!…>`, in which quotes hide its end; the first declaration of an entity counts.
 fn declaration(s: &mut Scan, entities: &mut Entities) -> Result<(), String> {
-    if s.take("<!ENTITY") {
+    let entity = s.rest().starts_with("<!ENTITY");
+    s.take("<!");
+    s.name();
+    if entity {
         s.blanks();
         let parameter = s.take("%");
         s.blanks();

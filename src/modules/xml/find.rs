@@ -45,25 +45,33 @@ pub fn type_name(v: &Value) -> &'static str {
 }
 
 impl Found {
-    /// The matches, if the first of them is an element, a comment or a processing instruction; an empty list if there is
-    /// no match of that kind. What has no items at all is told.
-    pub fn nodes(&self, doc: &Doc) -> Result<Vec<Id>, String> {
-        let items = match self {
-            Found::Items(items) => items,
+    /// Whether the first match is an element, a comment or a processing instruction. What has no items at all is told.
+    pub fn begins_with_node(&self, doc: &Doc) -> Result<bool, String> {
+        match self {
+            Found::Items(items) => Ok(items.first().is_some_and(|i| node(doc, i).is_some())),
             Found::Other(v) if v.bool() && !matches!(v, Value::Text(_)) => {
-                return Err(format!("'{}' object is not subscriptable", type_name(v)));
+                Err(format!("'{}' object is not subscriptable", type_name(v)))
             }
-            Found::Other(_) => return Ok(vec![]),
-        };
-        let node = |i: &Item| match i {
-            Item::Node(id) if doc.is_node(*id) => Some(*id),
-            _ => None,
-        };
-        if items.first().and_then(node).is_none() {
-            return Ok(vec![]);
+            Found::Other(_) => Ok(false),
         }
-        let other = || "'lxml.etree._ElementUnicodeResult' object has no attribute 'text'".to_owned();
-        items.iter().map(|i| node(i).ok_or_else(other)).collect()
+    }
+
+    /// The matches, an empty list if the first is none that [`Found::begins_with_node`] means; then all must be.
+    pub fn nodes(&self, doc: &Doc) -> Result<Vec<Id>, String> {
+        match self {
+            Found::Items(items) if self.begins_with_node(doc)? => {
+                let other = || "'lxml.etree._ElementUnicodeResult' object has no attribute 'text'".to_owned();
+                items.iter().map(|i| node(doc, i).ok_or_else(other)).collect()
+            }
+            _ => self.begins_with_node(doc).map(|_| vec![]),
+        }
+    }
+}
+
+fn node(doc: &Doc, item: &Item) -> Option<Id> {
+    match item {
+        Item::Node(id) if doc.is_node(*id) => Some(*id),
+        _ => None,
     }
 }
 

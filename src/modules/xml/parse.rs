@@ -232,7 +232,8 @@ impl<'a> Parser<'a> {
         let rest = self.s.rest();
         let Some(text) = self.s.until("]]>") else {
             self.s.at = self.s.text.len();
-            let some: String = rest.chars().take(50).collect();
+            // libxml2 keeps what could be the beginning of the end
+            let some: String = rest.chars().take(rest.chars().count().saturating_sub(2).min(50)).collect();
             return Err(format!("CData section not finished\n{some}"));
         };
         if let Some(c) = text.chars().find(|c| !is_char(*c)) {

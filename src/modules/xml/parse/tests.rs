@@ -21,6 +21,7 @@ fn nothing_is_lost() {
         "<!-- hi --><?pi some?><a>\n</a><!-- bye -->",
         "<!-- c --><!DOCTYPE a>\n<!--d--><a/>",
         "<!DOCTYPE a PUBLIC \"-//P\" \"x.dtd\">\n<a/>",
+        "<!DOCTYPE a [\n<!ELEMENT a (b , c?)*>\n<!-- c -->\n<!ATTLIST a k CDATA \">\">\n]>\n<a/>",
         "<a zz=\"1\"><![CDATA[x<y]]>z<![CDATA[]]></a>",
         "<a k=\"&lt;&gt;&amp;&quot;'&#10;&#9;&#13;x y\">x\ny&#13;</a>",
         "<a xmlns=\"u\" xmlns:x=\"w\" b=\"1\" x:c=\"2\" d=\"3\"><x:e xmlns:x=\"w\" x:f=\"1\"/><e xmlns=\"\"/></a>",

@@ -244,11 +244,16 @@ impl<'a> Parser<'a> {
             if !self.rest.starts_with('/') {
                 return Ok(());
             }
-            let deep = self.rest.starts_with("//");
-            self.rest = match alone {
-                true => self.rest.trim_start_matches('/'),
-                false => self.rest.get(if deep { 2 } else { 1 }..).unwrap_or(""),
+            let (first, after) = match alone {
+                // any number of them, with blanks
+                true => {
+                    let after = self.rest.trim_start_matches(|c| c == '/' || is_blank(c));
+                    self.rest.split_at(self.rest.len() - after.len())
+                }
+                false => self.rest.split_at(if self.rest.starts_with("//") { 2 } else { 1 }),
             };
+            let deep = first.contains("//");
+            self.rest = after;
             self.blanks();
             let begins = self.peek().is_some_and(|c| is_name_start(c) || matches!(c, '@' | '.' | '*'));
             if alone && !deep && !begins {

@@ -254,6 +254,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("normalize-space()", "'12.5 3 qrs'"),
     ("string-length(.)", "10"),
     ("id('z')", "[]"),
+    ("/ /a/n[1]", "[/a/n[1]]"),
     ("///n", "[/a/n[1] /a/n[2] /a/n[3]]"),
     ("a///n", "! Invalid expression"),
     ("//n[position()=last()]", "[/a/n[3]]"),
