@@ -258,6 +258,7 @@ fn options(c: &Config, w: &Wanted) -> Result<Options> {
         defaults: defaults(c, w.connection)?,
         foreign: super::modules::settings(c)?,
         deprecation_warnings: c.flag("deprecation_warnings", true)?,
+        deprecations: deprecations(c, w)?,
         send_ahead: std::env::var("DIRIGO_SEND_AHEAD").unwrap_or_default().parse().map_err(Error::options)?,
         ..Options::default()
     })
@@ -401,13 +402,14 @@ fn open_log(c: &Config, verbosity: u8) -> Result<()> {
     crate::output::print::open_log(&path, c.number("log_verbosity")?.unwrap_or(verbosity))
 }
 
-/// The callbacks of the run: that of the standard output and the enabled ones.
-fn callbacks(c: &Config, w: &Wanted, screen: &Screen) -> Result<Arc<dyn Sink>> {
-    let mut dirs = vec![absolute(&w.base_dir).join("callback_plugins")];
-    dirs.extend(c.paths("callback_plugins").unwrap_or_default());
-    let all = Callbacks { screen: screen.clone(), plugin_dirs: dirs };
-    let configured = !w.adhoc || c.flag("bin_ansible_callbacks", false)?;
-    let name = match (w.one_line, configured) {
+/// Whether the configuration's callbacks count, which ad-hoc commands ask for by a setting of their own.
+fn configured(c: &Config, w: &Wanted) -> Result<bool> {
+    Ok(!w.adhoc || c.flag("bin_ansible_callbacks", false)?)
+}
+
+/// The name of the standard output's callback.
+fn stdout_callback(c: &Config, w: &Wanted, configured: bool) -> String {
+    match (w.one_line, configured) {
         (true, _) => "oneline".to_string(),
         (false, false) => "minimal".to_string(),
         (false, true) => match c.text("stdout_callback") {
@@ -416,7 +418,44 @@ fn callbacks(c: &Config, w: &Wanted, screen: &Screen) -> Result<Arc<dyn Sink>> {
             Some(n) if w.adhoc && n == "default" => "minimal".to_string(),
             Some(n) => n,
         },
-    };
+    }
+}
+
+/// What ansible-core says of options and callbacks that it will drop.
+fn deprecations(c: &Config, w: &Wanted) -> Result<Vec<String>> {
+    const REMOVED: &str = "is deprecated. This feature will be removed from ansible-core version 2.23.";
+    let mut out = vec![];
+    for (used, option, callback) in [(w.one_line, "-o", "oneline"), (w.tree.is_some(), "-t", "tree")] {
+        if used {
+            let instead = format!("Use callback configuration to enable the {callback} callback instead.");
+            out.push(format!("The '{option}' argument {REMOVED} {instead}"));
+        }
+    }
+    let configured = configured(c, w)?;
+    let mut names = vec![stdout_callback(c, w, configured)];
+    if configured {
+        names.extend(c.list("callbacks_enabled").into_iter().filter(|n| n.rsplit('.').next() == Some("tree")));
+    }
+    if w.tree.is_some() {
+        names.push("tree".into());
+    }
+    for name in names {
+        let name = name.trim_start_matches("ansible.builtin.");
+        if matches!(name, "oneline" | "tree") {
+            out.push(format!("The {name} callback plugin {REMOVED}"));
+        }
+    }
+    out.dedup();
+    Ok(out)
+}
+
+/// The callbacks of the run: that of the standard output and the enabled ones.
+fn callbacks(c: &Config, w: &Wanted, screen: &Screen) -> Result<Arc<dyn Sink>> {
+    let mut dirs = vec![absolute(&w.base_dir).join("callback_plugins")];
+    dirs.extend(c.paths("callback_plugins").unwrap_or_default());
+    let all = Callbacks { screen: screen.clone(), plugin_dirs: dirs };
+    let configured = configured(c, w)?;
+    let name = stdout_callback(c, w, configured);
     // the text first, then what is told besides it
     let mut sinks = vec![match &w.run.output {
         Some(format) => all.format(format)?,

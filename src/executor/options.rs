@@ -33,6 +33,8 @@ pub struct Options {
     pub foreign: crate::actions::foreign::Settings,
     /// Whether what modules say is deprecated is shown.
     pub deprecation_warnings: bool,
+    /// What the options of the run use that will not work for ever: told when the run begins.
+    pub deprecations: Vec<String>,
 }
 
 /// Whether requests are sent before the answers of those before them are there (`DIRIGO_SEND_AHEAD`).
@@ -151,6 +153,7 @@ impl Default for Options {
             defaults: Defaults::default(),
             foreign: Default::default(),
             deprecation_warnings: true,
+            deprecations: vec![],
         }
     }
 }

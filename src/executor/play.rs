@@ -33,6 +33,8 @@ pub struct PlayRun {
     pub debug: bool,
     pub force_handlers: bool,
     pub max_fail: Option<f64>,
+    /// Hosts of the batch, with those that failed in an earlier play.
+    pub size: usize,
     /// The play has ended for everybody (`end_play`, `any_errors_fatal`, `max_fail_percentage`).
     pub broken: AtomicBool,
     pub ended: AtomicBool,
@@ -114,7 +116,8 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         r.emit(Event::NoHostsMatched);
         return Ok(true);
     }
-    let hosts: Vec<Arc<str>> = hosts.into_iter().filter(|h| !r.state.is_out(h)).collect();
+    let alive =
+        |hosts: &[Arc<str>]| -> Vec<Arc<str>> { hosts.iter().filter(|h| !r.state.is_out(h)).cloned().collect() };
     let vars = Arc::new(PlayVars {
         play: play.clone(),
         prompts,
@@ -123,14 +126,10 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         all_hosts: hosts.clone(),
         batch: RwLock::default(),
         alive: RwLock::default(),
-        alive_play: RwLock::new(Arc::new(hosts.clone())),
+        alive_play: RwLock::new(Arc::new(alive(&hosts))),
         exposed: RwLock::new(play.role_list.clone()),
         lists: Default::default(),
     });
-    if hosts.is_empty() {
-        // everybody who could take part failed before
-        return Ok(false);
-    }
     let view = View::new(&r.store, &hosts[0]).in_play(&vars);
     let scope = r.scope(&view);
     let batches = batches(r, play, &hosts, &scope)?;
@@ -152,6 +151,12 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
                 batch: batch.len(),
             });
         }
+        // hosts that failed in an earlier play count for the batch, and do nothing
+        let size = batch.len();
+        let batch = alive(&batch);
+        if batch.is_empty() {
+            continue;
+        }
         let run = PlayRun {
             runner: r.clone(),
             play: play.clone(),
@@ -172,6 +177,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             debug,
             force_handlers,
             max_fail,
+            size,
             broken: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             throttle: Throttle::default(),
@@ -189,7 +195,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         if run.broken.load(Ordering::SeqCst) {
             return Ok(false);
         }
-        if failed.len() == batch.len() {
+        if failed.len() == size {
             return Ok(false);
         }
         if run.ended.load(Ordering::SeqCst) {

@@ -190,11 +190,14 @@ fn deprecation(d: &Value) -> Option<String> {
     let mut parts = name.splitn(3, '.');
     let collection = format!("{}.{}", parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let by = match (parts.next(), kind, collection.as_str()) {
-        _ if name.is_empty() => String::new(),
         (Some(plugin), Some(kind), _) => format!(" from {kind} '{plugin}' in collection '{collection}'"),
         (_, _, "ansible.builtin") => " from ansible-core".into(),
         _ => format!(" from collection '{collection}'"),
     };
+    // a date or version is somebody's
+    if name.is_empty() {
+        return Some(format!("{msg}. This feature will be removed in the future."));
+    }
     let when = match (text("date"), text("version")) {
         (Some(date), _) => format!(" in a release after {date}"),
         (None, Some(v)) => format!(" version {v}"),

@@ -111,6 +111,7 @@ impl Runner {
 
     /// Runs the playbooks and answers the exit code.
     pub fn run(self: &Arc<Self>, playbooks: &[Playbook]) -> Result<i32> {
+        self.options.deprecations.iter().for_each(|d| self.deprecate(d));
         let mut failure = None;
         'all: for (i, book) in playbooks.iter().enumerate() {
             let mut lost_some = false;

@@ -215,7 +215,7 @@ fn throttle(r: &Arc<Runner>, t: &Task, scope: &Scope) -> Result<usize> {
 fn check_percentage(p: &PlayRun) {
     let Some(max) = p.max_fail else { return };
     let bad = p.hosts.iter().filter(|h| h.lost.load(Ordering::SeqCst)).count();
-    if bad as f64 / p.hosts.len().max(1) as f64 > max / 100.0 {
+    if bad as f64 / p.size.max(1) as f64 > max / 100.0 {
         for h in &p.hosts {
             if h.is_active() {
                 h.set(Phase::Failed);

@@ -9,7 +9,7 @@ use crate::settings;
 use camino::Utf8PathBuf;
 use std::sync::Arc;
 
-/// The callbacks there are. Each can be the standard output's or run besides it.
+/// The callbacks there are. Each can be the standard output's.
 pub const CALLBACKS: [&str; 18] = [
     "counter_enabled",
     "debug",
@@ -30,6 +30,9 @@ pub const CALLBACKS: [&str; 18] = [
     "unixy",
     "yaml",
 ];
+
+/// Those that run besides the one of the standard output.
+const BESIDES: [&str; 6] = ["junit", "log_plays", "profile_roles", "profile_tasks", "timer", "tree"];
 
 /// Callbacks in wide use that exist in Python alone.
 pub const PYTHON_ONLY: [&str; 24] = [
@@ -197,6 +200,10 @@ impl Callbacks {
                 continue;
             }
             seen.push(short(name).into());
+            // there is one for the standard output
+            if CALLBACKS.contains(&short(name)) && !BESIDES.contains(&short(name)) {
+                continue;
+            }
             match self.make(name)? {
                 Some(s) => out.push(s),
                 None => match self.python(name) {
@@ -241,6 +248,8 @@ impl Callbacks {
             "oneline" => Arc::new(Minimal::new(s, true)),
             "null" => Arc::new(Null),
             "unixy" => Arc::new(unixy::Unixy::new(s)),
+            // asked for more, it is the default
+            "dense" if s.verbosity > 1 => Arc::new(DefaultText::new(s)),
             "dense" => Arc::new(dense::Dense::new(s)),
             "selective" => {
                 let named = ["ANSIBLE_NOCOLOR", "ANSIBLE_SELECTIVE_DONT_COLORIZE"];

@@ -176,7 +176,7 @@ impl DefaultText {
         self.failed_line(text.strip_suffix('\n').unwrap_or(&text), Style::Error);
     }
 
-    fn diff(&self, t: &TaskInfo, r: &TaskResult) {
+    pub(super) fn diff(&self, t: &TaskInfo, r: &TaskResult) {
         if r.no_log || !r.get("changed").is_some_and(Value::truthy) {
             return;
         }

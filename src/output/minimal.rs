@@ -40,7 +40,7 @@ impl Minimal {
         };
         if matches!(r.status, Status::Failed | Status::Unreachable)
             && !self.one_line
-            && !(r.status == Status::Unreachable && r.data.contains_key("results"))
+            && !r.data.contains_key("results")
             && let Some(text) = failure_text(t, r)
             && self.told.lock().unwrap_or_else(|e| e.into_inner()).insert(text.clone())
         {
@@ -65,9 +65,12 @@ impl Minimal {
         let command = matches!(t.action.rsplit('.').next(), Some("command" | "shell" | "raw" | "script"));
         let failed = r.status == Status::Failed;
         let plain = if failed { !r.data.contains_key("module_stderr") } else { !r.data.contains_key("ansible_job_id") };
-        if command && r.status != Status::Unreachable && plain && !r.no_log {
-            let text = |k: &str| r.get(k).map(Value::to_str).unwrap_or_default();
-            let rc = r.get("rc").map_or_else(|| "-1".to_string(), Value::to_str);
+        let told = !(failed && self.one_line) || raised(r);
+        if command && r.status != Status::Unreachable && plain && told {
+            // of a result that is hidden none of these is there
+            let get = |k: &str| r.get(k).filter(|_| !r.no_log);
+            let text = |k: &str| get(k).map(Value::to_str).unwrap_or_default();
+            let rc = get("rc").map_or_else(|| "-1".to_string(), Value::to_str);
             if self.one_line {
                 let out = text("stdout").replace('\n', "\\n").replace('\r', "\\r");
                 let err = text("stderr").replace('\n', "\\n");
@@ -79,12 +82,20 @@ impl Minimal {
                 }
                 return;
             }
-            let msg = if failed { text("msg") } else { String::new() };
             let mut body = text("stdout");
-            for more in [text("stderr"), msg] {
+            for more in [text("stderr"), text("msg")] {
                 body.push_str(&more);
             }
             return self.line(&format!("{} | {word} | rc={rc} >>\n{body}", r.host), style);
+        }
+        if failed && self.one_line && raised(r) {
+            let text = if self.screen.verbosity < 3 {
+                "An exception occurred during task execution. To see the full traceback, use -vvv. \
+                 The error was: (traceback unavailable)"
+            } else {
+                "An exception occurred during task execution. The full traceback is:\n(traceback unavailable)"
+            };
+            self.line(text, style);
         }
         self.json(t, r, word, style);
     }
@@ -103,6 +114,11 @@ impl Minimal {
         };
         self.line(&format!("{} | {word}{mark} => {text}", r.host), style);
     }
+}
+
+/// True of a failure that is an error of its own: not of a loop's sum, nor of an include.
+pub(super) fn raised(r: &TaskResult) -> bool {
+    !r.data.contains_key("results") && !r.data.contains_key("reason")
 }
 
 impl Sink for Minimal {
