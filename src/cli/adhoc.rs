@@ -134,6 +134,16 @@ pub fn run(mut a: Args) -> Result<i32> {
     if short == "import_playbook" {
         return Err(Error::options(format!("'{}' is not a valid action for ad-hoc commands", a.module())));
     }
+    if short == "include" {
+        // playbooks may still have it; ansible-core's words and exit code
+        return Err(Error::general(
+            "The 'ansible.builtin.include' action plugin has been removed. Use include_tasks or import_tasks instead. \
+             This feature was removed from ansible-core in a release after 2023-05-16.",
+        ));
+    }
+    if let Some(dir) = a.playbook_dir.as_ref().filter(|d| !d.is_dir()) {
+        crate::output::show_warning(&super::common::not_a_dir(dir), crate::output::Screen::of_stdout(0).color);
+    }
     let wanted = Wanted {
         inventory: &a.inventory,
         vault: &a.vault,

@@ -9,6 +9,11 @@ use clap::Args;
 pub const ONLY_LOCALHOST: &str = "provided hosts list is empty, only localhost is available. Note that the implicit \
     localhost does not match 'all'";
 
+/// The warning of a `--playbook-dir` that is not there.
+pub fn not_a_dir(dir: &camino::Utf8Path) -> String {
+    format!("Ignoring invalid path provided to plugin path: '{dir}' is not a directory")
+}
+
 /// `-i` and `-l`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InventoryArgs {

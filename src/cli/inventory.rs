@@ -454,7 +454,14 @@ impl Args {
             extra_vars: extra,
             facts,
             playbook_dir: match &self.playbook_dir {
-                Some(d) => Some(load::absolute(d)),
+                Some(d) => {
+                    let dir = load::absolute(d);
+                    if !dir.is_dir() {
+                        let color = crate::output::Screen::of_stdout(0).color;
+                        crate::output::show_warning(&super::common::not_a_dir(d.as_str().into()), color);
+                    }
+                    Some(dir)
+                }
                 None => super::config::playbook_dir()?.map(|d| load::absolute(d.as_str())),
             },
         };

@@ -13,7 +13,7 @@ use crate::transport::{Pool, PoolOptions, Secret};
 use crate::value::{Map, Value};
 use crate::vars::{Globals, RunInfo, Store};
 use crate::vault::Secrets;
-use crate::vault::prompt::ask_secret;
+use crate::vault::prompt::ask_or_end;
 use crate::vault::source::VaultSources;
 use crate::yaml;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -206,17 +206,22 @@ fn defaults(c: &Config, a: &ConnectionArgs) -> Result<Defaults> {
     );
     let ask_pass = a.ask_pass || (files.0.is_none() && c.flag("ask_pass", false)?);
     let ask_become = a.ask_become_pass || (files.1.is_none() && c.flag("become_ask_pass", false)?);
+    // as in ansible-core, who ends the input gives no password, and is asked no more
+    let mut ended = false;
     if let Some(f) = &files.0 {
         out.password = Some(Secret::new(password_file(f)?));
     } else if ask_pass {
-        out.password = Some(Secret::new(ask_secret("SSH password: ")?));
+        out.password = ask_or_end("SSH password: ", true)?.map(Secret::new);
+        ended = out.password.is_none();
     }
     if let Some(f) = &files.1 {
         out.become_password = Some(Secret::new(password_file(f)?));
-    } else if ask_become {
+    } else if ask_become && !ended {
         let words = if ask_pass { "BECOME password[defaults to SSH password]: " } else { "BECOME password: " };
-        let typed = ask_secret(words)?;
-        out.become_password = if typed.is_empty() { out.password.clone() } else { Some(Secret::new(typed)) };
+        out.become_password = match ask_or_end(words, true)? {
+            Some(typed) if typed.is_empty() => out.password.clone(),
+            typed => typed.map(Secret::new),
+        };
     }
     Ok(out)
 }

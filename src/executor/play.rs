@@ -450,7 +450,7 @@ fn check_vars_files(r: &Arc<Runner>, play: &Play, scope: &crate::template::Scope
 }
 
 /// Gathers facts at the start of the play, if it wants them.
-fn gather(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+pub(super) fn gather(p: &PlayRun, hosts: &[Host]) -> Result<()> {
     let r = &p.runner;
     let Some(first) = hosts.first() else { return Ok(()) };
     let scope = r.scope(&p.view(&first.name, None));

@@ -131,6 +131,8 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
             return Ok(());
         }
         r.state.waiting_for_start.store(false, Ordering::SeqCst);
+        // the play's facts were passed over while its first task was looked for
+        super::play::gather(p, &hosts)?;
     }
     if t.short == "meta" {
         return super::meta::run(p, t, &hosts, f);

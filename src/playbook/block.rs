@@ -100,6 +100,11 @@ fn load_block(loader: &Loader, node: &Node, place: &Place) -> Result<Block> {
 /// Puts a task in the list, or what it imports.
 fn load_static(loader: &Loader, t: Task, node: &Node, place: &Place, out: &mut Vec<Item>) -> Result<()> {
     match t.short.as_str() {
+        "include_role" | "import_role" if place.inherit.handlers => {
+            return Err(node
+                .error(format!("Using '{}' as a handler is not supported.", t.action))
+                .help("include tasks (include_tasks), or notify the role's own handlers by `role : name`"));
+        }
         "import_tasks" => {
             if let Some(l) = &t.loop_ {
                 return Err(Error::parse(

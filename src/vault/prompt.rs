@@ -27,7 +27,11 @@ pub fn ask_secret(prompt: &str) -> Result<String> {
 
 /// Asks on the terminal; `hidden` switches the echo off.
 pub fn ask(prompt: &str, hidden: bool) -> Result<String> {
-    let eof = || Error::new(Kind::General, "EOFError (ctrl-d) on prompt");
+    ask_or_end(prompt, hidden)?.ok_or_else(|| Error::new(Kind::General, "EOFError (ctrl-d) on prompt"))
+}
+
+/// As `ask`; None where the input ends without an answer.
+pub fn ask_or_end(prompt: &str, hidden: bool) -> Result<Option<String>> {
     let mut line = String::new();
     let n = match File::options().read(true).write(true).open("/dev/tty") {
         Ok(tty) => {
@@ -51,8 +55,5 @@ pub fn ask(prompt: &str, hidden: bool) -> Result<String> {
             std::io::stdin().lock().read_line(&mut line)?
         }
     };
-    if n == 0 {
-        return Err(eof());
-    }
-    Ok(line.trim_end_matches(['\n', '\r']).to_string())
+    Ok((n > 0).then(|| line.trim_end_matches(['\n', '\r']).to_string()))
 }

@@ -218,9 +218,9 @@ impl Docs {
                     "lookup" => Some(snippet::lookup(&f, &d)),
                     "inventory" => snippet::inventory(&f, &d),
                     _ => {
-                        return Err(Error::options(format!(
-                            "Only supported for inventory, lookup, module plugins: no snippet of type {kind}"
-                        )));
+                        return Err(Error::general(
+                            "Snippets are only available for the following plugin types: inventory, lookup, module",
+                        ));
                     }
                 };
                 match text {

@@ -46,6 +46,20 @@ static SUPPORT: LazyLock<BTreeMap<&str, Vec<Row>>> = LazyLock::new(|| table(incl
 /// Action, argument, type, required or a default, choices, what it is.
 static OPTIONS: LazyLock<BTreeMap<&str, Vec<Row>>> = LazyLock::new(|| table(include_str!("pages/options.tsv")));
 
+/// Kind, plug-in, then an option (name, type, required or a default, choices, elements, what it is), or `+positional`
+/// with the order of those that need no name, or `+returns` with name, type, elements and what it is.
+static PLUGIN_OPTIONS: LazyLock<BTreeMap<(&str, &str), Vec<Row>>> = LazyLock::new(|| {
+    let mut out: BTreeMap<_, Vec<Row>> = BTreeMap::new();
+    for (kind, rows) in table(include_str!("pages/plugin-options.tsv")) {
+        for (name, rest) in rows {
+            if let Some((key, rest)) = rest.split_first() {
+                out.entry((kind, name)).or_default().push((key, rest.to_vec()));
+            }
+        }
+    }
+    out
+});
+
 /// Kind and name, then tasks or expressions that show its use.
 static EXAMPLES: LazyLock<BTreeMap<(&str, &str), String>> = LazyLock::new(|| {
     let all = [include_str!("pages/examples-modules.txt"), include_str!("pages/examples-plugins.txt")];
@@ -192,6 +206,7 @@ pub fn read(f: &Found) -> Option<Doc> {
     description.extend(more);
     doc.insert("description".into(), Value::list(description));
     doc.insert("author".into(), Value::list(vec!["Dirigo".into()]));
+    let mut answer = Value::Null;
     match f.kind.as_str() {
         "module" => {
             let spec = crate::actions::find(name)
@@ -229,7 +244,33 @@ pub fn read(f: &Found) -> Option<Doc> {
             if let Some(p) = settings::plugin(kind, name) {
                 doc.insert("options".into(), plugin_options(p));
             }
+            let rows = PLUGIN_OPTIONS.get(&(kind, name)).map(Vec::as_slice).unwrap_or_default();
+            let mut all = Map::new();
+            for (key, rest) in rows {
+                let col = |i: usize| rest.get(i).copied().unwrap_or_default();
+                match *key {
+                    "+positional" => drop(doc.insert("positional".into(), col(0).into())),
+                    "+returns" => {
+                        let mut m = Map::new();
+                        m.insert("description".into(), Value::list(vec![col(3).into()]));
+                        for (k, v) in [("type", col(1)), ("elements", col(2))] {
+                            if !v.is_empty() {
+                                m.insert(k.into(), v.into());
+                            }
+                        }
+                        answer = Value::map([(col(0).into(), Value::map(m))].into_iter().collect());
+                    }
+                    key => drop(all.insert(key.into(), plugin_option(rest))),
+                }
+            }
+            if !all.is_empty() {
+                doc.insert("options".into(), Value::map(all));
+            }
+            if kind == "callback" {
+                doc.insert("type".into(), callback_type(name).into());
+            }
             let signature = match kind {
+                _ if doc.contains_key("options") => None,
                 "filter" => filters::parameters(name),
                 "test" => jinja_tests::parameters(name),
                 _ => None,
@@ -242,7 +283,38 @@ pub fn read(f: &Found) -> Option<Doc> {
         }
     }
     let examples = EXAMPLES.get(&(f.kind.as_str(), name)).cloned();
-    Some(Doc { doc, examples, returns: if f.kind == "module" { returns(name) } else { Value::Null } })
+    Some(Doc { doc, examples, returns: if f.kind == "module" { returns(name) } else { answer } })
+}
+
+/// What a callback is for: the output, a summary at the end, or telling others.
+fn callback_type(name: &str) -> &'static str {
+    match name {
+        "junit" | "timer" | "profile_tasks" | "profile_roles" => "aggregate",
+        "tree" | "log_plays" => "notification",
+        _ => "stdout",
+    }
+}
+
+/// An option of a plug-in, from the columns of its table.
+fn plugin_option(row: &[&str]) -> Value {
+    let col = |i: usize| row.get(i).copied().unwrap_or_default();
+    let mut m = Map::new();
+    m.insert("description".into(), Value::list(vec![col(4).into()]));
+    if !col(0).is_empty() {
+        m.insert("type".into(), col(0).into());
+    }
+    match col(1) {
+        "" => {}
+        "required" => drop(m.insert("required".into(), true.into())),
+        default => drop(m.insert("default".into(), crate::yaml::parse_value(default).unwrap_or(default.into()))),
+    }
+    if !col(2).is_empty() {
+        m.insert("choices".into(), Value::list(col(2).split(',').map(Value::from).collect()));
+    }
+    if !col(3).is_empty() {
+        m.insert("elements".into(), col(3).into());
+    }
+    Value::map(m)
 }
 
 /// What a table says of an action's arguments.
@@ -342,6 +414,10 @@ mod tests {
     fn tables_name_what_is_there() {
         for name in RETURNS.keys().chain(SUPPORT.keys()).chain(OPTIONS.keys()) {
             assert!(has("module", name), "{name}");
+        }
+        for ((kind, name), rows) in PLUGIN_OPTIONS.iter() {
+            assert!(has(kind, name), "{kind} {name}");
+            assert!(rows.iter().all(|(_, r)| r.last().is_some_and(|t| !t.is_empty())), "{kind} {name}");
         }
         for ((kind, name), text) in EXAMPLES.iter() {
             assert!(has(kind, name), "{kind} {name}");

@@ -60,13 +60,23 @@ pub fn lookup(f: &Found, d: &Doc) -> String {
     let mut terms = String::new();
     for (name, o) in sorted(d) {
         let ty = o.get("type").map(Value::to_str).unwrap_or_else(|| "string".into());
-        out.push(format!("# {name}({ty}): {}", about(o)));
+        // a list of sentences stands as it is written
+        let text = match o.get("description") {
+            Some(l @ Value::List(_)) => l.repr(),
+            _ => about(o),
+        };
+        out.push(format!("# {name}({ty}): {text}"));
         if name == "_terms" {
             terms = "< _terms >".into();
             continue;
         }
         let default = o.get("default").cloned().unwrap_or(Value::Null);
-        call.push(format!("{name}={}", if required(o) { "<required>".into() } else { default.repr() }));
+        let quoted = matches!(o.get("type").and_then(Value::as_str), Some("str" | "string"));
+        call.push(match default.to_str() {
+            _ if required(o) => format!("{name}=<required>"),
+            d if quoted => format!("{name}='{d}'"),
+            d => format!("{name}={d}"),
+        });
     }
     let mut parts = vec![format!("'{}'", name(f, d))];
     if !terms.is_empty() {
