@@ -146,13 +146,26 @@ fn deliver(p: &PlayRun, hosts: &[Host]) {
 /// Runs what was notified on these hosts. Handlers notified by handlers run in the same pass if they
 /// stand behind, else in the next.
 pub fn flush(p: &PlayRun, hosts: &[Host]) -> Result<()> {
-    let forced: Vec<Host> =
-        if p.force_handlers { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() } else { vec![] };
+    let forced: Vec<Host> = if p.force_handlers {
+        let gave_up = lock(&p.gave_up);
+        let failed = hosts.iter().filter(|h| h.phase() == Phase::Failed && !gave_up.contains(&h.name));
+        failed.cloned().collect()
+    } else {
+        vec![]
+    };
     for h in &forced {
         h.set(Phase::Active);
     }
     let broken = p.force_handlers && p.broken.swap(false, std::sync::atomic::Ordering::SeqCst);
+    let active: Vec<&Host> = hosts.iter().filter(|h| h.is_active()).collect();
     let outcome = run_notified(p, hosts);
+    for h in active {
+        match h.phase() {
+            Phase::Failed => lock(&p.gave_up).insert(h.name.clone()),
+            // it was rescued meanwhile
+            _ => lock(&p.gave_up).remove(&h.name),
+        };
+    }
     for h in &forced {
         if h.phase() == Phase::Active {
             h.set(Phase::Failed);

@@ -281,6 +281,8 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     };
     warn_reuse(r, task, view, &c);
     let (mut results, mut effects, mut facts) = (vec![], vec![], vec![]);
+    // what items set as facts of the host that the task is delegated to: seen by those behind, but not this host's
+    let (mut carried, mut elsewhere) = (Map::new(), None);
     let mut sum = Sum::default();
     let mut delegated = None;
     let impure = crate::template::impure_count();
@@ -300,7 +302,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
             std::thread::sleep(crate::seconds::fraction(c.pause));
         }
         let l = locals(&c, &list, i);
-        let mut item_view = view.clone().with_locals(l.clone());
+        let mut item_view = view.clone().with_locals(carried.clone()).with_locals(l.clone());
         // items see the facts and results of those before them
         item_view.own = r.store.host(&view.host);
         let told = label(r, task, &item_view, &list[i]).unwrap_or_else(|_| list[i].to_str());
@@ -337,6 +339,13 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         facts.extend(facts_of(task, &a, to.clone()));
         for e in std::mem::take(&mut a.effects) {
             // set_fact, include_vars, add_host of one item are seen by the next
+            if let (Some(_), Effect::SetFacts { vars, .. } | Effect::IncludeVars(vars)) = (&to, &e)
+                && *elsewhere.get_or_insert_with(|| super::results::delegates_facts(r, task, view))
+            {
+                carried.extend(vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+                effects.push((e, to.clone()));
+                continue;
+            }
             match super::results::apply_early(r, view, &e) {
                 Ok(Some(_)) => {}
                 Ok(None) => effects.push((e, to.clone())),

@@ -27,6 +27,8 @@ pub struct PlayRun {
     pub handlers: Mutex<Vec<Arc<HandlerState>>>,
     /// What each host's tasks notified since the last flush.
     pub notifications: Mutex<IndexMap<Arc<str>, IndexSet<String>>>,
+    /// Who failed in a handler: no handlers are forced on them any more.
+    pub gave_up: Mutex<HashSet<Arc<str>>>,
     pub tags: TagFilter,
     pub free: bool,
     /// Failures open the debugger, whatever the tasks say.
@@ -172,6 +174,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             },
             handlers: Mutex::new(vec![]),
             notifications: Mutex::default(),
+            gave_up: Mutex::default(),
             tags: TagFilter::new(&r.options.tags, &r.options.skip_tags),
             free,
             debug,

@@ -70,7 +70,7 @@ pub fn settle_told(
     let mut result = o.result;
     let not_included = task.short.starts_with("include") && result.data.contains_key("reason");
     result.ignored = !not_included && ignores(r, task, &view, result.status);
-    let delegate_facts = r.flag(&task.kw.delegate_facts, &r.scope(&view), false, "delegate_facts").unwrap_or(false);
+    let delegate_facts = delegates_facts(r, task, &view);
     let run_once_hosts = p.run_once_hosts(task, host, &view);
     let targets: Vec<Arc<str>> = match &run_once_hosts {
         Some(all) => all.clone(),
@@ -249,6 +249,11 @@ fn completed(mut m: Map) -> Map {
         m.entry("changed".into()).or_insert(Value::Bool(false));
     }
     m
+}
+
+/// Whether what a delegated task finds is the other host's.
+pub fn delegates_facts(r: &Arc<Runner>, task: &Task, view: &View) -> bool {
+    r.flag(&task.kw.delegate_facts, &r.scope(view), false, "delegate_facts").unwrap_or(false)
 }
 
 fn fact_targets(hosts: &[Arc<str>], to: &Option<String>, delegate_facts: bool) -> Vec<Arc<str>> {
