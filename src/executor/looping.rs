@@ -281,7 +281,7 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     };
     warn_reuse(r, task, view, &c);
     let (mut results, mut effects, mut facts) = (vec![], vec![], vec![]);
-    // what items set as facts of the host that the task is delegated to: seen by those behind, but not this host's
+    // seen by the items behind: the result of the one before, and facts of the host that the task is delegated to
     let (mut carried, mut elsewhere) = (Map::new(), None);
     let mut sum = Sum::default();
     let mut delegated = None;
@@ -291,7 +291,9 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         if i > 0 && may_go_ahead {
             // the first item has shown whether rendering looks at more than variables
             let turn = |n: usize| {
-                let mut v = view.clone().with_locals(locals(&c, &list, n));
+                // what the item before will be registered as is not known yet: whatever looks at it waits
+                let unknown = task.register.iter().map(|r| (r.as_str().into(), Value::trusted("{{ now() }}", None)));
+                let mut v = view.clone().with_locals(unknown.collect()).with_locals(locals(&c, &list, n));
                 v.own = r.store.host(&view.host);
                 v
             };
@@ -372,6 +374,9 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         // the item is the playbook's own if its text is
         if let Some(v) = l.get(c.var.as_str()) {
             kept.insert(Key::from(c.var.as_str()), v.clone());
+        }
+        if let Some(name) = &task.register {
+            carried.insert(name.as_str().into(), Value::map(kept.clone()));
         }
         results.push(Value::map(kept));
         let brk = if task.loop_control.break_when.is_empty() {

@@ -65,11 +65,13 @@ pub fn items(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()>
 
 fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
     let after = Frame { always: f.always || !b.always.is_empty(), ..f };
-    let inner = Frame { rescuable: f.rescuable || !b.rescue.is_empty(), ..after };
+    // of what the tags leave out nothing is there: a rescue section without tasks rescues nobody
+    let rescues = hosts.first().is_some_and(|h| p.has_tasks(&b.rescue, &h.name, f.handlers));
+    let inner = Frame { rescuable: f.rescuable || rescues, ..after };
     items(p, &b.block, hosts, inner)?;
     let failed =
         |hosts: &[Host]| -> Vec<Host> { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() };
-    if !b.rescue.is_empty() {
+    if rescues {
         let lost = failed(hosts);
         for h in &lost {
             h.set(Phase::Active);
@@ -166,6 +168,8 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
         }
     }
     let fatal = flag(&t.kw.any_errors_fatal, r.options.any_errors_fatal, "any_errors_fatal")?;
+    // as in ansible-core errors that may be ignored, by a template, end the play for nobody else
+    let fatal = fatal && !t.kw.ignore_errors.as_ref().is_some_and(Value::needs_render);
     if failed && fatal {
         for h in &p.hosts {
             if h.is_active() {
@@ -343,6 +347,14 @@ fn step(p: &PlayRun, label: &str) -> Result<bool> {
 }
 
 impl PlayRun {
+    /// Whether a list has a task that will run, as far as tags say.
+    fn has_tasks(&self, list: &[Item], host: &Arc<str>, handlers: bool) -> bool {
+        list.iter().any(|i| match i {
+            Item::Task(t) => handlers || t.is_handler || self.tags.selects(&self.tags_of(t, host)),
+            Item::Block(b) => [&b.block, &b.rescue, &b.always].iter().any(|l| self.has_tasks(l, host, handlers)),
+            Item::RoleEnd(_) => false,
+        })
+    }
     /// A task's tags, rendered.
     pub fn tags_of(&self, t: &Arc<Task>, host: &Arc<str>) -> Vec<String> {
         if t.tags.iter().all(|v| !v.needs_render()) {
