@@ -293,30 +293,33 @@ fn dump(c: &Common<DumpFormat>, changed: bool) -> Result<()> {
         if display {
             words.push_str(&text(&base));
             words.push_str("\nGALAXY_SERVERS:\n");
-            if c.kind == "all" {
-                words.push('\n');
-            }
         } else {
             values = data(base);
             values.push(Value::map(Map::from_iter([("GALAXY_SERVERS".into(), Value::empty_map())])));
         }
     }
     for (k, found) in &l.kinds {
-        if c.kind == "all" && display {
-            let _ = write!(words, "\n{}:\n{}\n", k.to_uppercase(), "=".repeat(k.len()));
-        }
         let mut of_kind = vec![];
+        let mut pages = String::new();
         for p in found {
             let options = shown(&p.options, changed, true)?;
             if options.is_empty() && (changed || display) {
                 continue;
             }
             if display {
-                let _ = write!(words, "\n{}:\n{}\n{}", p.name, "_".repeat(p.name.len()), text(&options));
+                let _ = write!(pages, "\n{}:\n{}\n{}", p.name, "_".repeat(p.name.len()), text(&options));
             } else {
                 of_kind.push(Value::map(Map::from_iter([(p.name.as_str().into(), Value::list(data(options)))])));
             }
         }
+        // of what has changed, kinds without a change are not told
+        if display && c.kind == "all" && !(changed && pages.is_empty()) {
+            if words.ends_with("GALAXY_SERVERS:\n") {
+                words.push('\n');
+            }
+            let _ = write!(words, "\n{}:\n{}\n", k.to_uppercase(), "=".repeat(k.len()));
+        }
+        words.push_str(&pages);
         if !display {
             if c.kind == "all" {
                 let name = format!("{}_PLUGINS", k.to_uppercase());
