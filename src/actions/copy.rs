@@ -16,6 +16,7 @@ pub fn action() -> Action {
 }
 
 fn run(ctx: &mut ActionCtx) -> ActionResult {
+    ctx.null_is_false(&["follow"]);
     let given = |k: &str| ctx.args.get(k).filter(|v| !v.is_null());
     let content = given("content").cloned();
     let src = ctx.arg_str("src").filter(|s| !s.is_empty());

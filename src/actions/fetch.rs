@@ -35,6 +35,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         return Ok(Done::new(false).set("skipped", true).set("msg", "check mode not (yet) supported for this module"));
     }
     let spec = spec();
+    ctx.null_is_false(&["flat", "fail_on_missing", "validate_checksum"]);
     // as in ansible-core, other names are not looked at
     ctx.args.retain(|k, _| spec.find(&k.to_string()).is_some());
     for name in ["dest", "src"] {

@@ -294,6 +294,12 @@ impl ActionCtx<'_> {
         })
     }
 
+    /// Takes null for false: ansible-core's own actions read these so, where modules want a value.
+    pub fn null_is_false(&mut self, names: &[&str]) {
+        for (_, v) in self.args.iter_mut().filter(|(k, v)| v.is_null() && names.contains(&k.to_string().as_str())) {
+            *v = false.into();
+        }
+    }
     /// Checks the arguments against a declaration; the failure is Ansible's message.
     pub fn validated(&self, spec: &Spec) -> std::result::Result<crate::modules::Args, ActionError> {
         let given = match Value::map(self.args.clone()).to_json() {

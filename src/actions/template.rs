@@ -45,6 +45,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     if ctx.arg_str("src").is_none() || ctx.arg_str("dest").is_none() {
         return wrong("src and dest are required");
     }
+    ctx.null_is_false(&["trim_blocks", "lstrip_blocks", "follow"]);
     // a newline given as the character itself is as good as its escape
     if let Some(v) = ctx.args.get("newline_sequence").and_then(Value::as_str) {
         let escaped = v.replace('\r', "\\r").replace('\n', "\\n");

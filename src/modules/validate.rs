@@ -136,17 +136,23 @@ fn check_level(spec: &Spec, given: &Map<String, Json>, path: &[&str], run: &mut 
     if !missing.is_empty() {
         run.errors.push(format!("missing required arguments: {}{within}", missing.join(", ")));
     }
+    let mut nulls: Vec<&str> = vec![];
     for a in &spec.args {
         let v = match vals.get(&a.name) {
-            // null is no value, but for what is required it is one, and must have the type
-            Some(v) if a.required || !v.is_null() => convert_arg(a, v, path, run),
-            // a value of any kind may be null on purpose, as a timeout that is switched off
-            Some(_) if a.ty == Type::Raw => Json::Null,
-            _ => a.default.as_ref().map_or(Json::Null, |d| convert_arg(a, d, path, run)),
+            // null is no value, but for what is required or has a default it is one, and must have the type
+            Some(v) if a.required || a.default.is_some() || !v.is_null() => convert_arg(a, v, path, run),
+            Some(_) => {
+                nulls.push(&a.name);
+                Json::Null
+            }
+            None => a.default.as_ref().map_or(Json::Null, |d| convert_arg(a, d, path, run)),
         };
         vals.insert(a.name.clone(), v);
     }
     for a in &spec.args {
+        if nulls.contains(&a.name.as_str()) && !a.choices.is_empty() {
+            run.errors.push(format!("value of {} must be one of: {}, got: None{within}", a.name, choices(a)));
+        }
         check_choices(a, vals.get(&a.name).unwrap_or(&Json::Null), &within, run);
     }
     check_rules(&spec.rules, &vals, &within, &mut run.errors);
@@ -222,11 +228,15 @@ fn collect_secrets(v: &Json, into: &mut Vec<String>) {
     }
 }
 
+fn choices(a: &Arg) -> String {
+    a.choices.iter().map(json_text).collect::<Vec<_>>().join(", ")
+}
+
 fn check_choices(a: &Arg, v: &Json, within: &str, run: &mut Run) {
     if a.choices.is_empty() || v.is_null() {
         return;
     }
-    let list = || a.choices.iter().map(json_text).collect::<Vec<_>>().join(", ");
+    let list = || choices(a);
     match v {
         Json::Array(l) => {
             let bad: Vec<String> = l.iter().filter(|e| !a.choices.contains(e)).map(json_text).collect();
@@ -388,7 +398,30 @@ mod tests {
                 "d.more, what. Supported parameters include: k, of.",
             ]
         );
-        // null is a value for what is required
+        // null is a value for what is required, or has a default
+        let spec = Spec::new(vec![
+            Arg::bool("force").default(false),
+            Arg::str("state").choices(&["a"]).default("a"),
+            Arg::str("prefix").default("x"),
+            Arg::str("kind").choices(&["b"]),
+            Arg::str("any"),
+            Arg::raw("raw").default(1),
+        ]);
+        let given = json!({"force": null, "state": null, "prefix": null, "kind": null, "any": null, "raw": null});
+        assert_eq!(
+            validate_all(&spec, given.as_object().expect("an object")).expect_err("three are wrong"),
+            [
+                "argument 'force' is of type NoneType and we were unable to convert to bool: <class 'NoneType'> cannot be \
+                 converted to a bool",
+                "value of state must be one of: a, got: ",
+                "value of kind must be one of: b, got: None",
+            ]
+        );
+        let spec = Spec::new(vec![Arg::str("prefix").default("x"), Arg::str("any"), Arg::raw("raw").default(1)]);
+        let given = json!({"prefix": null, "any": null, "raw": null});
+        let c = validate_all(&spec, given.as_object().expect("an object")).expect("valid");
+        assert_eq!(["prefix", "any", "raw"].map(|n| c.args.get(n)), [&json!(""), &Json::Null, &Json::Null]);
+        let spec = Spec::new(vec![Arg::str("name").required(), Arg::int("n")]);
         let given = json!({"name": null, "n": null});
         let c = validate_all(&spec, given.as_object().expect("an object")).expect("valid");
         assert_eq!((c.args.opt_str("name"), c.args.get("n")), (Some(""), &Json::Null));
