@@ -145,7 +145,7 @@ fn fault(
 fn files() {
     let mut faults = vec![];
     for (name, args, seed) in cases() {
-        let root = Root::new();
+        let root = Root::empty();
         std::fs::create_dir(root.at("d")).expect("made");
         let file = root.at("d/f.repo");
         let dir = root.at("d").to_string_lossy().into_owned();

@@ -191,7 +191,7 @@ mod tests {
 
     impl Host {
         fn new() -> Host {
-            let h = Root::new();
+            let h = Root::empty();
             h.write("modules", "busy 1 0 - Live 0x0\n");
             h.write("builtin", "kernel/drivers/built_in.ko\n");
             h.program("modprobe", "echo \"$*\" >> log\ncase \"$*\" in\n-n*|*-n) ;;\n'-r busy') echo 'FATAL: in use' >&2; exit 1;;\n-r*) sed -i \"/^$2 /d\" modules;;\n*) echo \"$1 1 0\" | tr - _ >> modules;;\nesac");

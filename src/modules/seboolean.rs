@@ -134,7 +134,7 @@ mod tests {
 
     impl Host {
         fn new() -> Host {
-            let h = Root::new();
+            let h = Root::empty();
             for (name, text) in [
                 ("fs/enforce", "1"),
                 ("fs/booleans/httpd_x", "0 0"),

@@ -209,7 +209,7 @@ mod tests {
     impl Host {
         /// A host in this mode whose configuration is `config`; its entries of the boot loader have these arguments.
         fn new(enforce: Option<&str>, config: &str, boot: &[&str]) -> Host {
-            let h = Root::new();
+            let h = Root::empty();
             h.write("etc/config", config);
             h.write("etc/targeted/policy/policy.33", "");
             h.write("etc/mls/policy/policy.33", "");

@@ -56,7 +56,7 @@ impl Tools {
 pub struct Root(pub tempfile::TempDir);
 
 impl Root {
-    pub fn new() -> Root {
+    pub fn empty() -> Root {
         Root(tempfile::tempdir().expect("a directory"))
     }
     /// Where the file `name` is.
