@@ -141,8 +141,8 @@ pub fn run(mut a: Args) -> Result<i32> {
              This feature was removed from ansible-core in a release after 2023-05-16.",
         ));
     }
-    if let Some(dir) = a.playbook_dir.as_ref().filter(|d| !d.is_dir()) {
-        crate::output::show_warning(&super::common::not_a_dir(dir), crate::output::Screen::of_stdout(0).color);
+    if let Some(dir) = &a.playbook_dir {
+        super::common::warn_of_no_dir(dir.as_str(), dir);
     }
     let wanted = Wanted {
         inventory: &a.inventory,

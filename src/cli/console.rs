@@ -80,8 +80,8 @@ enum Next {
 
 pub fn run(a: Args) -> Result<i32> {
     let base = a.playbook_dir.clone().unwrap_or_default();
-    if let Some(dir) = a.playbook_dir.as_ref().filter(|d| !d.is_dir()) {
-        crate::output::show_warning(&super::common::not_a_dir(dir), crate::output::Screen::of_stdout(0).color);
+    if let Some(dir) = &a.playbook_dir {
+        super::common::warn_of_no_dir(dir.as_str(), dir);
     }
     let wanted = Wanted {
         inventory: &a.inventory,

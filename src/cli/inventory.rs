@@ -456,10 +456,7 @@ impl Args {
             playbook_dir: match &self.playbook_dir {
                 Some(d) => {
                     let dir = load::absolute(d);
-                    if !dir.is_dir() {
-                        let color = crate::output::Screen::of_stdout(0).color;
-                        crate::output::show_warning(&super::common::not_a_dir(d.as_str().into()), color);
-                    }
+                    super::common::warn_of_no_dir(d.as_str(), &dir);
                     Some(dir)
                 }
                 None => super::config::playbook_dir()?.map(|d| load::absolute(d.as_str())),
