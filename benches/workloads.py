@@ -84,6 +84,7 @@ def generate(root, key):
         w(I + '/n%d.ini' % n, '[web]\n' + ''.join('%s ansible_host=%s %s\n' % (host(i), addr(i), common) for i in range(1, n + 1)))
         w(I + '/n%d.py' % n, 'hosts = ' + repr([(host(i), dict(ssh_hostname=addr(i), ssh_port=PORT, ssh_user='root', ssh_key=key, ssh_strict_host_key_checking='no', ssh_known_hosts_file='/dev/null')) for i in range(1, n + 1)]) + '\n')
     w(I + '/wan.ini', '[web]\nwan1 ansible_host=127.0.9.1 %s\n' % common.replace('port=%d' % PORT, 'port=%d' % (PORT + 1)))
+    w(I + '/near.ini', '[web]\nwan1 ansible_host=127.0.1.1 %s\n' % common)
     w(I + '/wan.py', 'hosts = ' + repr([('wan1', dict(ssh_hostname='127.0.9.1', ssh_port=PORT + 1, ssh_user='root', ssh_key=key, ssh_strict_host_key_checking='no', ssh_known_hosts_file='/dev/null'))]) + '\n')
     w(I + '/local.ini', 'localhost ansible_connection=local\n')
     sv = 'vars:\n  services: %s' % json.dumps(SERVICES)
@@ -131,6 +132,7 @@ def generate(root, key):
     w(P + '/include.yml', yml([('i%d' % i, 'include_tasks', 'inc.yml', {'vars': {'k': i}}) for i in range(N)]))
 
     # W3, W7
+    w(P + '/independent.yml', yml([('i%d' % i, ('copy', 'command')[i % 2], ({'content': 'line %d\n' % i, 'dest': TD + '/i%d' % i}, '/bin/true')[i % 2], {}) for i in range(20)]))
     w(P + '/mixed.yml', yml(mixed(), extra=sv))
 
     # W4

@@ -27,12 +27,14 @@ fn script() -> String {
 k=$1 H=$2 T=$3 X=$4; shift 4; u=$(id -u);
 case $T in *[$]*) T=$(eval echo "$T");; esac;
 own() { set -- "$2" $(LC_ALL=C ls -ldn "$1" 2>/dev/null); [ "$4" = "$u" ] && case $2 in "$1"|"$1".) ;; *) false;; esac; };
-mine() { set -- $(LC_ALL=C ls -ldn "$1" 2>/dev/null); [ "$3" = "$u" ]; };
+both() { set -- "$1" "$2" $(LC_ALL=C ls -ldn "$1" "$2" 2>/dev/null); [ $# = 20 ] || { own "$1" drwx------ && own "$2" -rwx------; return; };
+[ "$5.${14}" = "$u.$u" ] && case $3${12} in drwx-------rwx------|drwx------.-rwx------|drwx-------rwx------.|drwx------.-rwx------.) ;; *) false;; esac; };
+mine() { [ -O "$1" ] || { set -- $(LC_ALL=C ls -ldn "$1"); [ "$3" = "$u" ]; }; } 2>/dev/null;
 sum() { sha256sum "$1" 2>/dev/null || shasum -a 256 "$1" 2>/dev/null || openssl dgst -r -sha256 "$1" 2>/dev/null; };
 same() { case $(sum "$1") in "$H"*) ;; *) false;; esac; };
 case $T in "~"*) if mine "$HOME/."; then T=$HOME${T#?}; else T=/dev/null; fi;; esac;
 for d in PLACES; do f=$d/agent-$H; case "$X" in *":$d:"*) ;; *)
-own "$d" drwx------ && own "$f" -rwx------ && [ -x "$f" ] && same "$f" && exec "$f" __agent "$@";; esac; done;
+[ -x "$f" ] && both "$d" "$f" && same "$f" && exec "$f" __agent "$@";; esac; done;
 m=$(umask); umask 077;
 for d in PLACES; do case "$X" in *":$d:"*) continue;; esac;
 mkdir -p "$d" 2>/dev/null; own "$d" drwx------ || continue;

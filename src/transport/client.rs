@@ -21,8 +21,8 @@ use tokio::time::timeout;
 /// Between two questions to the agent whether it is there.
 const PING: Duration = Duration::from_secs(10);
 /// Requests of a chain that may be under way at once, and the bytes of content that may wait with them.
-const CHAIN: usize = 128;
-const CHAIN_BYTES: u64 = 2 << 20;
+const CHAIN: usize = 1024;
+const CHAIN_BYTES: u64 = 4 << 20;
 /// Patience for an answer beyond the request's own timeout.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(10);
 

@@ -10,9 +10,11 @@ use openssh::{Error as SshError, Session, Stdio};
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -210,8 +212,10 @@ pub async fn spawn(p: &ConnParams, path: &Path, command: &str) -> Result<Channel
         Err(_) => return Err(CallError::ssh(format!("no session within {} seconds", p.timeout.saturating_add(10)))),
     };
     let missing = || CallError::ssh("a session without its streams");
-    let stdin = Box::new(child.stdin().take().ok_or_else(missing)?);
-    let stdout = Box::new(child.stdout().take().ok_or_else(missing)?);
+    let (stdin, stdout) = (child.stdin().take().ok_or_else(missing)?, child.stdout().take().ok_or_else(missing)?);
+    widen(&stdin);
+    widen(&stdout);
+    let (stdin, stdout) = (Box::new(stdin), Box::new(stdout));
     let stderr = Box::new(child.stderr().take().ok_or_else(missing)?);
     let (tell, exit) = oneshot::channel();
     let name = p.address.clone();
@@ -231,6 +235,19 @@ pub async fn spawn(p: &ConnParams, path: &Path, command: &str) -> Result<Channel
         let _ = tell.send(end);
     });
     Ok(Channel { stdin, stdout, stderr, exit })
+}
+
+/// Pipes that get more room, which spares large files most of the switching to the master and back. Only so many: the
+/// system counts all that a user has in pipes, and makes new ones small above a limit (64 MB by default).
+const WIDE: usize = 8;
+const WIDE_SIZE: libc::c_int = 1 << 20;
+
+fn widen(pipe: &impl AsFd) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    if COUNT.fetch_add(1, Ordering::Relaxed) < WIDE {
+        // what cannot be had is not needed
+        let _ = nix::fcntl::fcntl(pipe.as_fd(), nix::fcntl::FcntlArg::F_SETPIPE_SZ(WIDE_SIZE));
+    }
 }
 
 /// An error of the openssh crate with its causes.

@@ -103,6 +103,29 @@ fn killed_worker_is_a_failed_result() {
 }
 
 #[test]
+fn worker_whose_stack_overflows_is_a_failed_result() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("d/".repeat(500));
+    std::fs::create_dir_all(&deep).unwrap();
+    // little stack for the agent, so that a search of these directories is too much for it
+    let agent = dir.path().join("agent");
+    let script = format!("#!/bin/sh\nulimit -s 256\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_dirigo-agent"));
+    std::fs::write(&agent, script).unwrap();
+    std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let pool = pool_with(PoolOptions { agent: agent.to_str().map(Into::into), ..PoolOptions::default() });
+    let search = |depth| json!({"paths": dir.path(), "recurse": true, "file_type": "directory", "depth": depth});
+    let r = call(&pool, &here(), None, request("find", search(3))).unwrap();
+    assert_eq!(r.result["matched"], 3, "{:?}", r.result);
+    let r = call(&pool, &here(), None, request("find", search(1000))).unwrap();
+    let msg = r.result["msg"].as_str().unwrap();
+    let signal = ["signal 11", "signal 6"].iter().any(|s| msg.contains(s));
+    assert!(msg.contains("MODULE FAILURE") && signal && r.result["failed"] == true, "{msg}");
+    assert_eq!(output(&pool, &here(), None, "echo next"), "next");
+    assert_eq!(std::fs::remove_dir_all(dir.path().join("d")).map_err(|e| e.to_string()), Ok(()));
+}
+
+#[test]
 fn background_processes_outlive_their_task_and_other_tasks() {
     let pool = pool();
     let pid = output(&pool, &here(), None, "sleep 4715.5 >/dev/null 2>&1 & echo $!");
