@@ -20,6 +20,7 @@ pub mod output;
 pub mod playbook;
 pub mod proto;
 pub mod pyjson;
+mod pylines;
 pub mod seconds;
 pub mod settings;
 pub mod template;

@@ -248,30 +248,6 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     registry().iter().map(|a| a.name)
 }
 
-/// Lines as Python's `str.splitlines()` gives them.
-pub fn split_lines(s: &str) -> Vec<&str> {
-    let mut out = vec![];
-    let mut start = 0;
-    let mut chars = s.char_indices().peekable();
-    while let Some((i, c)) = chars.next() {
-        if matches!(
-            c,
-            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}' | '\u{1d}' | '\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
-        ) {
-            out.push(&s[start..i]);
-            start = i + c.len_utf8();
-            if c == '\r' && chars.peek().is_some_and(|(_, n)| *n == '\n') {
-                chars.next();
-                start += 1;
-            }
-        }
-    }
-    if start < s.len() {
-        out.push(&s[start..]);
-    }
-    out
-}
-
 /// Actions that the executor itself carries out.
 pub const ENGINE_ACTIONS: &[&str] =
     &["meta", "include_tasks", "include_role", "include", "import_tasks", "import_role", "async_status"];

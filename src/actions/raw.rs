@@ -31,7 +31,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let RawOutput { rc, stdout, stderr } = ctx.remote.raw(&line, None)?;
     let text = |b: Vec<u8>| String::from_utf8_lossy(&b).into_owned();
     let (out, err) = (text(stdout), text(stderr));
-    let lines = |t: &str| Value::list(super::split_lines(t).into_iter().map(Value::plain).collect());
+    let lines = |t: &str| Value::list(crate::pylines::lines(t).into_iter().map(Value::plain).collect());
     let done = Done::new(true)
         .set("rc", i64::from(rc))
         .set("stdout_lines", lines(&out))

@@ -29,6 +29,7 @@ const SILENCE: Duration = Duration::from_secs(900);
 
 /// Serves one controller on stdin and stdout; returns the exit code.
 pub fn serve(token: &str) -> i32 {
+    leave_unreadable();
     match Supervisor::start(token) {
         Ok(mut s) => {
             let end = s.run();
@@ -45,6 +46,19 @@ pub fn serve(token: &str) -> i32 {
             let _ = writeln!(io::stderr(), "dirigo-agent: {e}");
             1
         }
+    }
+}
+
+/// Where this user may not look (root's home directory, after sudo to somebody else), commands cannot run: they get the
+/// user's own home directory, or `/tmp`.
+fn leave_unreadable() {
+    // SAFETY: a constant string.
+    let readable = || unsafe { libc::access(c".".as_ptr(), libc::R_OK) } == 0;
+    let places = [std::env::var_os("HOME"), Some("/tmp".into())];
+    let mut places = places.into_iter().flatten().filter(|p| !p.is_empty());
+    while !(std::env::current_dir().is_ok() && readable()) {
+        let Some(next) = places.next() else { return };
+        let _ = std::env::set_current_dir(next);
     }
 }
 

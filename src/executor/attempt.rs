@@ -1,7 +1,7 @@
 //! What one attempt of a task gave, and the verdict that its data stand for.
 
 use super::event::{Delegate, Status};
-use crate::actions::{self, Effect};
+use crate::actions::Effect;
 use crate::diag::{Error, Kind};
 use crate::value::{Map, Value};
 
@@ -102,7 +102,7 @@ fn complete(data: &mut Map, by_module: bool) {
         if let Some(Value::Str(s)) = data.get(k).filter(|_| by_module)
             && !data.contains_key(lines.as_str())
         {
-            let l: Vec<Value> = actions::split_lines(&s.text).into_iter().map(Value::plain).collect();
+            let l: Vec<Value> = crate::pylines::lines(&s.text).into_iter().map(Value::plain).collect();
             data.insert(lines.into(), Value::list(l));
         }
     }

@@ -159,7 +159,7 @@ fn reload(ctx: &Ctx, file: &str, ignore: bool) -> Result<(), Failure> {
     if o.ok() && !refused(&o.err()) {
         return Ok(());
     }
-    Err(Failure::new(format!("Failed to reload sysctl: {}", o.out() + &o.err())).set("rc", o.rc))
+    Err(Failure::new(format!("Failed to reload sysctl: {}", o.out() + &o.err())))
 }
 
 #[cfg(test)]

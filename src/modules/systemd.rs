@@ -250,7 +250,8 @@ impl Unit<'_, '_, '_> {
     fn enable(&mut self, want: bool) -> Result<(), Failure> {
         let o = self.ctl.call(&["is-enabled", "--", self.unit])?;
         let word = o.out();
-        let mut enabled = o.ok();
+        // enabled until the next boot, or by another name, is not yet enabled
+        let mut enabled = o.ok() && !matches!(word.trim(), "enabled-runtime" | "indirect" | "alias");
         if !o.ok() && self.sysv && word.trim() != "disabled" {
             enabled = !glob(Path::new("/"), &format!("/etc/rc?.d/S??{}", self.unit)).is_empty();
         }

@@ -175,17 +175,18 @@ fn with_words(out: Outcome, o: &Output) -> Outcome {
 
 fn present(job: &Job) -> ModResult {
     let args = job.args;
+    let before = job.find();
+    // a task before this one may have made its groups, had it not been a check
+    if before.is_none() && job.ctx.check {
+        return Ok(Outcome::changed(true));
+    }
     for g in args.opt_str("group").into_iter().chain(job.groups.iter().flatten().map(String::as_str)) {
         job.gid(g)?;
     }
-    let before = job.find();
     let mut out = Outcome::ok().set("name", job.name).set("state", "present");
     let mut changed = false;
     match &before {
         None => {
-            if job.ctx.check {
-                return Ok(Outcome::changed(true));
-            }
             changed = true;
             let o = create(job)?;
             out = with_words(out, &o).set("system", args.bool("system")).set("create_home", args.bool("create_home"));

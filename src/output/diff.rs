@@ -1,9 +1,12 @@
 //! Diffs as Ansible shows them: unified text between `before` and `after`.
 
+use super::sequence;
 use super::style::Style;
 use crate::pyjson::py_json_indent;
+use crate::pylines;
 use crate::value::Value;
-use similar::TextDiff;
+use similar::DiffTag;
+use std::borrow::Cow;
 
 /// The text of a result's `diff` (one or a list of them); empty if nothing differs.
 pub fn show(diff: &Value, context: usize, color: bool) -> String {
@@ -51,21 +54,47 @@ fn unified(before: &str, after: &str, from: &str, to: &str, context: usize, colo
     if before == after {
         return String::new();
     }
-    let diff = TextDiff::from_lines(before, after);
-    let text = diff.unified_diff().context_radius(context).header(from, to).missing_newline_hint(true).to_string();
-    let mut out = String::with_capacity(text.len() + 1);
-    for line in text.lines() {
-        let style = match line.as_bytes().first() {
-            Some(b'+') => Style::Ok,
-            Some(b'-') => Style::Error,
-            Some(b'@') => Style::Skip,
-            _ => Style::Plain,
-        };
-        // the line's end has its colour, too
-        out.push_str(&style.paint(&format!("{line}\n"), color));
+    let (old, new) = (diff_lines(before), diff_lines(after));
+    let mut out = String::new();
+    // a line's end has its colour, too
+    let mut put = |style: Style, line: String| out.push_str(&style.paint(&line, color));
+    put(Style::Error, format!("--- {from}\n"));
+    put(Style::Ok, format!("+++ {to}\n"));
+    for group in similar::group_diff_ops(sequence::operations(&old, &new), context) {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let old_range = range(first.old_range().start, last.old_range().end);
+        let new_range = range(first.new_range().start, last.new_range().end);
+        put(Style::Skip, format!("@@ -{old_range} +{new_range} @@\n"));
+        for op in group {
+            let (tag, in_old, in_new) = op.as_tag_tuple();
+            if tag == DiffTag::Equal {
+                old[in_old].iter().for_each(|l| put(Style::Plain, format!(" {l}")));
+            } else {
+                old[in_old].iter().for_each(|l| put(Style::Error, format!("-{l}")));
+                new[in_new].iter().for_each(|l| put(Style::Ok, format!("+{l}")));
+            }
+        }
     }
     out.push('\n');
     out
+}
+
+/// The lines of a text; a last one without an end says so.
+fn diff_lines(text: &str) -> Vec<Cow<'_, str>> {
+    let mut lines: Vec<Cow<str>> = pylines::with_ends(text).into_iter().map(Cow::from).collect();
+    if let Some(last) = lines.last_mut().filter(|l| !l.ends_with('\n')) {
+        last.to_mut().push_str("\n\\ No newline at end of file\n");
+    }
+    lines
+}
+
+/// A hunk's lines from `start` to `end` (from 0, `end` not included) as its head names them.
+fn range(start: usize, end: usize) -> String {
+    match end - start {
+        1 => (start + 1).to_string(),
+        0 => format!("{start},0"),
+        n => format!("{},{n}", start + 1),
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod profile;
 mod raw;
 mod report;
 mod selective;
+mod sequence;
 mod style;
 mod tee;
 mod unixy;

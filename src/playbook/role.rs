@@ -337,7 +337,7 @@ fn load(loader: &Loader, name: &str, span: Span, mut u: Use, place: &Place) -> R
     let above: Vec<&Utf8PathBuf> =
         std::iter::successors(role.parent.as_ref(), |r| r.parent.as_ref()).map(|r| &r.path).collect();
     let key = format!(
-        "{path}|{:?}|{:?}|{:?}|{:?}|{:?}|{above:?}|{}",
+        "{path}|{name}|{:?}|{:?}|{:?}|{:?}|{:?}|{above:?}|{}",
         role.params, role.use_vars, u.from, u.inherit.when, u.inherit.tags, role.by_task
     );
     // … but one below another role sees that role's parameters
@@ -466,6 +466,7 @@ fn find(loader: &Loader, name: &str, span: Span, place: &Place) -> Result<Utf8Pa
             }
         }
     }
+    let in_collections = candidates.len();
     candidates.push(dir.join("roles").join(name));
     candidates.extend(loader.options.roles_path.iter().map(|p| p.join(name)));
     if let Some(r) = &place.inherit.role {
@@ -473,12 +474,14 @@ fn find(loader: &Loader, name: &str, span: Span, place: &Place) -> Result<Utf8Pa
     }
     candidates.push(dir.join(name));
     if Utf8Path::new(name).is_absolute() {
-        candidates.insert(0, name.into());
+        candidates.insert(in_collections, name.into());
     }
     // `roles/../../other` is a place also where there is no roles/
     let candidates: Vec<Utf8PathBuf> = candidates.iter().map(|c| clean(c)).collect();
-    if let Some(found) = candidates.iter().find(|c| c.is_dir()) {
-        return Ok(found.clone());
+    if let Some((i, found)) = candidates.iter().enumerate().find(|(_, c)| c.is_dir()) {
+        // `role_path` and the names of its files are those behind links; a collection stays where it is looked for
+        let real = if i < in_collections { None } else { found.canonicalize_utf8().ok() };
+        return Ok(real.unwrap_or_else(|| found.clone()));
     }
     let searched: Vec<String> =
         candidates.iter().filter_map(|c| c.parent().map(|p| p.to_string())).fold(vec![], |mut v, p| {

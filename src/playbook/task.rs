@@ -374,7 +374,8 @@ fn loop_control(v: &Node, bad: &mut Option<Error>) -> Result<LoopControl> {
         match k.as_str().unwrap_or_default() {
             "loop_var" => c.loop_var = val,
             "index_var" => c.index_var = val,
-            "label" => c.label = val,
+            // a literal that says nothing is none
+            "label" => c.label = val.filter(|l| l.needs_render() || l.truthy()),
             "pause" => c.pause = Some(check_late("pause", v, Want::Float, bad)?),
             "extended" => c.extended = Some(check_late("extended", v, Want::Bool, bad)?),
             "extended_allitems" => c.extended_allitems = Some(check_late("extended_allitems", v, Want::Bool, bad)?),

@@ -23,7 +23,7 @@ fn indent(_: &mut State, a: &Args) -> Res {
     };
     let (first, blank) = (a.flag("first", false)?, a.flag("blank", false)?);
     let text = a.only_text("s", |kind| format!("unsupported operand type(s) for +=: '{kind}' and 'str'"))?;
-    let lines = split_lines(&text);
+    let lines = crate::pylines::lines(&text);
     let mut out = String::new();
     for (i, line) in lines.iter().enumerate() {
         if i > 0 {
@@ -42,15 +42,6 @@ fn indent(_: &mut State, a: &Args) -> Res {
         }
     }
     Ok(Value::from(out))
-}
-
-/// `str.splitlines` for the line breaks that occur in text files.
-pub fn split_lines(s: &str) -> Vec<&str> {
-    let mut lines: Vec<&str> = s.split('\n').map(|l| l.strip_suffix('\r').unwrap_or(l)).collect();
-    if lines.last() == Some(&"") {
-        lines.pop();
-    }
-    lines
 }
 
 fn truncate(_: &mut State, a: &Args) -> Res {
@@ -87,7 +78,7 @@ fn wordwrap(_: &mut State, a: &Args) -> Res {
     let (long, hyphens) = (a.flag("break_long_words", true)?, a.flag("break_on_hyphens", true)?);
     let joint = a.text_or("wrapstring", "\n")?;
     let lines: Vec<String> =
-        split_lines(&text).iter().map(|line| wrap_line(line, width, long, hyphens).join(&joint)).collect();
+        crate::pylines::lines(&text).iter().map(|line| wrap_line(line, width, long, hyphens).join(&joint)).collect();
     Ok(Value::from(lines.join(&joint)))
 }
 
