@@ -5,7 +5,7 @@ use crate::value;
 use serde_json::{Map, Value as Json};
 
 /// Python's name for the type of a value.
-pub(super) fn type_name(v: &Json) -> &'static str {
+pub(in crate::modules) fn type_name(v: &Json) -> &'static str {
     match v {
         Json::Null => "NoneType",
         Json::Bool(_) => "bool",

@@ -99,17 +99,18 @@ fn source_for(remote: IpAddr) -> Option<IpAddr> {
 const FAR_V4: Ipv4Addr = Ipv4Addr::new(8, 8, 8, 8);
 const FAR_V6: &str = "2404:6800:400a:800::1012";
 
+/// What is known of the way out, in the order in which `ip route get` tells it.
+fn told(address: &str, interface: &str, gateway: Option<String>) -> Facts {
+    let gateway = gateway.map(|g| ("gateway", g));
+    let rest = [("interface", interface.to_string()), ("address", address.to_string())];
+    gateway.into_iter().chain(rest).map(|(k, v)| (k.into(), v.into())).collect()
+}
+
 fn default_v4(all: &[Interface]) -> Facts {
     let Some(address) = source_for(FAR_V4.into()) else { return Facts::new() };
     let Some(route) = route_v4(&read("/proc/net/route").unwrap_or_default(), FAR_V4) else { return Facts::new() };
-    // in the order in which `ip route get` tells them
-    let mut f = Facts::new();
-    if let Some(g) = route.1 {
-        f.insert("gateway".into(), g.to_string().into());
-    }
-    f.insert("interface".into(), route.0.as_str().into());
-    f.insert("address".into(), address.to_string().into());
     let text = address.to_string();
+    let mut f = told(&text, &route.0, route.1.map(|g| g.to_string()));
     // The address may stand on an alias or among the secondaries of its interface.
     for i in all {
         let main = i.facts.get("ipv4").into_iter();
@@ -142,14 +143,8 @@ fn default_v6(all: &[Interface]) -> Facts {
     let Ok(far) = FAR_V6.parse::<Ipv6Addr>() else { return Facts::new() };
     let Some(address) = source_for(far.into()) else { return Facts::new() };
     let Some(route) = route_v6(&read("/proc/net/ipv6_route").unwrap_or_default(), far) else { return Facts::new() };
-    // in the order in which `ip route get` tells them
-    let mut f = Facts::new();
-    if let Some(g) = route.1 {
-        f.insert("gateway".into(), g.to_string().into());
-    }
-    f.insert("interface".into(), route.0.as_str().into());
-    f.insert("address".into(), address.to_string().into());
     let text = address.to_string();
+    let mut f = told(&text, &route.0, route.1.map(|g| g.to_string()));
     if let Some(i) = all.iter().find(|i| i.name == route.0) {
         let list = i.facts.get("ipv6").and_then(Json::as_array).into_iter().flatten();
         if let Some(e) = list.into_iter().find(|e| e.get("address").and_then(Json::as_str) == Some(&text)) {

@@ -1,10 +1,11 @@
 //! Elements that are written as data, and how they become the children of a match.
 
-use super::find::{plain, python_type};
+use super::find::plain;
 use super::names::{clark, new_element};
 use super::parse::{Keep, parse};
 use super::tree::{Doc, Id, Node, ROOT};
 use super::write::{Style, tree};
+use crate::modules::convert::type_name;
 use crate::modules::{Failure, json_text};
 use serde_json::{Map, Value as Json};
 
@@ -52,7 +53,7 @@ fn from_data(doc: &mut Doc, child: &Json) -> Result<Id, Failure> {
         Json::Object(m) if m.len() > 1 => return Err("Can only create children from hashes with one key".into()),
         Json::Object(m) => m.iter().next().ok_or_else(|| Failure::uncaught("a child without a name"))?,
         other => {
-            let kind = python_type(other);
+            let kind = type_name(other);
             return Err(
                 format!("Invalid child type: <class '{kind}'>. Children must be either strings or hashes.").into()
             );
@@ -101,7 +102,7 @@ fn fill(doc: &mut Doc, new: Id, parts: &Map<String, Json>) -> Result<(), Failure
         None | Some(Json::Null) => {}
         Some(other) if python_empty(other) => {}
         Some(other) => {
-            let kind = python_type(other);
+            let kind = type_name(other);
             return Err(format!("Invalid children type: <class '{kind}'>, must be list.").into());
         }
     }

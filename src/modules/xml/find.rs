@@ -2,7 +2,7 @@
 
 use super::tree::{Doc, Id, ROOT};
 use super::xpath::{Expr, Fault, Focus, Item, Value, compile};
-use crate::modules::Failure;
+use crate::modules::{Failure, convert};
 use serde_json::Value as Json;
 
 /// What an expression led to.
@@ -83,20 +83,7 @@ pub fn plain(v: &Json) -> Result<&str, Failure> {
             let words = "All strings must be XML compatible: Unicode or ASCII, no NULL bytes or control characters";
             return Err(Failure::uncaught(words));
         }
-        other => python_type(other),
+        other => convert::type_name(other),
     };
     Err(Failure::uncaught(format!("Argument must be bytes or unicode, got '{kind}'")))
-}
-
-/// Python's name of a JSON type.
-pub fn python_type(v: &Json) -> &'static str {
-    match v {
-        Json::Null => "NoneType",
-        Json::Bool(_) => "bool",
-        Json::Number(n) if n.is_f64() => "float",
-        Json::Number(_) => "int",
-        Json::String(_) => "str",
-        Json::Array(_) => "list",
-        Json::Object(_) => "dict",
-    }
 }

@@ -75,42 +75,22 @@ impl<'a> Parser<'a> {
         if self.s.rest().starts_with("<?xml") && self.s.rest().chars().nth(5).is_some_and(is_blank) {
             self.declaration()?;
         }
-        let mut typed = false;
-        loop {
-            self.s.blanks();
-            let rest = self.s.rest();
-            if rest.starts_with("<!--") {
-                self.comment(ROOT)?;
-            } else if rest.starts_with("<?") {
-                self.pi(ROOT)?;
-            } else if rest.starts_with("<!DOCTYPE") && !typed {
-                typed = true;
-                let text = super::dtd::doctype(&mut self.s, &mut self.entities)?;
-                let id = self.doc.add(Kind::Doctype(text));
-                self.doc.link(ROOT, id);
-            } else if rest.starts_with('<') {
-                break;
-            } else {
-                return Err("Start tag expected, '<' not found".into());
-            }
+        self.beside_root()?;
+        if self.s.rest().starts_with("<!DOCTYPE") {
+            let text = super::dtd::doctype(&mut self.s, &mut self.entities)?;
+            let id = self.doc.add(Kind::Doctype(text));
+            self.doc.link(ROOT, id);
+            self.beside_root()?;
+        }
+        if !self.s.rest().starts_with('<') {
+            return Err("Start tag expected, '<' not found".into());
         }
         self.start_tag()?;
         while !self.open.is_empty() {
             self.content_step()?;
         }
-        loop {
-            self.s.blanks();
-            let rest = self.s.rest();
-            if rest.starts_with("<!--") {
-                self.comment(ROOT)?;
-            } else if rest.starts_with("<?") {
-                self.pi(ROOT)?;
-            } else if rest.is_empty() {
-                return Ok(());
-            } else {
-                return Err("Extra content at the end of the document".into());
-            }
-        }
+        self.beside_root()?;
+        if self.s.rest().is_empty() { Ok(()) } else { Err("Extra content at the end of the document".into()) }
     }
 
     fn declaration(&mut self) -> Done {
@@ -246,6 +226,20 @@ impl<'a> Parser<'a> {
             self.doc.link(self.here(), id);
         }
         Ok(())
+    }
+
+    /// Blanks, comments and instructions before and behind the root element.
+    fn beside_root(&mut self) -> Done {
+        loop {
+            self.s.blanks();
+            if self.s.rest().starts_with("<!--") {
+                self.comment(ROOT)?;
+            } else if self.s.rest().starts_with("<?") {
+                self.pi(ROOT)?;
+            } else {
+                return Ok(());
+            }
+        }
     }
 
     fn comment(&mut self, parent: Id) -> Done {
