@@ -38,6 +38,9 @@ fn is(r: &LazyLock<Option<Regex>>, s: &str) -> bool {
 /// `host`, `host:22`, `[host]:22`, IPv4 and IPv6 addresses; the host and the port. None if it is none of
 /// these. Ranges in brackets are part of a name when `ranges` says so.
 pub(super) fn parse_address(text: &str, ranges: bool) -> Option<(&str, Option<u16>)> {
+    if is_simple(text) {
+        return Some((text, None));
+    }
     let (mut host, mut port) = (text, None);
     if let Some(c) = PORT.as_ref().and_then(|r| r.captures(text).ok().flatten()) {
         let digits = c.get(2)?.as_str();
@@ -53,6 +56,15 @@ pub(super) fn parse_address(text: &str, ranges: bool) -> Option<(&str, Option<u1
     let v6 = host.contains(':') && (host.parse::<std::net::Ipv6Addr>().is_ok() || ranges && is(&IPV6_RANGE, host));
     let named = if ranges { is(&HOST, host) } else { is(&PLAIN_HOST, host) };
     (v6 || is(&IPV4, host) || named).then_some((host, port))
+}
+
+/// Names of the usual letters alone, which [`PLAIN_HOST`] takes as well: no pattern has to be made ready for them.
+fn is_simple(text: &str) -> bool {
+    let word = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    text.strip_suffix('.').unwrap_or(text).split('.').all(|label| {
+        let b = label.as_bytes();
+        word(b.first()) && word(b.last()) && b.iter().all(|b| *b == b'-' || word(Some(b)))
+    })
 }
 
 fn looks_like_range(inner: &str) -> bool {
@@ -164,5 +176,18 @@ mod tests {
         assert!(e("h[01:100]").is_err());
         assert!(e("h[1]").is_err());
         assert!(e("h[0:99999999999]").is_err());
+    }
+
+    #[test]
+    fn simple_names_are_those_of_the_pattern() {
+        let parts = ["a", "Z9", "_", "-", ".", "a-b", "", ":", "[", "é", " ", "\n"];
+        for x in parts {
+            for y in parts {
+                for z in parts {
+                    let name = format!("{x}{y}{z}");
+                    assert_eq!(is_simple(&name), name.is_ascii() && is(&PLAIN_HOST, &name), "{name:?}");
+                }
+            }
+        }
     }
 }

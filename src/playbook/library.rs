@@ -68,12 +68,14 @@ pub struct Library {
     files: Mutex<HashMap<Utf8PathBuf, Arc<HashMap<String, Utf8PathBuf>>>>,
     found: Mutex<HashMap<Utf8PathBuf, Arc<ModuleFile>>>,
     routing: Mutex<HashMap<Utf8PathBuf, Arc<Routing>>>,
+    /// What names without a collection stand for, with how many directories were added when that was found out.
+    short: Mutex<HashMap<String, (usize, Resolved)>>,
 }
 
 impl Library {
     pub fn new(options: LibraryOptions) -> Library {
-        let (added, files, found, routing) = Default::default();
-        Library { options, added, files, found, routing }
+        let (added, files, found, routing, short) = Default::default();
+        Library { options, added, files, found, routing, short }
     }
 
     /// A library with nothing but what is built in.
@@ -212,8 +214,22 @@ impl Library {
         Some(Resolved::InPython(on_the_controller("action", short, &path)))
     }
 
-    /// A name without a collection: a file of playbook, role or module path, else what is built in.
+    /// A name without a collection. What was found is kept until another playbook or role is loaded; what was not may
+    /// come yet.
     fn legacy(&self, short: &str) -> Resolved {
+        let added = lock(&self.added).len();
+        if let Some((_, known)) = lock(&self.short).get(short).filter(|(n, _)| *n == added) {
+            return known.clone();
+        }
+        let found = self.look_up(short);
+        if matches!(found, Resolved::BuiltIn | Resolved::Alias(_) | Resolved::File(_)) {
+            lock(&self.short).insert(short.to_string(), (added, found.clone()));
+        }
+        found
+    }
+
+    /// A file of playbook, role or module path, else what is built in.
+    fn look_up(&self, short: &str) -> Resolved {
         if let Some(r) = self.action_plugin(short) {
             return r;
         }
