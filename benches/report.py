@@ -80,7 +80,7 @@ def cell(found, goal=None):
         return '–'
     text = ('> ' if ended else '') + spread(v)
     if goal:
-        text += ' of %g%s' % (goal, '' if statistics.median(v) >= goal else ' ✗')
+        text += ' of %g%s' % (goal, '' if ended or statistics.median(v) >= goal else ' ✗')
     return text
 
 
