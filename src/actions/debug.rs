@@ -40,7 +40,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     if msg.as_ref().is_some_and(|m| !m.is_null()) && var.is_some() {
         return Err(Error::general("parameters are mutually exclusive: msg|var").into());
     }
-    let mut done = Done::new(false);
+    let mut done = Done::default();
     if let Some(expr) = &var {
         show(ctx, expr, &mut done)?;
     } else {

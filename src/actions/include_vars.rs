@@ -104,9 +104,9 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
         all = over_existing(ctx, all)?;
     }
     let shown = Value::map(all.clone());
-    Ok(hidden(Done::new(false), secret)
-        .set("ansible_facts", shown)
+    Ok(hidden(Done::default(), secret)
         .set("ansible_included_var_files", Value::list(read))
+        .set("ansible_facts", shown)
         .effect(Effect::IncludeVars(all)))
 }
 

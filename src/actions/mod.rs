@@ -155,7 +155,7 @@ impl Done {
         self
     }
     pub fn failed(msg: impl Into<String>) -> Done {
-        Done::new(false).set("failed", true).set("msg", msg.into())
+        Done::default().set("failed", true).set("msg", msg.into())
     }
     pub fn of(r: Response) -> Done {
         let Value::Map(m) = Value::from_json(serde_json::Value::Object(r.result)) else { return Done::default() };

@@ -36,7 +36,7 @@ fn run_set_fact(ctx: &mut ActionCtx) -> ActionResult {
             .to_bool_loose()
             .ok_or_else(|| ActionError::Raised(Error::general(crate::modules::not_a_boolean(&v.to_str()))))?,
     };
-    let done = Done::new(false).set("ansible_facts", Value::map(vars.clone()));
+    let done = Done::default().set("ansible_facts", Value::map(vars.clone()));
     let done = if cacheable { done.set("_ansible_facts_cacheable", true) } else { done };
     Ok(done.effect(Effect::SetFacts { vars, cacheable }))
 }

@@ -17,6 +17,8 @@ pub struct Attempt {
     pub delegated_to: Option<Delegate>,
     /// What ends the run, not the task alone.
     pub ends: Option<Error>,
+    /// It failed before the task's keywords were rendered: those with templates count as true.
+    pub early: bool,
 }
 
 impl Attempt {
@@ -30,6 +32,7 @@ impl Attempt {
             error: None,
             delegated_to: None,
             ends: None,
+            early: false,
         }
     }
     pub fn failed(e: Error) -> Attempt {
@@ -51,12 +54,12 @@ impl Attempt {
     /// A loop that cannot be evaluated: as [`Attempt::broken`], without "Task failed".
     pub fn without_items(e: Error) -> Attempt {
         if e.kind() == Kind::Undefined {
-            return Attempt::broken(e);
+            return Attempt { early: true, ..Attempt::broken(e) };
         }
         let mut data = Map::new();
         data.insert("failed".into(), true.into());
         data.insert("msg".into(), e.message().into());
-        Attempt { error: Some(e.bare()), ..Attempt::of(data) }
+        Attempt { error: Some(e.bare()), early: true, ..Attempt::of(data) }
     }
     /// Adds what every result has.
     pub fn complete(&mut self) {
@@ -106,13 +109,13 @@ fn complete(data: &mut Map, by_module: bool) {
             data.insert(lines.into(), Value::list(l));
         }
     }
-    if !data.contains_key("changed") {
-        data.insert("changed".into(), false.into());
-    }
     let rc_failed = data.get("rc").and_then(Value::as_int).is_some_and(|r| r != 0);
     // what a condition kept from running has no verdict
     if !data.contains_key("failed") && !data.contains_key("skip_reason") {
         data.insert("failed".into(), rc_failed.into());
+    }
+    if !data.contains_key("changed") {
+        data.insert("changed".into(), false.into());
     }
 }
 

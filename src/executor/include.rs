@@ -70,7 +70,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
     }
     for (live, items) in loaded {
         let live: Vec<Host> = live.into_iter().filter(|h| h.is_active()).collect();
-        walk::items(p, &items, &live, f)?;
+        walk::included(p, &items, &live, f)?;
     }
     p.refresh_alive();
     Ok(())
@@ -142,7 +142,7 @@ fn settle(
         t,
         what,
         h,
-        HostOutcome { result, effects: vec![], facts: vec![], ends: None },
+        HostOutcome { result, effects: vec![], facts: vec![], ends: None, ignored: None },
         f.rescuable,
     )?;
     Ok(())

@@ -20,6 +20,8 @@ pub struct HostOutcome {
     pub facts: Vec<(Map, Option<String>)>,
     /// What ends the run, not the task alone.
     pub ends: Option<Error>,
+    /// Whether the failure stops nobody, where that is settled already.
+    pub ignored: Option<bool>,
 }
 
 /// Runs a task on one host.
@@ -63,7 +65,8 @@ fn single(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let facts = facts_of(task, &a, to.clone());
     let effects = std::mem::take(&mut a.effects).into_iter().map(|e| (e, to.clone())).collect();
     let ends = a.ends.take();
-    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts, ends }
+    let ignored = ignored_early(r, task, view, &a);
+    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts, ends, ignored }
 }
 
 /// The facts of a result, unless they are carried by an effect, or only shown (`debug: var=ansible_facts`).
@@ -247,7 +250,8 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let (no_log, diff) = flags(r, task, view);
     let whole = |mut a: Attempt| {
         let ends = a.ends.take();
-        HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![], ends }
+        let ignored = ignored_early(r, task, view, &a);
+        HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![], ends, ignored }
     };
     let list = match items(r, task, view) {
         Ok(l) => l,
@@ -281,6 +285,8 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     };
     warn_reuse(r, task, view, &c);
     let (mut results, mut effects, mut facts) = (vec![], vec![], vec![]);
+    // whether all failures of the items are ignored
+    let mut ignored = true;
     // seen by the items behind: the result of the one before, and facts of the host that the task is delegated to
     let (mut carried, mut elsewhere) = (Map::new(), None);
     let mut sum = Sum::default();
@@ -358,8 +364,10 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         if let Some((f, None)) = facts.last() {
             r.store.host(&view.host).add_facts(f);
         }
+        let early = ignored_early(r, task, &item_view, &a);
         let mut result = finish(a, &view.host, Some(label.to_str()), no_log, diff);
-        result.ignored = ignores(r, task, &item_view, result.status);
+        result.ignored = early.unwrap_or_else(|| ignores(r, task, &item_view, result.status));
+        ignored &= result.ignored || result.status != Status::Failed;
         if matches!(result.status, Status::Skipped | Status::Unreachable) {
             result.data.shift_remove("failed");
         } else {
@@ -399,7 +407,15 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let mut a = Attempt::of(data);
     a.unreachable = sum.unreachable;
     a.delegated_to = delegated;
-    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts, ends: None }
+    let ignored = sum.failed.then_some(ignored);
+    HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts, ends: None, ignored }
+}
+
+/// Whether a failure from before the keywords were rendered stops the host: a template in `ignore_errors` counts as
+/// true. Nothing of other failures.
+fn ignored_early(r: &Arc<Runner>, task: &Task, view: &View, a: &Attempt) -> Option<bool> {
+    let open = task.kw.ignore_errors.as_ref().is_some_and(Value::needs_render);
+    a.early.then(|| open || ignores(r, task, view, Status::Failed))
 }
 
 /// Whether a failure of this task does not stop the host.
@@ -446,7 +462,7 @@ impl Sum {
     fn finish(&self, results: Vec<Value>) -> Map {
         let mut m = Map::new();
         let all_skipped = self.items > 0 && self.skipped == self.items;
-        m.insert("changed".into(), self.changed.into());
+        m.insert("results".into(), Value::list(results));
         let msg = if self.failed {
             m.insert("failed".into(), true.into());
             "One or more items failed"
@@ -460,7 +476,7 @@ impl Sum {
         };
         m.insert("skipped".into(), all_skipped.into());
         m.insert("msg".into(), msg.into());
-        m.insert("results".into(), Value::list(results));
+        m.insert("changed".into(), self.changed.into());
         for (key, all) in [("warnings", &self.warnings), ("deprecations", &self.deprecations)] {
             if !all.is_empty() {
                 m.insert(key.into(), Value::list(all.clone()));

@@ -49,6 +49,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
                 lock(&r.state.failed).shift_remove(&h.name);
                 lock(&r.state.unreachable).shift_remove(&h.name);
             }
+            lock(&p.doomed).clear();
             p.refresh_alive();
         }
         "end_host" => {

@@ -29,6 +29,8 @@ pub struct PlayRun {
     pub notifications: Mutex<IndexMap<Arc<str>, IndexSet<String>>>,
     /// Who failed in a handler: no handlers are forced on them any more.
     pub gave_up: Mutex<HashSet<Arc<str>>>,
+    /// Hosts to which another one's failure was handed: rescued or not, later plays leave them out.
+    pub doomed: Mutex<HashSet<Arc<str>>>,
     pub tags: TagFilter,
     pub free: bool,
     /// Failures open the debugger, whatever the tasks say.
@@ -175,6 +177,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             handlers: Mutex::new(vec![]),
             notifications: Mutex::default(),
             gave_up: Mutex::default(),
+            doomed: Mutex::default(),
             tags: TagFilter::new(&r.options.tags, &r.options.skip_tags),
             free,
             debug,
@@ -188,10 +191,12 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         *vars.batch.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(batch.clone());
         super::handlers::collect(&run, &play.handlers);
         let outcome = run_batch(&run);
-        let failed: Vec<&Host> =
-            run.hosts.iter().filter(|h| matches!(h.phase(), Phase::Failed | Phase::Unreachable)).collect();
+        let is_out = |h: &&Host| {
+            matches!(h.phase(), Phase::Failed | Phase::Unreachable) || lock(&run.doomed).contains(&h.name)
+        };
+        let failed: Vec<&Host> = run.hosts.iter().filter(is_out).collect();
         for h in &failed {
-            let set = if h.phase() == Phase::Failed { &r.state.failed } else { &r.state.unreachable };
+            let set = if h.phase() == Phase::Unreachable { &r.state.unreachable } else { &r.state.failed };
             lock(set).insert(h.name.clone());
         }
         outcome?;

@@ -69,7 +69,7 @@ pub fn settle_told(
     let view = p.view(&host.name, Some(task));
     let mut result = o.result;
     let not_included = task.short.starts_with("include") && result.data.contains_key("reason");
-    result.ignored = !not_included && ignores(r, task, &view, result.status);
+    result.ignored = !not_included && o.ignored.unwrap_or_else(|| ignores(r, task, &view, result.status));
     let delegate_facts = delegates_facts(r, task, &view);
     let run_once_hosts = p.run_once_hosts(task, host, &view);
     let targets: Vec<Arc<str>> = match &run_once_hosts {

@@ -31,6 +31,11 @@ pub struct HostState {
     pub forgiven: AtomicUsize,
     /// It failed where neither `rescue` nor `always` was to come: `max_fail_percentage` counts it.
     pub lost: AtomicBool,
+    /// Failures that were handed to it after the first, before the next section of its block began: each takes
+    /// one of these sections (`rescue`, `always`) from it.
+    again: AtomicUsize,
+    /// It failed and has left the block where that was.
+    left: AtomicBool,
 }
 
 impl HostState {
@@ -41,6 +46,8 @@ impl HostState {
             end_role: Mutex::default(),
             forgiven: AtomicUsize::new(0),
             lost: AtomicBool::new(false),
+            again: AtomicUsize::new(0),
+            left: AtomicBool::new(false),
         }
     }
     pub fn phase(&self) -> Phase {
@@ -53,6 +60,25 @@ impl HostState {
     }
     pub fn set(&self, p: Phase) {
         self.phase.store(p as u8, Ordering::SeqCst);
+        self.left.store(false, Ordering::SeqCst);
+    }
+    /// Another host's failure is this one's, too. Where it has failed already, that is how the section fails that it
+    /// waits for.
+    pub fn fail_with_others(&self) {
+        match self.phase() {
+            Phase::Active => self.set(Phase::Failed),
+            Phase::Failed if !self.left.load(Ordering::SeqCst) => drop(self.again.fetch_add(1, Ordering::SeqCst)),
+            _ => {}
+        }
+    }
+    /// Whether the section that follows has failed for this host before it began.
+    pub fn section_failed(&self) -> bool {
+        self.again.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+    }
+    /// A block, or what was included, is over for this host.
+    pub fn leave(&self) {
+        self.again.store(0, Ordering::SeqCst);
+        self.left.store(self.phase() == Phase::Failed, Ordering::SeqCst);
     }
     pub fn is_active(&self) -> bool {
         self.phase() == Phase::Active

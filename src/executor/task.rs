@@ -43,8 +43,10 @@ impl Work<'_> {
             view.delegated = Some(to.as_str().into());
             return Work { view, item: self.item.clone(), ..*self }.attempt();
         }
-        if let Some(cond) = first_false(self.runner, &self.task.when, &scope)? {
-            return Ok(skipped(cond));
+        match first_false(self.runner, &self.task.when, &scope) {
+            Ok(None) => {}
+            Ok(Some(cond)) => return Ok(skipped(cond)),
+            Err(e) => return Ok(Attempt { early: true, ..Attempt::broken(e) }),
         }
         let (setting, delegate) = self.setting(&scope, None)?;
         let (args, raw_args) = self.arguments(&scope)?;
@@ -420,6 +422,7 @@ impl Call<'_> {
                 error: d.error,
                 delegated_to: None,
                 ends: None,
+                early: false,
             }),
             Err(ActionError::Failed(e)) => Ok(Attempt::failed(e)),
             Err(ActionError::Raised(e)) => {

@@ -72,7 +72,7 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
     let failed =
         |hosts: &[Host]| -> Vec<Host> { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() };
     if rescues {
-        let lost = failed(hosts);
+        let lost: Vec<Host> = failed(hosts).into_iter().filter(|h| !h.section_failed()).collect();
         for h in &lost {
             h.set(Phase::Active);
         }
@@ -81,7 +81,8 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
     }
     if !b.always.is_empty() {
         let forgiven = |h: &Host| h.forgiven.load(Ordering::SeqCst);
-        let lost: Vec<(Host, usize)> = failed(hosts).into_iter().map(|h| (h.clone(), forgiven(&h))).collect();
+        let lost = failed(hosts).into_iter().filter(|h| !h.section_failed());
+        let lost: Vec<(Host, usize)> = lost.map(|h| (h.clone(), forgiven(&h))).collect();
         let broken = p.broken.swap(false, Ordering::SeqCst);
         for (h, _) in &lost {
             h.set(Phase::Active);
@@ -100,6 +101,14 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
         p.broken.fetch_or(broken && still, Ordering::SeqCst);
         p.refresh_alive();
     }
+    hosts.iter().for_each(|h| h.leave());
+    Ok(())
+}
+
+/// Runs what was included: a block of its own.
+pub fn included(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()> {
+    items(p, list, hosts, f)?;
+    hosts.iter().for_each(|h| h.leave());
     Ok(())
 }
 
@@ -158,28 +167,26 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
     let once = bypass || flag(&t.kw.run_once, false, "run_once")?;
     let chosen: Vec<Host> = if once && !p.free { vec![first.clone()] } else { hosts.clone() };
     let throttle = throttle(r, t, &scope)?;
-    let mut failed = on_hosts(p, t, &what, &chosen, throttle, f)?;
-    let run_once = once && !bypass && !p.free;
-    if run_once && failed {
-        for h in &hosts {
-            if h.is_active() {
-                h.set(first.phase());
-            }
-        }
+    let failed = on_hosts(p, t, &what, &chosen, throttle, f)?;
+    if failed && once && !bypass && !p.free && first.phase() == Phase::Failed {
+        // the result is everybody's
+        p.hosts.iter().filter(|h| !Arc::ptr_eq(h, &first)).for_each(|h| h.fail_with_others());
     }
-    let fatal = flag(&t.kw.any_errors_fatal, r.options.any_errors_fatal, "any_errors_fatal")?;
+    let for_all = flag(&t.kw.any_errors_fatal, r.options.any_errors_fatal, "any_errors_fatal")?;
     // as in ansible-core errors that may be ignored, by a template, end the play for nobody else
-    let fatal = fatal && !t.kw.ignore_errors.as_ref().is_some_and(Value::needs_render);
-    if failed && fatal {
-        for h in &p.hosts {
-            if h.is_active() {
-                h.set(Phase::Failed);
+    let ignores = t.kw.ignore_errors.as_ref().is_some_and(Value::needs_render);
+    let fatal = for_all && !ignores;
+    if failed && (fatal || once && !p.free && !ignores) {
+        let own = |h: &Host| !h.is_active() && chosen.iter().any(|c| Arc::ptr_eq(c, h));
+        for h in p.hosts.iter().filter(|h| !own(h) && h.phase() != Phase::Unreachable) {
+            h.fail_with_others();
+            if !p.free {
+                lock(&p.doomed).insert(h.name.clone());
             }
         }
-        if !f.rescuable && !p.free {
+        if fatal && !f.rescuable && !p.free {
             p.broken.store(true, Ordering::SeqCst);
         }
-        failed = true;
     }
     if failed {
         if !f.rescuable && !f.always {
