@@ -42,6 +42,8 @@ pub struct PlayRun {
     /// The play has ended for everybody (`end_play`, `any_errors_fatal`, `max_fail_percentage`).
     pub broken: AtomicBool,
     pub ended: AtomicBool,
+    /// `max_fail_percentage` is exceeded by hosts that others took with them: no section of a block runs any more.
+    pub over: AtomicBool,
     pub throttle: Throttle,
 }
 
@@ -186,6 +188,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             size,
             broken: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             throttle: Throttle::default(),
         };
         *vars.batch.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(batch.clone());

@@ -104,9 +104,7 @@ pub fn settle_told(
     if result.status == Status::Changed || (result.status == Status::Failed && any_changed(&result.data)) {
         // a failed task notifies nothing; a changed one tells its handlers
         if result.status == Status::Changed {
-            for t in &targets {
-                super::handlers::notify(p, task, t, &view)?;
-            }
+            super::handlers::notify(p, task, &host.name, &view)?;
         }
     }
     let failed = count(r, host, &result, rescuable);

@@ -49,8 +49,10 @@ impl Work<'_> {
             Err(e) => return Ok(Attempt { early: true, ..Attempt::broken(e) }),
         }
         let (setting, delegate) = self.setting(&scope, None)?;
-        let (args, raw_args) = self.arguments(&scope)?;
-        let mut out = Call { work: self, scope: &scope, setting: &setting, raw_args: &raw_args }.with_retries(args)?;
+        let done = self.arguments(&scope).and_then(|(args, raw_args)| {
+            Call { work: self, scope: &scope, setting: &setting, raw_args: &raw_args }.with_retries(args)
+        });
+        let mut out = done.unwrap_or_else(Attempt::broken);
         out.delegated_to = delegate;
         if out.data.contains_key("diff") && !setting.diff {
             out.data.shift_remove("diff");

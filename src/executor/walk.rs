@@ -69,6 +69,9 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
     let rescues = hosts.first().is_some_and(|h| p.has_tasks(&b.rescue, &h.name, f.handlers));
     let inner = Frame { rescuable: f.rescuable || rescues, ..after };
     items(p, &b.block, hosts, inner)?;
+    if p.over.load(Ordering::SeqCst) {
+        return Ok(());
+    }
     let failed =
         |hosts: &[Host]| -> Vec<Host> { hosts.iter().filter(|h| h.phase() == Phase::Failed).cloned().collect() };
     if rescues {
@@ -227,7 +230,8 @@ fn throttle(r: &Arc<Runner>, t: &Task, scope: &Scope) -> Result<usize> {
 /// `always` was still to come ansible-core does not count the failure.
 fn check_percentage(p: &PlayRun) {
     let Some(max) = p.max_fail else { return };
-    let bad = p.hosts.iter().filter(|h| h.lost.load(Ordering::SeqCst)).count();
+    let doomed = lock(&p.doomed).clone();
+    let bad = p.hosts.iter().filter(|h| h.lost.load(Ordering::SeqCst) || doomed.contains(&h.name)).count();
     if bad as f64 / p.size.max(1) as f64 > max / 100.0 {
         for h in &p.hosts {
             if h.is_active() {
@@ -238,6 +242,7 @@ fn check_percentage(p: &PlayRun) {
         p.runner.emit(Event::NoHostsRemaining);
         p.runner.emit(Event::NoHostsRemaining);
         p.broken.store(true, Ordering::SeqCst);
+        p.over.store(!doomed.is_empty(), Ordering::SeqCst);
     }
 }
 
