@@ -182,7 +182,7 @@ fn login(params: &ConnParams) -> Option<String> {
 pub fn environment(r: &Runner, task: &Task, scope: &Scope) -> Result<serde_json::Map<String, Json>> {
     let mut out = serde_json::Map::new();
     for layer in &task.environment {
-        let v = r.engine.render(layer, scope)?;
+        let v = r.engine.render(layer, scope).map_err(|e| e.during("Error processing keyword 'environment'", None))?;
         let maps: Vec<Value> = match v {
             Value::List(l) => l.to_vec(),
             other => vec![other],

@@ -1,6 +1,7 @@
 //! What happens in a run, as typed values; renderers turn them into text or JSON.
 
 use crate::diag::{Error, Span};
+use crate::playbook::Task;
 use crate::value::{Map, Value};
 use indexmap::IndexMap;
 use std::sync::Arc;
@@ -54,6 +55,18 @@ pub struct Delegate {
     pub connection: &'static str,
     pub port: Option<u16>,
     pub user: Option<String>,
+}
+
+impl Delegate {
+    /// A host that was not asked yet.
+    pub fn named(host: String) -> Delegate {
+        Delegate { host, address: None, connection: "local", port: None, user: None }
+    }
+    /// What stands at a task's `delegate_to`, as it is written.
+    pub fn written(task: &Task) -> Option<Delegate> {
+        let v = task.kw.delegate_to.as_ref().filter(|v| !v.is_null())?;
+        Some(Delegate::named(v.to_str()))
+    }
 }
 
 /// The result of a task (or one of its items) on a host.

@@ -1,7 +1,7 @@
 //! A task on a host with its loop: one result of all items.
 
 use super::attempt::{Attempt, status};
-use super::event::{Event, Status, TaskInfo, TaskResult};
+use super::event::{Delegate, Event, Status, TaskInfo, TaskResult};
 use super::runner::Runner;
 use super::task::{Work, skipped};
 use crate::actions::Effect;
@@ -251,6 +251,9 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let whole = |mut a: Attempt| {
         let ends = a.ends.take();
         let ignored = ignored_early(r, task, view, &a);
+        if a.early {
+            a.delegated_to = Delegate::written(task);
+        }
         HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects: vec![], facts: vec![], ends, ignored }
     };
     let list = match items(r, task, view) {
@@ -342,7 +345,9 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
         if !no_log {
             a.data.insert("_ansible_item_label".into(), label.clone());
         }
-        delegated = a.delegated_to.clone().or(delegated);
+        if !a.early {
+            delegated = a.delegated_to.clone().or(delegated);
+        }
         let to = a.delegated_to.as_ref().map(|d| d.host.clone());
         facts.extend(facts_of(task, &a, to.clone()));
         for e in std::mem::take(&mut a.effects) {
@@ -406,7 +411,8 @@ fn looped(r: &Arc<Runner>, task: &Arc<Task>, info: &Arc<TaskInfo>, view: &View) 
     let data = sum.finish(results);
     let mut a = Attempt::of(data);
     a.unreachable = sum.unreachable;
-    a.delegated_to = delegated;
+    // where no item got that far it is told as it is written
+    a.delegated_to = delegated.or_else(|| Delegate::written(task).filter(|_| sum.failed));
     let ignored = sum.failed.then_some(ignored);
     HostOutcome { result: finish(a, &view.host, None, no_log, diff), effects, facts, ends: None, ignored }
 }

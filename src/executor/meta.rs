@@ -40,12 +40,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
         }
         "clear_host_errors" => {
             for h in &p.hosts {
-                // those that left take part again from the next play on, those in an always section go on behind it
-                if matches!(h.phase(), Phase::Failed | Phase::Unreachable) {
-                    h.set(Phase::Ended);
-                }
-                h.forgiven.fetch_add(1, Ordering::SeqCst);
-                h.lost.store(false, Ordering::SeqCst);
+                h.forgive();
                 lock(&r.state.failed).shift_remove(&h.name);
                 lock(&r.state.unreachable).shift_remove(&h.name);
             }

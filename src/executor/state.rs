@@ -36,6 +36,10 @@ pub struct HostState {
     again: AtomicUsize,
     /// It failed and has left the block where that was.
     left: AtomicBool,
+    /// It failed, and a section of the block where that was is to come.
+    pub waits: AtomicBool,
+    /// While it waited for that, `meta: clear_host_errors` forgave it: behind the section it goes on.
+    pub pardoned: AtomicBool,
 }
 
 impl HostState {
@@ -48,6 +52,8 @@ impl HostState {
             lost: AtomicBool::new(false),
             again: AtomicUsize::new(0),
             left: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+            pardoned: AtomicBool::new(false),
         }
     }
     pub fn phase(&self) -> Phase {
@@ -70,6 +76,17 @@ impl HostState {
             Phase::Failed if !self.left.load(Ordering::SeqCst) => drop(self.again.fetch_add(1, Ordering::SeqCst)),
             _ => {}
         }
+    }
+    /// Forgives its failure; one for which nothing is to come takes part again from the next play on.
+    pub fn forgive(&self) {
+        let failed = self.phase() == Phase::Failed;
+        if failed && self.waits.load(Ordering::SeqCst) && !self.left.load(Ordering::SeqCst) {
+            self.pardoned.store(true, Ordering::SeqCst);
+        } else if failed || self.phase() == Phase::Unreachable {
+            self.set(Phase::Ended);
+        }
+        self.forgiven.fetch_add(1, Ordering::SeqCst);
+        self.lost.store(false, Ordering::SeqCst);
     }
     /// Whether the section that follows has failed for this host before it began.
     pub fn section_failed(&self) -> bool {

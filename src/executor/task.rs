@@ -30,6 +30,14 @@ impl Work<'_> {
     pub fn run(&self) -> Attempt {
         let (mut a, told) = crate::template::notices::hold(|| self.attempt().unwrap_or_else(Attempt::broken));
         super::results::add_notices(&mut a.data, told);
+        if a.error.is_some() && a.delegated_to.is_none() {
+            // what it was for is told of what could not begin, too; as written if that is what cannot be rendered
+            let name = self.runner.text(&self.task.kw.delegate_to, &self.runner.scope(&self.view));
+            a.delegated_to = match name {
+                Ok(name) => name.filter(|n| !n.is_empty()).map(Delegate::named),
+                Err(_) => Delegate::written(self.task),
+            };
+        }
         a
     }
 
@@ -86,6 +94,7 @@ impl Work<'_> {
         if let Some(e) = &self.task.bad {
             return Err(e.clone().with_kind(Kind::General));
         }
+        self.keywords(scope)?;
         // a name that cannot be rendered fails the task before it does anything
         for n in self.task.notify.iter().filter(|n| n.needs_render()) {
             r.engine
@@ -128,6 +137,31 @@ impl Work<'_> {
         let task = Arc::as_ptr(self.task) as usize;
         let remote = HostRemote { runner: r, params, become_, env, no_log, hints, task, plan };
         Ok((Setting { remote, remote_scope, host, delegated, check, diff, timeout: timeout.max(0) as u64 }, delegate))
+    }
+
+    /// A keyword that cannot be rendered fails the task, whether it is of use to it or not.
+    fn keywords(&self, scope: &Scope) -> Result<()> {
+        let k = &self.task.kw;
+        let all = [
+            ("become_exe", &k.become_exe),
+            ("become_flags", &k.become_flags),
+            ("become_method", &k.become_method),
+            ("become_user", &k.become_user),
+            ("connection", &k.connection),
+            ("debugger", &k.debugger),
+            ("delegate_facts", &k.delegate_facts),
+            ("ignore_errors", &k.ignore_errors),
+            ("ignore_unreachable", &k.ignore_unreachable),
+            ("port", &k.port),
+            ("remote_user", &k.remote_user),
+        ];
+        for (name, value) in all {
+            if let Some(v) = value.as_ref().filter(|v| v.needs_render()) {
+                let step = || format!("Error processing keyword '{name}'");
+                self.runner.engine.render(v, scope).map_err(|e| e.during(step(), super::runner::origin(v)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether nobody will see all of the result if the task succeeds.

@@ -23,6 +23,8 @@ pub struct Frame {
     pub rescuable: bool,
     /// After a failure here an `always` section is still to come.
     pub always: bool,
+    /// After a failure here a section of the innermost block is to come.
+    pub next: bool,
     /// Within handlers.
     pub handlers: bool,
 }
@@ -64,10 +66,11 @@ pub fn items(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()>
 }
 
 fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
-    let after = Frame { always: f.always || !b.always.is_empty(), ..f };
+    let always = !b.always.is_empty();
+    let after = Frame { always: f.always || always, next: always, ..f };
     // of what the tags leave out nothing is there: a rescue section without tasks rescues nobody
     let rescues = hosts.first().is_some_and(|h| p.has_tasks(&b.rescue, &h.name, f.handlers));
-    let inner = Frame { rescuable: f.rescuable || rescues, ..after };
+    let inner = Frame { rescuable: f.rescuable || rescues, next: rescues || always, ..after };
     items(p, &b.block, hosts, inner)?;
     if p.over.load(Ordering::SeqCst) {
         return Ok(());
@@ -78,6 +81,7 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
         let lost: Vec<Host> = failed(hosts).into_iter().filter(|h| !h.section_failed()).collect();
         for h in &lost {
             h.set(Phase::Active);
+            h.pardoned.store(false, Ordering::SeqCst);
         }
         p.refresh_alive();
         items(p, &b.rescue, &lost, after)?;
@@ -85,16 +89,17 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
     if !b.always.is_empty() {
         let forgiven = |h: &Host| h.forgiven.load(Ordering::SeqCst);
         let lost = failed(hosts).into_iter().filter(|h| !h.section_failed());
-        let lost: Vec<(Host, usize)> = lost.map(|h| (h.clone(), forgiven(&h))).collect();
+        let pardoned = |h: &Host| h.pardoned.swap(false, Ordering::SeqCst);
+        let lost: Vec<(Host, usize, bool)> = lost.map(|h| (h.clone(), forgiven(&h), pardoned(&h))).collect();
         let broken = p.broken.swap(false, Ordering::SeqCst);
-        for (h, _) in &lost {
+        for (h, ..) in &lost {
             h.set(Phase::Active);
         }
         let all = active(hosts);
-        items(p, &b.always, &all, f)?;
+        items(p, &b.always, &all, Frame { next: false, ..f })?;
         let mut still = lost.is_empty();
-        for (h, before) in &lost {
-            if forgiven(h) == *before {
+        for (h, before, pardoned) in &lost {
+            if forgiven(h) == *before && !pardoned {
                 still = true;
                 if h.phase() == Phase::Active {
                     h.set(Phase::Failed);
@@ -110,7 +115,7 @@ fn block(p: &PlayRun, b: &Arc<Block>, hosts: &[Host], f: Frame) -> Result<()> {
 
 /// Runs what was included: a block of its own.
 pub fn included(p: &PlayRun, list: &[Item], hosts: &[Host], f: Frame) -> Result<()> {
-    items(p, list, hosts, f)?;
+    items(p, list, hosts, Frame { next: false, ..f })?;
     hosts.iter().for_each(|h| h.leave());
     Ok(())
 }
@@ -192,6 +197,11 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
         }
     }
     if failed {
+        for h in p.hosts.iter().filter(|h| h.phase() == Phase::Failed) {
+            if fatal || once || hosts.iter().any(|x| Arc::ptr_eq(x, h)) {
+                h.waits.store(f.next, Ordering::SeqCst);
+            }
+        }
         if !f.rescuable && !f.always {
             for h in p
                 .hosts
