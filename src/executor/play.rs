@@ -194,9 +194,8 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         *vars.batch.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(batch.clone());
         super::handlers::collect(&run, &play.handlers);
         let outcome = run_batch(&run);
-        let is_out = |h: &&Host| {
-            matches!(h.phase(), Phase::Failed | Phase::Unreachable) || lock(&run.doomed).contains(&h.name)
-        };
+        let is_out =
+            |h: &&Host| matches!(h.phase(), Phase::Failed | Phase::Unreachable) || lock(&run.doomed).contains(&h.name);
         let failed: Vec<&Host> = run.hosts.iter().filter(is_out).collect();
         for h in &failed {
             let set = if h.phase() == Phase::Unreachable { &r.state.unreachable } else { &r.state.failed };
