@@ -121,14 +121,16 @@ fn complete(data: &mut Map, by_module: bool) {
 
 /// What `failed_when` decided counts, of a loop that of any item, whatever else went wrong; without it `failed`.
 fn failed(data: &Map) -> bool {
-    let loose = |m: &Map, k: &str| m.get(k).is_some_and(|v| v.to_bool_loose().unwrap_or(false));
     const JUDGED: &str = "failed_when_result";
+    // the words of an error count as a failure, too
+    let verdict = |m: &Map| m.get(JUDGED).is_some_and(Value::truthy);
     if data.contains_key(JUDGED) {
-        return loose(data, JUDGED);
+        return verdict(data);
     }
     let items = data.get("results").and_then(Value::as_list).unwrap_or_default();
     let mut judged = items.iter().filter_map(Value::as_map).filter(|i| i.contains_key(JUDGED)).peekable();
-    if judged.peek().is_some() { judged.any(|i| loose(i, JUDGED)) } else { loose(data, "failed") }
+    let loose = |v: &Value| v.to_bool_loose().unwrap_or(false);
+    if judged.peek().is_some() { judged.any(verdict) } else { data.get("failed").is_some_and(loose) }
 }
 
 /// The status a result stands for.
