@@ -149,6 +149,7 @@ fn password_file(path: &str) -> Result<String> {
 fn connection_vars(d: &Defaults) -> Result<Map> {
     let mut m = Map::new();
     let mut put = |names: &[&str], v: Value| m.extend(names.iter().map(|n| ((*n).into(), v.clone())));
+    put(&["ansible_connection"], d.connection.as_str().into());
     put(&["ansible_timeout", "ansible_ssh_timeout"], Value::Int(d.timeout.into()));
     for (setting, names) in [
         ("ANSIBLE_PIPELINING", &["ansible_pipelining", "ansible_ssh_pipelining"][..]),

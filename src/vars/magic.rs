@@ -119,10 +119,7 @@ pub(super) const ROLE_NAMES: &[&str] = &[
 /// What the connection to a host is where no variable says so: the implicit localhost is local, and a task knows
 /// the address it goes to.
 pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
-    let implicit = || {
-        matches!(&*view.host, "localhost" | "127.0.0.1" | "::1")
-            && !view.store.inventory().hosts.contains_key(&*view.host)
-    };
+    let implicit = || is_implicit_localhost(view, &view.host);
     if view.task.is_some()
         && let Some(v) = twin(view, name)
     {
@@ -130,6 +127,11 @@ pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
     }
     match name {
         "ansible_connection" if implicit() => Some("local".into()),
+        "ansible_connection"
+            if view.delegated.as_deref().is_some_and(|h| is_implicit_localhost(view, h)) && view.task.is_some() =>
+        {
+            Some("local".into())
+        }
         "ansible_python_interpreter" if implicit() => view.store.globals.all.get("ansible_playbook_python").cloned(),
         "ansible_host" | "ansible_ssh_host" if view.task.is_some() => {
             Some(if implicit() { "127.0.0.1".into() } else { Value::plain(view.host.clone()) })
@@ -139,11 +141,12 @@ pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
             let keywords = &view.task.as_ref()?.kw;
             let keyword = match name {
                 "ansible_user" | "ansible_ssh_user" | "ansible_connection_user" => &keywords.remote_user,
+                "ansible_connection" => &keywords.connection,
                 _ => &None,
             };
             match keyword {
                 // one that asks for this very variable finds none
-                Some(v) => (!asks_for_user(v)).then(|| v.clone()),
+                Some(v) => (!asks_for_itself(v)).then(|| v.clone()),
                 None => view.store.globals.connection.get(name).cloned(),
             }
         }
@@ -167,8 +170,13 @@ fn twin(view: &View, name: &str) -> Option<Value> {
     }
 }
 
-fn asks_for_user(v: &Value) -> bool {
-    v.needs_render() && ["ansible_user", "ansible_ssh_user"].iter().any(|n| v.to_str().contains(n))
+fn asks_for_itself(v: &Value) -> bool {
+    let own = ["ansible_user", "ansible_ssh_user", "ansible_connection"];
+    v.needs_render() && own.iter().any(|n| v.to_str().contains(n))
+}
+
+fn is_implicit_localhost(view: &View, host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1") && !view.store.inventory().hosts.contains_key(host)
 }
 
 /// The magic variable `name` as `view` sees it.
