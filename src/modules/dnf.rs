@@ -1,6 +1,7 @@
 //! `dnf` and `yum`: RPM packages through the host's dnf, or yum where dnf is not there, and rpm.
 
 mod list;
+mod names;
 mod options;
 mod transaction;
 
@@ -46,7 +47,7 @@ pub(super) fn spec() -> Spec {
     Spec::new(vec![
         list("name", "Packages: names, patterns, versions (`foo-1.0`), groups (`@name`), files, URLs.")
             .aliases(&["pkg"]),
-        Arg::str("state").choices(&["absent", "present", "installed", "removed", "latest"]).doc("What they shall be."),
+        Arg::str("state").choices(&["absent", "installed", "latest", "present", "removed"]).doc("What they shall be."),
         list("enablerepo", "Repositories to enable."),
         list("disablerepo", "Repositories to disable."),
         list("exclude", "Packages to leave alone."),
@@ -105,21 +106,18 @@ pub(super) fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
             Some(n) if n.starts_with("yum") => Dialect::Yum,
             _ => Dialect::Dnf4,
         };
-    let names: Vec<String> = args
-        .strings("name")
-        .iter()
-        .flat_map(|n| n.split(','))
-        .map(|n| n.split_whitespace().collect::<Vec<_>>().join(" "))
-        .filter(|n| !n.is_empty())
-        .collect();
-    let asked = names.iter().cloned().chain(args.opt_str("list").map(str::to_owned));
-    if let Some(bad) = asked.into_iter().find(|n| n.starts_with('-')) {
-        return Err(Failure::new(format!("{bad} is no package name")));
+    if let Some(conf) = args.opt_str("conf_file").filter(|c| std::fs::File::open(c).is_err()) {
+        let e = Failure::new("cannot read configuration file");
+        return Err(e.set("conf_file", conf).set("results", json!([])));
     }
+    let names = names::asked(args)?;
     let job = Job { ctx, args, tool, dialect };
-    job.wait_for_lock()?;
-    if let Some(what) = args.opt_str("list") {
+    if let Some(what) = args.opt_str("list").filter(|l| !l.is_empty()) {
         return job.list(what);
+    }
+    if args.bool("autoremove") && !matches!(args.opt_str("state"), None | Some("absent" | "removed")) {
+        let e = Failure::new("Autoremove should be used alone or with state=absent");
+        return Err(e.set("results", json!([])));
     }
     let state = match args.opt_str("state") {
         None if args.bool("autoremove") => "absent",
@@ -132,9 +130,7 @@ pub(super) fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         if !args.bool("update_cache") {
             return Ok(o.msg("Nothing to do"));
         }
-        if !job.ctx.check {
-            job.call(&["makecache"], &[])?;
-        }
+        job.refresh()?;
         return Ok(o.msg("Cache updated"));
     }
     if state == "absent" { job.remove(&names) } else { job.install(state == "latest", &names) }

@@ -238,6 +238,9 @@ fn perform(ctx: &Ctx, args: &Args) -> ModResult {
             if args.bool("backup") && target.exists() {
                 backup = atomic::backup(&target)?;
             }
+            if let Some(dir) = target.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
             atomic::write(&target, new.as_bytes(), false)?;
         }
     }

@@ -42,7 +42,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let manager = if wanted == "auto" || wanted.is_empty() { package_manager(ctx) } else { wanted };
     let (spec, run): (Spec, fn(&mut Ctx, &Args) -> ModResult) = match manager.as_str() {
         "apt" => (apt::spec(), apt::run),
-        "dnf" | "yum" | "dnf4" | "dnf5" => (dnf::spec(), dnf::run),
+        "dnf" | "yum" | "dnf5" => (dnf::spec(), dnf::run),
         other => {
             return Err(Failure::new(format!(
                 "Could not find a matching action for the \"{other}\" package manager: apt, dnf and yum are supported"

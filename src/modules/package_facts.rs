@@ -131,7 +131,8 @@ fn rpm(ctx: &Ctx) -> Result<Packages, Failure> {
     for line in o.out().lines() {
         let f: Vec<&str> = line.split('\t').collect();
         if let [name, version, release, epoch, arch] = f.as_slice() {
-            let epoch = epoch.parse::<i64>().map(Json::from).unwrap_or(Json::Null);
+            // A string in any case, as ansible-core has it.
+            let epoch = if *epoch == "(none)" { "None" } else { epoch };
             let entry = json!({
                 "name": name, "version": version, "release": release, "epoch": epoch, "arch": maybe(arch), "source": "rpm",
             });

@@ -100,11 +100,13 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         (Some(_), None) => true,
         (None, k) => k.is_some(),
     };
-    let set_now = match &value {
-        Some(v) if args.bool("sysctl_set") => !current(ctx, name, args).is_some_and(|c| same(&c, v)),
-        _ => false,
-    };
-    let mut o = Outcome::changed(in_file || set_now);
+    let (set, load) = (args.bool("sysctl_set"), args.bool("reload"));
+    let now = if value.is_some() && (set || load) { current(ctx, name, args) } else { None };
+    let differs = |v: &String| !now.as_ref().is_some_and(|c| same(c, v));
+    // What the kernel does not know cannot be set; loading the file tells of it.
+    let set_now = set && now.is_some() && value.as_ref().is_some_and(differs);
+    let load = load && (in_file || value.as_ref().is_some_and(differs));
+    let mut o = Outcome::changed(in_file || set_now || load);
     let new = if in_file { edited(&old, name, value.as_deref()) } else { old.clone() };
     if in_file {
         o = o.with_diff(Diff::new(old.as_str(), new.as_str()).headers(shown, shown));
@@ -122,14 +124,14 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         // It says so on its error stream alone when a value is refused.
         if !done.ok() || refused(&done.err()) {
             let words = done.out() + &done.err();
-            return Err(Failure::new(format!("setting {name} failed: {words}")).set("rc", done.rc));
+            return Err(Failure::new(format!("setting {name} failed: {words}")));
         }
     }
     if in_file {
         atomic::write(&path, new.as_bytes(), false)?;
-        if args.bool("reload") {
-            reload(ctx, shown, args.bool("ignoreerrors"))?;
-        }
+    }
+    if load {
+        reload(ctx, shown, args.bool("ignoreerrors"))?;
     }
     Ok(o)
 }

@@ -1,5 +1,6 @@
 //! The `list` argument: what packages and repositories there are.
 
+use super::names::is_no_name;
 use super::{Dialect, Job};
 use crate::modules::{Failure, ModResult, Outcome};
 use serde_json::{Value as Json, json};
@@ -12,6 +13,7 @@ impl Job<'_, '_> {
             return Err("list needs dnf: yum cannot be asked in a form for programs".into());
         }
         let results = match what {
+            no_name if is_no_name(no_name) => vec![],
             "installed" => self.packages(&["--installed"])?,
             "updates" | "upgrades" => self.packages(&["--upgrades"])?,
             "available" => self.packages(&["--available"])?,
@@ -30,7 +32,10 @@ impl Job<'_, '_> {
         let format = if self.dialect == Dialect::Dnf5 { QUERY } else { QUERY.trim_end_matches("\\n") };
         let text = self.query(&[&["repoquery", "--qf", format], which].concat())?;
         let installed = which.contains(&"--installed");
-        Ok(text.lines().filter_map(|l| package(l, installed)).collect())
+        let mut all: Vec<Json> = text.lines().filter_map(|l| package(l, installed)).collect();
+        // The tool sorts whole lines: repositories are mixed, and tool-doc is before tool.
+        all.sort_by_key(|p| ["repo", "name"].map(|k| p[k].as_str().unwrap_or("").to_owned()));
+        Ok(all)
     }
 
     fn repositories(&self) -> Result<Vec<Json>, Failure> {

@@ -1,8 +1,10 @@
 //! The command line: one argument of the module becomes one option, in the words of the tool.
 
+use super::names::trouble;
 use super::{Dialect, Job};
 use crate::modules::Failure;
 use crate::modules::support::exec::{Cmd, Output};
+use serde_json::json;
 use std::time::Duration;
 
 impl Job<'_, '_> {
@@ -38,9 +40,9 @@ impl Job<'_, '_> {
             w.push(format!("--installroot={}", a.str("installroot")));
         }
         let best = a.opt_bool("best").or(a.opt_bool("nobest").map(|n| !n));
-        let url_unchecked = !a.bool("validate_certs") && a.strings("name").iter().any(|n| n.contains("://"));
         for (on, option) in [
             (a.bool("disable_gpg_check"), pick("--nogpgcheck", "--no-gpgchecks")),
+            (!a.bool("disable_gpg_check") && !yum, "--setopt=gpgcheck=True"),
             (!a.bool("disable_gpg_check") && !yum, "--setopt=localpkg_gpgcheck=True"),
             (a.bool("skip_broken"), "--skip-broken"),
             (a.bool("skip_broken") && five, "--skip-unavailable"),
@@ -52,7 +54,7 @@ impl Job<'_, '_> {
             (best == Some(true) && !yum, "--best"),
             (best == Some(false) && !yum, pick("--nobest", "--no-best")),
             (!a.bool("install_weak_deps") && !yum, "--setopt=install_weak_deps=False"),
-            (!a.bool("sslverify") || url_unchecked, "--setopt=sslverify=False"),
+            (!a.bool("sslverify"), "--setopt=sslverify=False"),
             (a.bool("update_cache") && !yum, "--refresh"),
         ] {
             if on {
@@ -74,16 +76,37 @@ impl Job<'_, '_> {
     }
     /// Does it, or in a check run says what would be done.
     pub(super) fn call(&self, verb: &[&str], names: &[String]) -> Result<Output, Failure> {
+        self.wait_for_lock()?;
         self.cmd(if self.ctx.check { "--assumeno" } else { "-y" }, verb, names).tried(self.ctx)
     }
     /// Says what would be done.
     pub(super) fn predict(&self, verb: &[&str], names: &[String]) -> Result<Output, Failure> {
+        self.wait_for_lock()?;
         self.cmd("--assumeno", verb, names).tried(self.ctx)
     }
-    /// A query whose output is wanted alone.
+    /// Fetches what the repositories have.
+    pub(super) fn refresh(&self) -> Result<(), Failure> {
+        self.wait_for_lock()?;
+        let o = self.cmd("-y", &["makecache"], &[]).tried(self.ctx)?;
+        match trouble(&o) {
+            Some(e) => Err(e),
+            None if o.ok() => Ok(()),
+            None => Err(o.failure(o.err().trim()).set("results", json!([]))),
+        }
+    }
+    /// A question whose answer is wanted alone.
+    pub(super) fn asks(&self, words: &[&str]) -> Result<Output, Failure> {
+        self.wait_for_lock()?;
+        self.cmd("--quiet", words, &[]).tried(self.ctx)
+    }
+    /// As `asks`: what is answered, if the repositories can be read.
     pub(super) fn query(&self, words: &[&str]) -> Result<String, Failure> {
-        let o = self.cmd("--quiet", words, &[]).must(self.ctx)?;
-        Ok(o.out())
+        let o = self.asks(words)?;
+        match trouble(&o) {
+            Some(e) => Err(e),
+            None if o.ok() => Ok(o.out()),
+            None => Err(o.failure(o.err().trim()).set("results", json!([]))),
+        }
     }
     pub(super) fn rpm(&self, words: &[&str]) -> Result<Output, Failure> {
         let rpm = crate::modules::support::exec::need_program(self.ctx, "rpm")?;
@@ -94,7 +117,7 @@ impl Job<'_, '_> {
     }
 
     /// Waits as long as told until no other dnf holds its lock; dnf itself would wait for ever.
-    pub(super) fn wait_for_lock(&self) -> Result<(), Failure> {
+    fn wait_for_lock(&self) -> Result<(), Failure> {
         let held = || {
             let files = std::fs::read_dir("/var/cache/dnf").into_iter().flatten().flatten().map(|e| e.path());
             let locks = files.into_iter().filter(|p| p.to_string_lossy().ends_with("_lock.pid"));

@@ -47,7 +47,7 @@ fn a_check_run_tells_the_plan() {
     let r = h.call("dnf", json!({"name": "bar"}), true);
     let results = [
         "Installed: bar-1.0-1.noarch",
-        "Installed: foo-2.0-1.noarch",
+        "Installed: foo-2:2.0-1.noarch",
         "Installed: baz-1.1-1.noarch",
         "Removed: baz-1.0-1.noarch",
         "Removed: old-1-1.noarch",
@@ -62,19 +62,19 @@ fn a_check_run_tells_the_plan() {
 
 #[test]
 fn every_argument_has_its_option() {
-    let all = json!({"name": "foo", "state": "latest", "enablerepo": "a,b", "disablerepo": ["c"], "exclude": "x", "conf_file": "/c",
+    let all = json!({"name": "foo", "state": "latest", "enablerepo": "a,b", "disablerepo": ["c"], "exclude": "x", "conf_file": "/dev/null",
         "disable_gpg_check": true, "installroot": "/r", "releasever": "9", "skip_broken": true, "update_cache": true, "security": true,
         "bugfix": true, "download_only": true, "download_dir": "/d", "allowerasing": true, "nobest": true, "cacheonly": true,
-        "install_weak_deps": false, "sslverify": false, "disable_plugin": "p", "enable_plugin": "q", "disable_excludes": "all", "autoremove": true});
+        "install_weak_deps": false, "sslverify": false, "disable_plugin": "p", "enable_plugin": "q", "disable_excludes": "all"});
     let common = "--exclude=x";
-    let four = "-y --disablerepo=c --enablerepo=a --enablerepo=b --exclude=x --enableplugin=q --disableplugin=p --config=/c --releasever=9 \
+    let four = "-y --disablerepo=c --enablerepo=a --enablerepo=b --exclude=x --enableplugin=q --disableplugin=p --config=/dev/null --releasever=9 \
         --disableexcludes=all --downloadonly --downloaddir=/d --installroot=/r --nogpgcheck --skip-broken --setopt=strict=False --security \
         --bugfix --cacheonly --allowerasing --nobest --setopt=install_weak_deps=False --setopt=sslverify=False --refresh \
-        --setopt=clean_requirements_on_remove=True install foo\n";
-    let five = "-y --disable-repo=c --enable-repo=a --enable-repo=b --exclude=x --enable-plugin=q --disable-plugin=p --config=/c --releasever=9 \
+        --setopt=clean_requirements_on_remove=False install foo\n";
+    let five = "-y --disable-repo=c --enable-repo=a --enable-repo=b --exclude=x --enable-plugin=q --disable-plugin=p --config=/dev/null --releasever=9 \
         --setopt=disable_excludes=all --downloadonly --setopt=destdir=/d --installroot=/r --no-gpgchecks --skip-broken --skip-unavailable --security \
         --bugfix --cacheonly --allowerasing --no-best --setopt=install_weak_deps=False --setopt=sslverify=False --refresh \
-        --setopt=clean_requirements_on_remove=True install foo\n";
+        --setopt=clean_requirements_on_remove=False install foo\n";
     for (tool, module, want) in [("dnf", "dnf", four), ("dnf5", "dnf5", five)] {
         let h = Host::new(tool, "");
         let r = h.call(module, all.clone(), false);
@@ -129,7 +129,9 @@ fn failures() {
         msg(json!({"name": "x", "best": true, "nobest": true})),
         "parameters are mutually exclusive: best|nobest"
     );
-    assert_eq!(msg(json!({"name": "--x"})), "--x is no package name");
+    let r = h.call("dnf", json!({"name": "--x"}), false);
+    assert_eq!(r["failures"], json!(["No package --x available."]));
+    assert!(!h.log().contains("--x"));
 }
 
 #[test]
