@@ -11,7 +11,7 @@ use crate::vault::{Secret, Secrets, encrypt, is_envelope};
 use camino::Utf8Path;
 use clap::Subcommand;
 use std::io::{IsTerminal, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::sync::Arc;
 
 /// Encrypt and decrypt files and values.
@@ -24,13 +24,13 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 enum Action {
     /// Create a new vaulted file in the editor.
-    Create(Edit),
+    Create(Create),
     /// Edit a vaulted file.
     Edit(Edit),
     /// Show vaulted files.
     View(Files),
     /// Encrypt files (or standard input).
-    Encrypt(Convert),
+    Encrypt(Encrypt),
     /// Decrypt files (or standard input).
     Decrypt(Convert),
     /// Encrypt files anew with another secret.
@@ -44,21 +44,34 @@ enum Action {
 struct Common {
     #[command(flatten)]
     vault: VaultArgs,
-    /// The vault id to encrypt with (needed if there are several)
-    #[arg(long, value_name = "ENCRYPT_VAULT_ID")]
-    encrypt_vault_id: Option<String>,
     /// Say more
     #[arg(short = 'v', long = "verbose", action = clap::ArgAction::Count)]
     verbose: u8,
 }
 
+/// What the actions take that encrypt.
 #[derive(clap::Args, Debug)]
-struct Edit {
+struct Sealing {
     #[command(flatten)]
     common: Common,
+    /// The vault id to encrypt with (needed if there are several)
+    #[arg(long, value_name = "ENCRYPT_VAULT_ID")]
+    encrypt_vault_id: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+struct Create {
+    #[command(flatten)]
+    edit: Edit,
     /// Open the editor although there is no terminal
     #[arg(long)]
     skip_tty_check: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct Edit {
+    #[command(flatten)]
+    sealing: Sealing,
     #[arg(value_name = "file_name")]
     files: Vec<String>,
 }
@@ -83,9 +96,18 @@ struct Convert {
 }
 
 #[derive(clap::Args, Debug)]
+struct Encrypt {
+    #[command(flatten)]
+    convert: Convert,
+    /// The vault id to encrypt with (needed if there are several)
+    #[arg(long, value_name = "ENCRYPT_VAULT_ID")]
+    encrypt_vault_id: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
 struct Rekey {
     #[command(flatten)]
-    common: Common,
+    sealing: Sealing,
     /// File with the new vault password
     #[arg(long, value_name = "FILE", conflicts_with = "new_vault_id")]
     new_vault_password_file: Option<String>,
@@ -99,7 +121,7 @@ struct Rekey {
 #[derive(clap::Args, Debug)]
 struct Strings {
     #[command(flatten)]
-    common: Common,
+    sealing: Sealing,
     /// Where the result goes; - is standard output
     #[arg(long, value_name = "OUTPUT_FILE")]
     output: Option<String>,
@@ -137,9 +159,10 @@ pub fn run(a: Args) -> Result<i32> {
                 }
             }
         }
-        Action::Encrypt(c) => {
-            one_output(&c)?;
-            let (id, secret) = new_or_given(&c.common, &config)?;
+        Action::Encrypt(e) => {
+            let c = e.convert;
+            one_output(&c.output, &c.files)?;
+            let (id, secret) = new_or_given(&c.common, e.encrypt_vault_id.as_ref(), &config)?;
             convert(&c, "plaintext", "Encryption", |_, bytes| {
                 if std::str::from_utf8(bytes).is_ok_and(is_envelope) {
                     return Err(Error::general("input is already encrypted"));
@@ -148,7 +171,7 @@ pub fn run(a: Args) -> Result<i32> {
             })?;
         }
         Action::Decrypt(c) => {
-            one_output(&c)?;
+            one_output(&c.output, &c.files)?;
             let secrets = existing(&c.common, &config)?;
             convert(&c, "ciphertext", "Decryption", |name, bytes| Ok(open(name, bytes, &secrets)?.plain))?;
         }
@@ -183,10 +206,10 @@ fn existing(c: &Common, config: &Config) -> Result<Secrets> {
 }
 
 /// The id and the secret to encrypt with.
-fn new_or_given(c: &Common, config: &Config) -> Result<(Arc<str>, Secret)> {
+fn new_or_given(c: &Common, wanted: Option<&String>, config: &Config) -> Result<(Arc<str>, Secret)> {
     let mut s = sources(&c.vault, config)?;
     s.new_secret = true;
-    let wanted = c.encrypt_vault_id.clone().or_else(|| config.text("vault_encrypt_identity"));
+    let wanted = wanted.cloned().or_else(|| config.text("vault_encrypt_identity"));
     choose(&s.load()?, wanted.as_deref())
 }
 
@@ -209,8 +232,8 @@ fn choose(secrets: &Secrets, wanted: Option<&str>) -> Result<(Arc<str>, Secret)>
     }
 }
 
-fn one_output(c: &Convert) -> Result<()> {
-    if c.output.is_some() && c.files.len() > 1 {
+fn one_output(output: &Option<String>, inputs: &[String]) -> Result<()> {
+    if output.is_some() && inputs.len() > 1 {
         return Err(Error::options("At most one input file may be used with the --output option"));
     }
     Ok(())
@@ -244,6 +267,8 @@ fn read(name: &str) -> Result<Vec<u8>> {
     std::fs::read(&path).map_err(|e| {
         let words = match e.kind() {
             std::io::ErrorKind::NotFound => format!("[Errno 2] No such file or directory: '{path}'"),
+            std::io::ErrorKind::IsADirectory => format!("[Errno 21] Is a directory: '{path}'"),
+            std::io::ErrorKind::PermissionDenied => format!("[Errno 13] Permission denied: '{path}'"),
             _ => e.to_string(),
         };
         Error::general(format!("Unable to read source file ({path}): {words}"))
@@ -265,7 +290,7 @@ fn open(name: &str, bytes: &[u8], secrets: &Secrets) -> Result<Opened> {
 }
 
 /// Writes atomically: a new file beside the old one takes its place. `like`: mode and owner to keep;
-/// otherwise only the owner may read it.
+/// otherwise only the owner may read it. What a device or a pipe is called is written to, not replaced.
 fn write(name: &str, bytes: &[u8], like: Option<&std::fs::Metadata>) -> Result<()> {
     if name == "-" {
         std::io::stdout().write_all(bytes)?;
@@ -273,10 +298,21 @@ fn write(name: &str, bytes: &[u8], like: Option<&std::fs::Metadata>) -> Result<(
     }
     // A link stays a link: what it points to is replaced.
     let path = absolute(name);
-    let path = path.canonicalize_utf8().unwrap_or(path);
     let failed = |e: std::io::Error| Error::general(format!("Unable to write {path}: {e}"));
+    match std::fs::metadata(&path) {
+        Ok(m) if m.is_dir() => return Err(Error::general(format!("Unable to write {path}: it is a directory"))),
+        Ok(m) if !m.is_file() => {
+            let mut there = std::fs::File::options().write(true).open(&path).map_err(failed)?;
+            return there.write_all(bytes).map_err(failed);
+        }
+        _ => {}
+    }
+    let path = path.canonicalize_utf8().unwrap_or(path.clone());
     let dir = path.parent().unwrap_or(Utf8Path::new("/"));
-    let mut tmp = tempfile::Builder::new().prefix(".vault-").tempfile_in(dir).map_err(failed)?;
+    let mut tmp = tempfile::Builder::new()
+        .prefix(".vault-")
+        .tempfile_in(dir)
+        .map_err(|_| Error::general(format!("Destination '{dir}' not writable")))?;
     tmp.write_all(bytes).map_err(failed)?;
     if let Some(m) = like {
         let file = tmp.as_file();
@@ -284,14 +320,31 @@ fn write(name: &str, bytes: &[u8], like: Option<&std::fs::Metadata>) -> Result<(
         std::os::unix::fs::fchown(file, Some(m.uid()), Some(m.gid())).map_err(failed)?;
     }
     tmp.as_file().sync_all().map_err(failed)?;
+    let old = std::fs::File::options().write(true).open(&path).ok();
     tmp.persist(&path).map_err(|e| failed(e.error))?;
+    if let Some(old) = old {
+        wipe(&old, &path).map_err(failed)?;
+    }
     Ok(())
 }
 
+/// Overwrites what a replaced file held, so that the text is not on the disk any more. A file that has further
+/// names (hard links) stays as it is, with a warning.
+fn wipe(old: &std::fs::File, path: &Utf8Path) -> std::io::Result<()> {
+    let m = old.metadata()?;
+    if m.nlink() > 0 {
+        let text = format!("what {path} held is still there under another name of the file (a hard link)");
+        crate::output::show_warning(&text, Screen::of_stdout(0).color);
+        return Ok(());
+    }
+    std::io::copy(&mut std::io::repeat(0).take(m.len()), &mut &*old)?;
+    old.sync_data()
+}
+
 fn rekey(r: &Rekey, config: &Config) -> Result<()> {
-    let secrets = existing(&r.common, config)?;
+    let secrets = existing(&r.sealing.common, config)?;
     let new = VaultSources {
-        warn: None,
+        warn: Some(|text| crate::output::show_warning(text, false)),
         vault_ids: r.new_vault_id.clone().into_iter().collect(),
         password_files: r.new_vault_password_file.clone().into_iter().collect(),
         ask: r.new_vault_id.is_none() && r.new_vault_password_file.is_none(),
@@ -299,40 +352,45 @@ fn rekey(r: &Rekey, config: &Config) -> Result<()> {
         match_ids: false,
         new_secret: true,
     };
-    let (id, secret) = choose(&new.load()?, r.common.encrypt_vault_id.as_deref())?;
+    let (id, secret) = choose(&new.load()?, r.sealing.encrypt_vault_id.as_deref())?;
     for name in &r.files {
-        let opened = open(name, &read(name)?, &secrets)?;
-        let meta = std::fs::metadata(absolute(name))?;
+        let path = absolute(name);
+        let opened = open(path.as_str(), &read(name)?, &secrets)?;
+        let meta = std::fs::metadata(&path)?;
         write(name, encrypt(&opened.plain, (&id, &secret)).as_bytes(), Some(&meta))?;
     }
     eprintln!("Rekey successful");
     Ok(())
 }
 
-fn create(e: &Edit, config: &Config) -> Result<()> {
-    let [name] = e.files.as_slice() else {
+fn create(c: &Create, config: &Config) -> Result<()> {
+    let [name] = c.edit.files.as_slice() else {
         return Err(Error::options("ansible-vault create can take only one filename argument"));
     };
-    let (id, secret) = new_or_given(&e.common, config)?;
-    terminal(e)?;
+    let sealing = &c.edit.sealing;
+    let (id, secret) = new_or_given(&sealing.common, sealing.encrypt_vault_id.as_ref(), config)?;
+    if !c.skip_tty_check && !std::io::stdout().is_terminal() {
+        return Err(Error::options("not a tty, editor cannot be opened")
+            .help("Use --skip-tty-check if the editor needs none."));
+    }
     let path = absolute(name);
     if path.exists() {
-        return Err(Error::general(format!("{path} exists, please use 'edit' instead")));
+        return Err(Error::general(format!("{name} exists, please use 'edit' instead")));
     }
     if let Some(dir) = path.parent().filter(|d| !d.exists()) {
-        let screen = Screen::of_stdout(0);
-        crate::output::show_warning(&format!("{dir} does not exist, creating..."), screen.color);
-        std::fs::create_dir_all(dir)?;
+        let given = Utf8Path::new(name).parent().unwrap_or(dir);
+        crate::output::show_warning(&format!("{given} does not exist, creating..."), Screen::of_stdout(0).color);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
     let text = in_editor(&path, b"")?;
     write(name, encrypt(&text, (&id, &secret)).as_bytes(), None)
 }
 
 fn edit(e: &Edit, config: &Config) -> Result<()> {
-    let secrets = existing(&e.common, config)?;
+    let secrets = existing(&e.sealing.common, config)?;
     for name in &e.files {
-        let opened = open(name, &read(name)?, &secrets)?;
         let path = absolute(name);
+        let opened = open(path.as_str(), &read(name)?, &secrets)?;
         let meta = std::fs::metadata(&path)?;
         let text = in_editor(&path, &opened.plain)?;
         if text != opened.plain {
@@ -340,13 +398,6 @@ fn edit(e: &Edit, config: &Config) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn terminal(e: &Edit) -> Result<()> {
-    if e.skip_tty_check || std::io::stdout().is_terminal() {
-        return Ok(());
-    }
-    Err(Error::options("not a tty, editor cannot be opened").help("Use --skip-tty-check if the editor needs none."))
 }
 
 /// Lets the user edit the text in a file that only the user can read.
@@ -379,17 +430,15 @@ struct Item {
 
 fn strings(s: &Strings, config: &Config) -> Result<()> {
     let dash = s.strings.iter().any(|a| a == "-");
-    let read_stdin = dash || (s.strings.is_empty() && !s.prompt);
+    let read_stdin = dash || s.stdin_name.is_some() || (s.strings.is_empty() && !s.prompt);
     if s.prompt && dash {
         return Err(Error::options("The --prompt option is not supported if also reading input from stdin"));
     }
-    let (id, secret) = new_or_given(&s.common, config)?;
+    one_output(&s.output, &s.strings)?;
+    let (id, secret) = new_or_given(&s.sealing.common, s.sealing.encrypt_vault_id.as_ref(), config)?;
     let mut items = Vec::new();
     if s.prompt {
-        let mut name = s.names.first().cloned();
-        if name.is_none() {
-            name = Some(ask("Variable name (enter for no name): ", false)?).filter(|n| !n.is_empty());
-        }
+        let name = Some(ask("Variable name (enter for no name): ", false)?).filter(|n| !n.is_empty());
         let text =
             if s.show_input { ask("String to encrypt: ", false)? } else { ask_secret("String to encrypt (hidden): ")? };
         items.push(Item { text: text.into_bytes(), name, from: "the interactive prompt" });
@@ -407,7 +456,7 @@ fn strings(s: &Strings, config: &Config) -> Result<()> {
         items.push(Item { text, name: s.stdin_name.clone(), from: "stdin" });
     }
     let args: Vec<&String> = s.strings.iter().filter(|a| *a != "-").collect();
-    let mut names: Vec<String> = if s.prompt { Vec::new() } else { s.names.clone() };
+    let mut names: Vec<String> = s.names.clone();
     // A lone string on standard input takes its name from --name too.
     if read_stdin && args.is_empty() && s.stdin_name.is_none() && !names.is_empty() {
         items.iter_mut().for_each(|i| i.name = names.first().cloned());

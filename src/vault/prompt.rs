@@ -52,7 +52,11 @@ pub fn ask_or_end(prompt: &str, hidden: bool) -> Result<Option<String>> {
         }
         Err(_) => {
             eprint!("{prompt}");
-            std::io::stdin().lock().read_line(&mut line)?
+            let n = std::io::stdin().lock().read_line(&mut line)?;
+            if hidden && n > 0 {
+                eprintln!();
+            }
+            n
         }
     };
     Ok((n > 0).then(|| line.trim_end_matches(['\n', '\r']).to_string()))

@@ -5,7 +5,7 @@ use super::{Secret, Secrets, is_envelope};
 use crate::diag::{Error, Kind, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// What the command line, the configuration and the environment say about vault secrets.
@@ -54,8 +54,15 @@ impl VaultSources {
     /// secret is found, else the last of them is the error; a prompt without answer ends it.
     pub fn load(&self) -> Result<Secrets> {
         let mut list: Vec<(Arc<str>, Secret)> = Vec::new();
-        let mut lost: Vec<(String, Error)> = Vec::new();
+        let mut lost: Option<Error> = None;
         for id in &self.vault_ids {
+            if let Some((l, _)) = id.split_once('@')
+                && l.contains(';')
+            {
+                let words =
+                    format!("'{id}' is not a valid vault id. The character ';' is not allowed in vault ids");
+                return Err(Error::new(Kind::Options, words));
+            }
             let (label, source) = match id.split_once('@') {
                 Some((l, s)) if !l.is_empty() => (l, s),
                 Some((_, s)) => (self.label(), s),
@@ -64,10 +71,11 @@ impl VaultSources {
             let secret = match source {
                 "prompt" => self.prompt(label, true)?,
                 "prompt_ask_vault_pass" => self.prompt(label, false)?,
-                file => match self.file(label, file, &list) {
+                file => match self.file(id.contains('@').then_some(label), file, &list) {
                     Ok(s) => s,
                     Err(e) => {
-                        lost.push((label.to_string(), e));
+                        self.told(if id.contains('@') { label } else { "None" }, &e);
+                        lost = Some(e);
                         continue;
                     }
                 },
@@ -75,32 +83,43 @@ impl VaultSources {
             list.push((label.into(), secret));
         }
         for file in &self.password_files {
-            match self.file(self.label(), file, &list) {
+            match self.file(Some(self.label()), file, &list) {
                 Ok(secret) => list.push((self.label().into(), secret)),
-                Err(e) => lost.push((self.label().to_string(), e)),
+                Err(e) => {
+                    self.told(self.label(), &e);
+                    lost = Some(e);
+                }
             }
         }
         if self.ask {
             list.push((self.label().into(), self.prompt(self.label(), false)?));
         }
-        if list.is_empty()
-            && let Some((_, e)) = lost.pop()
-        {
-            return Err(e);
+        match lost {
+            Some(e) if list.is_empty() => Err(e),
+            _ => Ok(Secrets::new(list, self.match_ids)),
         }
-        for (label, e) in lost {
-            let missing = e.message().ends_with("was not found");
-            let what =
-                if missing { "Error getting vault password file" } else { "Error in vault password file loading" };
-            if let Some(warn) = self.warn {
-                warn(&format!("{what} ({label}): {}", e.message()));
-            }
+    }
+
+    /// Warns of a source that could not be had: what others give may do.
+    fn told(&self, label: &str, e: &Error) {
+        let m = e.message();
+        let missing = m.ends_with("was not found") || m.ends_with("can not be a directory");
+        let what = if missing { "Error getting vault password file" } else { "Error in vault password file loading" };
+        if let Some(warn) = self.warn {
+            warn(&format!("{what} ({label}): {m}"));
         }
-        Ok(Secrets::new(list, self.match_ids))
     }
 
     /// Asks once, or twice for a new secret. `with_label`: the prompt names the id.
     fn prompt(&self, label: &str, with_label: bool) -> Result<Secret> {
+        self.asked(label, with_label).inspect_err(|e| {
+            if let Some(warn) = self.warn {
+                warn(&format!("Error in vault password prompt ({label}): {}", e.message()));
+            }
+        })
+    }
+
+    fn asked(&self, label: &str, with_label: bool) -> Result<Secret> {
         let words = match with_label {
             true => ["Vault", "New vault", "Confirm new vault"].map(|w| format!("{w} password ({label}): ")),
             false => ["Vault", "New Vault", "Confirm New Vault"].map(|w| format!("{w} password: ")),
@@ -108,24 +127,26 @@ impl VaultSources {
         let [old, new, again] = words;
         let ask = |text: &str| ask_secret(text).map_err(|e| Error::new(Kind::Vault, format!("{e} for ({label})")));
         let first = ask(if self.new_secret { &new } else { &old })?;
-        if self.new_secret && ask(&again)? != first {
-            return Err(Error::new(Kind::Vault, "Passwords do not match"));
-        }
         if first.is_empty() {
             return Err(Error::new(Kind::Vault, "Invalid vault password was provided"));
+        }
+        if self.new_secret && ask(&again)? != first {
+            return Err(Error::new(Kind::Vault, "Passwords do not match"));
         }
         Ok(Secret::new(first))
     }
 
-    fn file(&self, label: &str, name: &str, known: &[(Arc<str>, Secret)]) -> Result<Secret> {
+    fn file(&self, label: Option<&str>, name: &str, known: &[(Arc<str>, Secret)]) -> Result<Secret> {
         let error = |words: String| Error::new(Kind::Vault, words);
         let path = absolute(name);
         let meta =
             std::fs::metadata(&path).map_err(|_| error(format!("The vault password file {path} was not found")))?;
         if meta.is_dir() {
-            return Err(error(format!("The vault password file {path} is a directory")));
+            let path = path.as_str().trim_end_matches('/');
+            return Err(error(format!("The vault password file provided '{path}' can not be a directory")));
         }
-        let bytes = if meta.permissions().mode() & 0o111 != 0 {
+        let runs = meta.permissions().mode() & 0o111 != 0;
+        let bytes = if runs {
             script(&path, label)?
         } else {
             let text =
@@ -139,7 +160,8 @@ impl VaultSources {
             .to_vec()
         };
         if bytes.is_empty() {
-            return Err(error(format!("Invalid vault password was provided from file ({path})")));
+            let what = if runs { "script" } else { "file" };
+            return Err(error(format!("Invalid vault password was provided from {what} ({path})")));
         }
         Ok(Secret::new(bytes))
     }
@@ -160,24 +182,36 @@ fn absolute(name: &str) -> Utf8PathBuf {
     }
 }
 
-/// Runs a password script; one whose name ends in `-client` is told the label.
-fn script(path: &Utf8Path, label: &str) -> Result<Vec<u8>> {
+/// Runs a password script; one whose name ends in `-client` is told the label, if one was given. What a client
+/// writes to standard error is part of its error only.
+fn script(path: &Utf8Path, label: Option<&str>) -> Result<Vec<u8>> {
     let client = path.file_stem().is_some_and(|s| s.ends_with("-client"));
     let mut cmd = Command::new(path);
+    cmd.stdin(Stdio::inherit());
     if client {
-        cmd.arg("--vault-id").arg(label);
+        cmd.stderr(Stdio::piped());
+        if let Some(l) = label {
+            cmd.arg("--vault-id").arg(l);
+        }
+    } else {
+        cmd.stderr(Stdio::inherit());
     }
-    let out =
-        cmd.stdin(std::process::Stdio::inherit()).stderr(std::process::Stdio::inherit()).output().map_err(|e| {
-            Error::new(Kind::Vault, format!("Problem running vault password script {path} ({e})."))
-                .help("If this is not a script, remove the executable bit from the file.")
-        })?;
+    let out = cmd.output().map_err(|e| {
+        Error::new(Kind::Vault, format!("Problem running vault password script {path} ({e})."))
+            .help("If this is not a script, remove the executable bit from the file.")
+    })?;
     if !out.status.success() {
         let code = out.status.code().unwrap_or(-1);
+        let said = String::from_utf8_lossy(&out.stderr);
+        let said = said.trim();
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        let label = label.unwrap_or("None");
         let words = match (client, code) {
-            (true, 2) => format!("Vault password client script {path} did not find a secret for vault-id={label}"),
+            (true, 2) => {
+                format!("Vault password client script {path} did not find a secret for vault-id={label}{said}")
+            }
             (true, _) => format!(
-                "Vault password client script {path} returned non-zero ({code}) when getting secret for vault-id={label}"
+                "Vault password client script {path} returned non-zero ({code}) when getting secret for vault-id={label}{said}"
             ),
             _ => format!("Vault password script {path} returned non-zero ({code})"),
         };
