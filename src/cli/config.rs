@@ -259,7 +259,7 @@ impl Config {
     fn find_file(&mut self) -> Option<Utf8PathBuf> {
         if let Ok(p) = std::env::var("ANSIBLE_CONFIG") {
             let p = Utf8PathBuf::from(p);
-            let p = if p.is_dir() { p.join("ansible.cfg") } else { p };
+            let p = super::setup::absolute(&if p.is_dir() { p.join("ansible.cfg") } else { p });
             if p.is_file() {
                 return Some(p);
             }

@@ -37,6 +37,11 @@ enum Verb {
         /// Configuration file instead of the one that would be found
         #[arg(short = 'c', long = "config", value_name = "FILE")]
         config: Option<Utf8PathBuf>,
+        /// Accepted as with the other actions: the file is shown whole
+        #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "base", value_parser = kind)]
+        kind: String,
+        /// Plug-ins of the type (accepted)
+        plugins: Vec<String>,
     },
     /// Print a configuration file with all defaults, to begin one's own with
     Init {
@@ -108,7 +113,8 @@ fn load(named: Option<&Utf8PathBuf>) -> Result<Config> {
         return Err(Error::options(format!("The provided configuration file is missing or not accessible: {path}")));
     }
     if !matches!(path.extension(), Some("ini" | "cfg")) {
-        return Err(Error::options(format!("Unsupported configuration file extension for {path}: ")));
+        let ext = path.extension().map(|e| format!(".{e}")).unwrap_or_default();
+        return Err(Error::options(format!("Unsupported configuration file extension for {path}: {ext}")));
     }
     Config::load_file(&path)
 }
@@ -123,7 +129,7 @@ pub fn run(a: Args) -> Result<i32> {
             load(common.config.as_ref())?;
             dump(&common, only_changed)?;
         }
-        Verb::View { config } => {
+        Verb::View { config, .. } => {
             let c = load(config.as_ref())?;
             let Some(f) = c.file else { return Err(Error::general("Invalid or no config file was supplied")) };
             let text = std::fs::read_to_string(&f).map_err(|e| Error::options(format!("Unable to open {f}: {e}")))?;
@@ -156,7 +162,8 @@ fn listed(kind: &str, names: &[String]) -> Result<Listed> {
         if !names.is_empty() && kind != "all" {
             for n in names {
                 if settings::plugin(k, n).is_none() {
-                    return Err(Error::options(format!("Unable to load {k} plugin '{n}'.")));
+                    let text = format!("Skipping {n} as we could not find matching plugin");
+                    crate::output::show_warning(&text, crate::output::Screen::of_stdout(0).color);
                 }
             }
             found.retain(|p| names.iter().any(|n| settings::plugin(k, n).is_some_and(|q| q.name == p.name)));
@@ -384,7 +391,9 @@ fn init_lines(l: &Listed, disabled: bool, env: bool) -> String {
         let mark = if disabled { "#" } else { "" };
         let about = if s.about.is_empty() { "Accepted for compatibility; it has no effect here." } else { &s.about };
         let value = written(s);
-        let line = if !env {
+        let line = if !env && value.is_empty() && s.default.as_str().is_some() {
+            format!("{name}: ''")
+        } else if !env {
             format!("{name}: {value}")
         } else if value.contains(|c: char| !c.is_alphanumeric() && !"_-./:@%+=".contains(c)) {
             format!("{name}='{}'", value.replace('\'', "'\"'\"'"))

@@ -100,16 +100,10 @@ pub fn run(a: Args) -> Result<i32> {
     options.step = a.step;
     let pool = Pool::new(PoolOptions::default())
         .map_err(|e| Error::general(format!("cannot start the connections' runtime: {e}")))?;
-    let scope = crate::template::Scope::new(
-        Arc::new(crate::template::MapVars(ready.extra.clone())),
-        Arc::new(crate::template::FileScope::default()),
-    );
-    // a pattern of the command line may be a template, as `hosts` of a play may
-    let pattern = ready.engine.render(&Value::trusted(a.pattern.as_str(), None), &scope)?.to_str();
     let mut c = Console {
         pool: Arc::new(pool),
         options,
-        pattern,
+        pattern: a.pattern.clone(),
         task_timeout: a.task_timeout,
         collections: vec![],
         base,
@@ -123,7 +117,13 @@ pub fn run(a: Args) -> Result<i32> {
         return Ok(0);
     }
     if hosts.is_empty() {
-        c.warn("No hosts matched, nothing to do");
+        if c.ready.store.inventory().hosts.is_empty() {
+            c.warn(super::common::ONLY_LOCALHOST);
+        } else {
+            return Err(Error::general(
+                "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
+            ));
+        }
     }
     println!("Welcome to the ansible console. Type help or ? to list commands.\n");
     let code = c.each_line();
@@ -132,6 +132,13 @@ pub fn run(a: Args) -> Result<i32> {
 }
 
 impl Console {
+    /// Says what is said with `-v` only.
+    fn told(&self, text: &str) {
+        if self.options.told > 0 {
+            println!("{text}");
+        }
+    }
+
     fn warn(&self, text: &str) {
         crate::output::show_warning(text, self.ready.screen.color);
     }
@@ -256,11 +263,11 @@ impl Console {
             "remote_user" => self.options.defaults.remote_user = Some(rest.into()),
             "collections" if rest.is_empty() => {
                 self.collections.clear();
-                println!("Collections name search is using defaults");
+                self.told("Collections name search is using defaults");
             }
             "collections" => {
                 self.collections = rest.split(',').map(|s| s.trim().to_string()).collect();
-                println!("Collections name search is set to: {}", self.collections.join(", "));
+                self.told(&format!("Collections name search is set to: {}", self.collections.join(", ")));
             }
             module if self.is_module(module) => self.task(module, rest)?,
             _ => self.task("shell", line)?,
@@ -315,10 +322,11 @@ impl Console {
     /// One task on the hosts.
     fn task(&self, module: &str, args: &str) -> Result<()> {
         if self.hosts(&self.pattern)?.is_empty() {
-            println!("No host found");
             return Ok(());
         }
-        let args = Value::map(adhoc::arguments(module, args)?);
+        let args = adhoc::arguments(module, args)
+            .map_err(|e| Error::new(e.kind(), format!("Unable to build command: {}", e.message())))?;
+        let args = Value::map(args);
         let timeout = Value::Int(self.task_timeout.into());
         let mut shown = Map::new();
         shown.insert("action".into(), module.into());
@@ -359,10 +367,11 @@ fn number(text: &str, usage: &str) -> Option<u64> {
     n
 }
 
+/// What is no boolean counts as no.
 fn switch(text: &str, usage: &str) -> Option<bool> {
-    let on = parse_bool(text);
-    if on.is_none() {
+    if text.is_empty() {
         println!("{usage}");
+        return None;
     }
-    on
+    Some(parse_bool(text).unwrap_or(false))
 }

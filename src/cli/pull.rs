@@ -150,7 +150,7 @@ pub fn run(a: Args) -> Result<i32> {
     let names = names();
     let host = names.first().cloned().unwrap_or_else(|| "localhost".into());
     let dest = match &a.directory {
-        Some(d) => super::setup::absolute(crate::modules::expand_path(d).as_str().into()),
+        Some(d) => crate::playbook::clean(&super::setup::absolute(crate::modules::expand_path(d).as_str().into())),
         None => {
             let home = crate::settings::current().get("ANSIBLE_HOME").and_then(|f| f.ok()).map(|f| f.value.to_str());
             let home = home.unwrap_or_else(|| crate::modules::expand_path("~/.ansible"));
@@ -178,6 +178,8 @@ pub fn run(a: Args) -> Result<i32> {
             }
         }
         Err(e) => {
+            let told = Error::general(format!("Task failed: Module failed: {}", e.message()));
+            crate::output::show_error(&told, color);
             println!("localhost | FAILED! => {}", failure(&e));
             if !a.force {
                 return Ok(2);
@@ -301,17 +303,22 @@ struct State {
     before: Option<String>,
     after: String,
     url_changed: Option<bool>,
+    /// Changes of the checkout were discarded.
+    cleaned: Option<String>,
 }
 
 impl State {
     fn changed(&self) -> bool {
-        self.before.as_ref() != Some(&self.after) || self.url_changed == Some(true)
+        self.before.as_ref() != Some(&self.after) || self.url_changed == Some(true) || self.cleaned.is_some()
     }
     fn text(&self) -> String {
         let mut m = Map::new();
         m.insert("after".into(), self.after.as_str().into());
         m.insert("before".into(), self.before.as_deref().map(Value::from).unwrap_or(Value::Null));
         m.insert("changed".into(), self.changed().into());
+        if let Some(c) = &self.cleaned {
+            m.insert("msg".into(), c.as_str().into());
+        }
         if let Some(u) = self.url_changed {
             m.insert("remote_url_changed".into(), u.into());
         }
@@ -356,7 +363,7 @@ impl Checkout<'_> {
             return Err(Error::general(format!("'{}' is no branch, tag or commit", version.unwrap_or_default())));
         }
         let there = self.dest.join(".git").exists();
-        let mut state = State { before: None, after: String::new(), url_changed: None };
+        let mut state = State { before: None, after: String::new(), url_changed: None, cleaned: None };
         // git clones by path without regard to depth
         let local = self.url.starts_with('/') || Utf8Path::new(self.url).is_dir();
         let url = match local {
@@ -365,6 +372,7 @@ impl Checkout<'_> {
         };
         if there {
             state.before = self.git(&["rev-parse", "HEAD"], Some(self.dest)).ok();
+            state.cleaned = self.clean()?;
             state.url_changed = Some(self.update(&url)?);
         } else {
             if let Some(p) = self.dest.parent() {
@@ -396,18 +404,22 @@ impl Checkout<'_> {
         Ok(state)
     }
 
-    /// Fetches what is new; true if the repository was another one.
-    fn update(&self, url: &str) -> Result<bool> {
+    /// Discards changes of the checkout if that is asked for, else they are an error.
+    fn clean(&self) -> Result<Option<String>> {
         let modified = self.git(&["status", "--porcelain", "--untracked-files=no"], Some(self.dest))?;
         if !modified.is_empty() {
+            let told = format!("Local modifications exist in the destination: {}", self.dest);
             if !self.args.clean {
-                return Err(Error::general(format!(
-                    "Local modifications exist in the destination: {} (force=no).",
-                    self.dest
-                )));
+                return Err(Error::general(format!("{told} (force=no).")));
             }
             self.git(&["reset", "--hard", "HEAD"], Some(self.dest))?;
+            return Ok(Some(told));
         }
+        Ok(None)
+    }
+
+    /// Fetches what is new; true if the repository was another one.
+    fn update(&self, url: &str) -> Result<bool> {
         let old = self.git(&["remote", "get-url", "origin"], Some(self.dest)).unwrap_or_default();
         let bare = |u: &str| u.strip_prefix("file://").unwrap_or(u).to_string();
         let changed = bare(&old) != bare(url);

@@ -370,8 +370,9 @@ fn create(c: &Create, config: &Config) -> Result<()> {
     let sealing = &c.edit.sealing;
     let (id, secret) = new_or_given(&sealing.common, sealing.encrypt_vault_id.as_ref(), config)?;
     if !c.skip_tty_check && !std::io::stdout().is_terminal() {
-        return Err(Error::options("not a tty, editor cannot be opened")
-            .help("Use --skip-tty-check if the editor needs none."));
+        return Err(
+            Error::options("not a tty, editor cannot be opened").help("Use --skip-tty-check if the editor needs none.")
+        );
     }
     let path = absolute(name);
     if path.exists() {

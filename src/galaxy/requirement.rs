@@ -116,6 +116,11 @@ pub struct Requirements {
     pub collections: Vec<CollectionSpec>,
 }
 
+/// A requirement that no collection can be found by.
+pub const NO_NAME: &str = "Neither the collection requirement entry key 'name', nor 'source' point to a concrete resolvable collection \
+     artifact. Also 'name' is not an FQCN. A valid collection name must be in the format <namespace>.<collection>. \
+     Please make sure that the namespace and the collection name contain characters from [a-zA-Z0-9_] only.";
+
 /// Reads a requirements file: a list of roles, or `roles` and `collections`. With `old` unset a list is refused.
 pub fn read(path: &Utf8Path, old: bool) -> Result<Requirements> {
     if !path.exists() {
@@ -142,7 +147,10 @@ pub fn read(path: &Utf8Path, old: bool) -> Result<Requirements> {
         }
         return Ok(out);
     }
-    let Some(map) = doc.root.as_map() else { return Err(none()) };
+    let Some(map) = doc.root.as_map() else {
+        let kind = doc.root.to_plain_value().type_name();
+        return Err(bad(&doc.root, format!("Expecting requirements yaml to be a list or dictionary but got {kind}")));
+    };
     let extra: Vec<String> = map
         .iter()
         .map(|(k, _)| k.to_plain_value().to_str())
@@ -200,18 +208,14 @@ fn collection(n: &Node) -> Result<CollectionSpec> {
         return Err(n.error("signatures of collections are not supported: remove the key 'signatures'"));
     }
     let Some(name) = text("name").or_else(|| text("source")) else {
-        return Err(
-            Error::general("Neither the collection requirement entry key 'name', nor 'source' is given").at(n.span)
-        );
+        return Err(Error::general(NO_NAME).at(n.span));
     };
     let kind = text("type");
-    let known = ["file", "dir", "subdirs", "url", "git", "galaxy"];
+    let known = ["file", "galaxy", "git", "dir", "subdirs", "url"];
     if let Some(k) = kind.as_deref().filter(|k| !known.contains(k)) {
-        return Err(Error::general(format!(
-            "The collection requirement entry key 'type' must be one of {}. Found: {k}",
-            known.join(", ")
-        ))
-        .at(n.span));
+        let words =
+            "The collection requirement entry key 'type' must be one of file, galaxy, git, dir, subdirs, or url.";
+        return Err(Error::general(words).at(n.span).help(format!("found: {k}")));
     }
     Ok(CollectionSpec { name, version: text("version"), kind, source: text("source") })
 }

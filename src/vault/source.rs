@@ -59,8 +59,7 @@ impl VaultSources {
             if let Some((l, _)) = id.split_once('@')
                 && l.contains(';')
             {
-                let words =
-                    format!("'{id}' is not a valid vault id. The character ';' is not allowed in vault ids");
+                let words = format!("'{id}' is not a valid vault id. The character ';' is not allowed in vault ids");
                 return Err(Error::new(Kind::Options, words));
             }
             let (label, source) = match id.split_once('@') {

@@ -223,9 +223,9 @@ pub fn run(a: Args) -> Result<i32> {
 /// What the command line or a file asks for; one of them it must be.
 fn wanted(names: &[String], file: Option<&str>) -> Result<Vec<CollectionSpec>> {
     match (names.is_empty(), file) {
-        (true, None) => Err(Error::options("You must specify a collection name or a requirements file.")),
+        (true, None) => Err(Error::general("You must specify a collection name or a requirements file.")),
         (false, Some(_)) => {
-            Err(Error::options("The positional collection_name arg and --requirements-file are mutually exclusive."))
+            Err(Error::general("The positional collection_name arg and --requirements-file are mutually exclusive."))
         }
         (true, Some(f)) => {
             let path = super::super::setup::absolute(crate::modules::expand_path(f).as_str().into());
@@ -346,7 +346,16 @@ pub(super) fn install(s: &Start, to: &Where, specs: &[CollectionSpec]) -> Result
         };
         sources.retain(|x| !same(x));
     }
-    if sources.is_empty() {
+    let mut all = vec![path.clone()];
+    all.extend(usual);
+    // what is asked for may be there in any of the paths
+    let anywhere = |x: &source::Source| {
+        all.iter().any(|p| {
+            let dir = collection::root(p).join(x.name.replace('.', "/"));
+            collection::version(&dir).ok().flatten().is_some_and(|v| v == x.version)
+        })
+    };
+    if sources.is_empty() || (!to.force && sources.iter().all(anywhere)) {
         s.say(
             "Nothing to do. All requested collections are already installed. If you want to reinstall them, consider \
              using `--force`.",
@@ -354,11 +363,7 @@ pub(super) fn install(s: &Start, to: &Where, specs: &[CollectionSpec]) -> Result
         return Ok(0);
     }
     s.say("Process install dependency map");
-    if !to.no_deps {
-        let mut all = vec![path.clone()];
-        all.extend(usual);
-        place::check_dependencies(&sources, &all)?;
-    }
+    let there = if to.no_deps { Default::default() } else { place::check_dependencies(&sources, &all)? };
     s.say("Starting collection install process");
     for x in &sources {
         match s.talking(|t| place::install(x, &path, t)) {
@@ -369,6 +374,9 @@ pub(super) fn install(s: &Start, to: &Where, specs: &[CollectionSpec]) -> Result
             r => r?,
         }
     }
+    for (name, version) in there {
+        s.say(&format!("'{name}:{version}' is already installed, skipping."));
+    }
     Ok(0)
 }
 
@@ -377,7 +385,8 @@ fn list(a: List) -> Result<i32> {
     let one = match &a.collection {
         Some(c) if !is_name(c) => {
             return Err(Error::general(format!(
-                "Invalid collection name '{c}'. Name must be in the format <namespace>.<collection>."
+                "Invalid collection name '{c}', name must be in the format <namespace>.<collection>. \nPlease make \
+                 sure namespace and collection name contains characters from [a-zA-Z0-9_] only.\n"
             )));
         }
         c => c.as_deref(),
@@ -397,6 +406,7 @@ fn list(a: List) -> Result<i32> {
             found.push((root, all));
         }
     }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
     if !paths.iter().any(|p| p.exists()) {
         return Err(Error::options(
             "- None of the provided paths were usable. Please specify a valid path with --collections-path",

@@ -351,7 +351,8 @@ fn install(a: InstallArgs) -> Result<i32> {
 }
 
 fn install_roles(s: &Start, a: &InstallArgs, mut todo: Vec<RoleSpec>) -> Result<i32> {
-    let paths = paths(s, &a.paths);
+    // with a path of its own an install does not look at what is elsewhere
+    let paths = if a.paths.roles_path.is_empty() { paths(s, &a.paths) } else { s.paths(&a.paths.roles_path) };
     let force = a.force || a.force_with_deps;
     let how = Install { force, keep_scm_meta: a.keep_scm_meta, fetching: s.fetching };
     let failed = |spec: &RoleSpec, e: &Error| -> Result<()> {

@@ -50,12 +50,13 @@ const IGNORED: [&str; 8] =
 pub fn read(dir: &Utf8Path, talk: Talk) -> Result<Built> {
     let file = galaxy_yml(dir)
         .ok_or_else(|| Error::general(format!("The collection galaxy.yml path '{dir}/galaxy.yml' does not exist.")))?;
-    let doc = yaml::parse_file(&file)?;
+    let doc = yaml::parse_file(&file).map_err(|e| e.with_kind(crate::diag::Kind::General))?;
     let v = doc.root.to_plain_value();
     let Some(map) = v.as_map() else {
         return Err(doc.root.error(format!("The collection galaxy.yml at '{file}' is incorrectly formatted.")));
     };
-    let missing: Vec<&str> = REQUIRED.into_iter().filter(|k| v.get(k).is_none()).collect();
+    let mut missing: Vec<&str> = REQUIRED.into_iter().filter(|k| v.get(k).is_none()).collect();
+    missing.sort_unstable();
     if !missing.is_empty() {
         return Err(Error::general(format!(
             "The collection galaxy.yml at '{file}' is missing the following mandatory keys: {}",

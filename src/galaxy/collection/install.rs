@@ -8,11 +8,12 @@ use crate::galaxy::archive::{self, Filling, What};
 use crate::galaxy::version::fits;
 use crate::galaxy::{Talk, needs_server};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 /// Checks that what the sources need is among them or installed in one of the paths.
-pub fn check_dependencies(sources: &[Source], paths: &[Utf8PathBuf]) -> Result<()> {
+pub fn check_dependencies(sources: &[Source], paths: &[Utf8PathBuf]) -> Result<BTreeMap<String, String>> {
+    let mut met = BTreeMap::new();
     for s in sources {
         for (name, range) in &s.dependencies {
             if let Some(other) = sources.iter().find(|o| o.name == *name) {
@@ -30,7 +31,9 @@ pub fn check_dependencies(sources: &[Source], paths: &[Utf8PathBuf]) -> Result<(
                 let dir = super::root(p).join(name.replace('.', "/"));
                 there.extend(super::version(&dir)?);
             }
-            if !there.iter().any(|v| fits(v, range)) {
+            if let Some(v) = there.iter().find(|v| fits(v, range)) {
+                met.insert(name.clone(), v.clone());
+            } else {
                 return Err(needs_server(&format!(
                     "Failed to resolve the requested dependencies map. Could not satisfy the following requirements:\n\
                      * {name}:{range} (dependency of {}:{})",
@@ -39,7 +42,7 @@ pub fn check_dependencies(sources: &[Source], paths: &[Utf8PathBuf]) -> Result<(
             }
         }
     }
-    Ok(())
+    Ok(met)
 }
 
 /// Installs one, replacing what is there.

@@ -47,12 +47,7 @@ pub fn find(spec: &CollectionSpec, temp: &Utf8Path, f: Fetching, talk: Talk) -> 
         }
         None if super::is_name(name) => "galaxy",
         None => {
-            return Err(Error::general(format!(
-                "Neither the collection requirement entry key 'name', nor 'source' point to a concrete resolvable \
-                 collection artifact. Also 'name' is not an FQCN. A valid collection name must be in the format \
-                 <namespace>.<collection>. Please make sure that the namespace and the collection name contain \
-                 characters from [a-zA-Z0-9_] only. ({name})"
-            )));
+            return Err(Error::general(crate::galaxy::requirement::NO_NAME).help(format!("there is no {name}")));
         }
     };
     let path = Utf8PathBuf::from(crate::modules::expand_path(name));
