@@ -494,9 +494,9 @@ pub fn run(a: Args) -> Result<i32> {
     inv.take_warnings().iter().for_each(|w| warn(w));
     let (text, warnings) = shown?;
     warnings.iter().for_each(|w| warn(&w.in_full()));
-    match a.output.as_deref().filter(|_| a.list) {
+    match a.output.as_deref() {
         Some(file) => std::fs::write(load::absolute(file), text)
-            .map_err(|e| Error::general(format!("Unable to write to destination file ({file}): {e}")))?,
+            .map_err(|e| Error::general(format!("Unable to write to destination file '{file}': {e}")))?,
         None if text.ends_with('\n') => print!("{text}"),
         None => println!("{text}"),
     }

@@ -348,12 +348,13 @@ pub(super) fn install(s: &Start, to: &Where, specs: &[CollectionSpec]) -> Result
     }
     let mut all = vec![path.clone()];
     all.extend(usual);
-    // what is asked for may be there in any of the paths
+    // what an archive brings may be there in any of the paths
     let anywhere = |x: &source::Source| {
-        all.iter().any(|p| {
-            let dir = collection::root(p).join(x.name.replace('.', "/"));
-            collection::version(&dir).ok().flatten().is_some_and(|v| v == x.version)
-        })
+        matches!(x.from, source::From::Archive(_))
+            && all.iter().any(|p| {
+                let dir = collection::root(p).join(x.name.replace('.', "/"));
+                collection::version(&dir).ok().flatten().is_some_and(|v| v == x.version)
+            })
     };
     if sources.is_empty() || (!to.force && sources.iter().all(anywhere)) {
         s.say(

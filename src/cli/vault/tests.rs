@@ -86,10 +86,10 @@ fn edits_keep_the_id() {
 #[test]
 fn strings_are_values_of_yaml() {
     let d = Dir::new();
-    d.run("encrypt_string --vault-id dev@%one --output %s --name a --name b foo bär").expect("encrypts");
-    let v = crate::yaml::parse_value(&d.get("s")).expect("yaml");
     let secrets = Secrets::new(vec![("dev".into(), Secret::new("secret1"))], true);
     for (name, want) in [("a", "foo"), ("b", "bär")] {
+        d.run(&format!("encrypt_string --vault-id dev@%one --output %s --name {name} {want}")).expect("encrypts");
+        let v = crate::yaml::parse_value(&d.get("s")).expect("yaml");
         let Some(crate::value::Value::Vault(t)) = v.get(name) else { panic!("{name} is not vaulted") };
         assert_eq!(secrets.decrypt_value(t).expect("opens"), want);
     }
