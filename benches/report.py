@@ -89,7 +89,7 @@ def limits_of(rows, wl):
     out = []
     b, v = bound_of(rows, wl)
     if v:
-        sign = '+' if b.what == 'trips' else '× '
+        sign = '' if b.what == 'trips' else '× '
         out.append('%s%s of %g%s (%s)' % (sign, spread(v), b.most, '' if statistics.median(v) <= b.most else ' ✗', b.text))
     again = [r for r in rows if r['wl'] == wl and r['peer'] == 'dirigo' and 'handshakes' in r]
     if again:

@@ -5,8 +5,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// Room in the pipes to and from the controller, in bytes: the most that users may ask for by default.
-const PIPE: libc::c_int = 1 << 20;
+/// Room in a pipe to or from the controller that large content goes through, in bytes: the most that users may ask for by
+/// default.
+const WIDE: libc::c_int = 1 << 20;
+/// Who reads this much at once has content before him.
+pub const MUCH: usize = 32 << 10;
+
+/// Gives the pipe more room, which spares most of the switching to sshd and back. It may be none, or the user may have too
+/// many; then it stays as it is. Not done before it is needed, because the system counts what a user has in pipes.
+pub fn widen(pipe: &File) {
+    // SAFETY: sets the size of an open descriptor's pipe.
+    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, WIDE) };
+}
 
 /// Writes these bytes behind what waits already; what does not go without waiting is kept.
 pub fn send(bytes: &[u8], waiting: &mut VecDeque<u8>, to: &mut impl Write) -> io::Result<()> {
@@ -57,10 +67,6 @@ pub fn take_stdio() -> io::Result<(File, File)> {
             let flags = libc::fcntl(new, libc::F_GETFL);
             libc::fcntl(new, libc::F_SETFL, flags | libc::O_NONBLOCK);
         }
-        // A larger pipe spares most of the switching to sshd and back in transfers. It may be none, or the user may
-        // have too many.
-        // SAFETY: sets the size of an open descriptor's pipe.
-        unsafe { libc::fcntl(new, libc::F_SETPIPE_SZ, PIPE) };
         Ok(file.into())
     };
     let (from, to) = (take(0)?, take(1)?);

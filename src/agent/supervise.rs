@@ -3,7 +3,7 @@
 //! the channel breaks.
 
 use super::second::{self, Second};
-use super::stdio::{send, send_some, take_stdio};
+use super::stdio::{MUCH, send, send_some, take_stdio, widen};
 use super::worker::{self, failure};
 use super::{MAGIC, VERSION, tree};
 use crate::proto::{Frame, FrameBuf, FrameKind, Hello, NOT_RUN, Response, SecondFile, encode};
@@ -137,6 +137,8 @@ struct Supervisor {
     failed: HashSet<u64>,
     second: Second,
     heard: Instant,
+    /// Whether the pipes from and to the controller have got more room.
+    wide: (bool, bool),
 }
 
 impl Supervisor {
@@ -171,6 +173,7 @@ impl Supervisor {
             failed: HashSet::new(),
             second,
             heard: Instant::now(),
+            wide: (false, false),
         };
         s.tell(FrameKind::Hello, 0, &serde_json::to_vec(&hello)?);
         // The first worker starts while the controller still reads the greeting.
@@ -245,6 +248,10 @@ impl Supervisor {
     fn hear_controller(&mut self) -> io::Result<bool> {
         match self.input.read_from(&mut self.from) {
             Ok(0) => return Ok(false),
+            Ok(n) if n >= MUCH && !self.wide.0 => {
+                widen(&self.from);
+                self.wide.0 = true;
+            }
             Ok(_) => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(true),
             Err(e) => return Err(e),
@@ -377,6 +384,10 @@ impl Supervisor {
                 // a broken channel is met at the next turn of the loop
                 _ => drop(send(f.bytes, &mut self.output, &mut self.to)),
             }
+        }
+        if self.output.len() >= MUCH && !self.wide.1 {
+            widen(&self.to);
+            self.wide.1 = true;
         }
         for f in answers {
             let Some(w) = self.workers.get_mut(i).filter(|w| w.running.as_ref().is_some_and(|r| r.id == f.id)) else {
