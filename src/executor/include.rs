@@ -51,7 +51,8 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
                     task: what.clone(),
                     path: shown,
                     hosts: live.iter().map(|h| h.name.clone()).collect(),
-                    item: g.label.clone(),
+                    // an item may be the secret
+                    item: if what.no_log { Some("(censored due to no_log)".into()) } else { g.label.clone() },
                 });
                 for h in &live {
                     r.state.count(&h.name, |c| c.ok += 1);
