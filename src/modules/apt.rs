@@ -169,11 +169,13 @@ impl Apt<'_, '_> {
         let longest = args.int("update_cache_retry_max_delay").max(1);
         let lock_end = SystemTime::now() + seconds::whole(args.int("lock_timeout"));
         let mut tried = 0;
+        let before = cache_time();
         loop {
             let o = self.get(&["update"]).run(self.ctx)?;
             let err = o.err();
             if o.ok() && !err.contains("W: Failed to fetch") && !err.contains("W: Some index files failed") {
-                return Ok(true);
+                // where nothing new came, nothing changed
+                return Ok(cache_time() != before);
             }
             if err.contains("Could not get lock") && SystemTime::now() < lock_end {
                 std::thread::sleep(Duration::from_secs(1));
