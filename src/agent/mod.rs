@@ -16,7 +16,7 @@ mod escalate;
 mod foreign;
 mod job;
 mod second;
-mod stdio;
+pub(crate) mod stdio;
 mod supervise;
 mod tree;
 mod worker;

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-/// Room in a pipe to or from the controller that large content goes through, in bytes: the most that users may ask for by
+/// Room in a pipe between agent and controller that large content goes through, in bytes: the most that users may ask for by
 /// default.
 const WIDE: libc::c_int = 1 << 20;
 /// Who reads this much at once has content before him.
@@ -13,9 +13,8 @@ pub const MUCH: usize = 32 << 10;
 
 /// Gives the pipe more room, which spares most of the switching to sshd and back. It may be none, or the user may have too
 /// many; then it stays as it is. Not done before it is needed, because the system counts what a user has in pipes.
-pub fn widen(pipe: &File) {
-    // SAFETY: sets the size of an open descriptor's pipe.
-    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, WIDE) };
+pub fn widen(pipe: &impl AsFd) {
+    let _ = nix::fcntl::fcntl(pipe.as_fd(), nix::fcntl::FcntlArg::F_SETPIPE_SZ(WIDE));
 }
 
 /// Writes these bytes behind what waits already; what does not go without waiting is kept.

@@ -49,14 +49,20 @@ struct Common {
     verbose: u8,
 }
 
+#[derive(clap::Args, Debug)]
+struct Identity {
+    /// The vault id to encrypt with (needed if there are several)
+    #[arg(long, value_name = "ENCRYPT_VAULT_ID")]
+    encrypt_vault_id: Option<String>,
+}
+
 /// What the actions take that encrypt.
 #[derive(clap::Args, Debug)]
 struct Sealing {
     #[command(flatten)]
     common: Common,
-    /// The vault id to encrypt with (needed if there are several)
-    #[arg(long, value_name = "ENCRYPT_VAULT_ID")]
-    encrypt_vault_id: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 #[derive(clap::Args, Debug)]
@@ -99,9 +105,8 @@ struct Convert {
 struct Encrypt {
     #[command(flatten)]
     convert: Convert,
-    /// The vault id to encrypt with (needed if there are several)
-    #[arg(long, value_name = "ENCRYPT_VAULT_ID")]
-    encrypt_vault_id: Option<String>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 #[derive(clap::Args, Debug)]
@@ -162,7 +167,7 @@ pub fn run(a: Args) -> Result<i32> {
         Action::Encrypt(e) => {
             let c = e.convert;
             one_output(&c.output, &c.files)?;
-            let (id, secret) = new_or_given(&c.common, e.encrypt_vault_id.as_ref(), &config)?;
+            let (id, secret) = new_or_given(&c.common, &e.identity, &config)?;
             convert(&c, "plaintext", "Encryption", |_, bytes| {
                 if std::str::from_utf8(bytes).is_ok_and(is_envelope) {
                     return Err(Error::general("input is already encrypted"));
@@ -206,10 +211,10 @@ fn existing(c: &Common, config: &Config) -> Result<Secrets> {
 }
 
 /// The id and the secret to encrypt with.
-fn new_or_given(c: &Common, wanted: Option<&String>, config: &Config) -> Result<(Arc<str>, Secret)> {
+fn new_or_given(c: &Common, to: &Identity, config: &Config) -> Result<(Arc<str>, Secret)> {
     let mut s = sources(&c.vault, config)?;
     s.new_secret = true;
-    let wanted = wanted.cloned().or_else(|| config.text("vault_encrypt_identity"));
+    let wanted = to.encrypt_vault_id.clone().or_else(|| config.text("vault_encrypt_identity"));
     choose(&s.load()?, wanted.as_deref())
 }
 
@@ -352,7 +357,7 @@ fn rekey(r: &Rekey, config: &Config) -> Result<()> {
         match_ids: false,
         new_secret: true,
     };
-    let (id, secret) = choose(&new.load()?, r.sealing.encrypt_vault_id.as_deref())?;
+    let (id, secret) = choose(&new.load()?, r.sealing.identity.encrypt_vault_id.as_deref())?;
     for name in &r.files {
         let path = absolute(name);
         let opened = open(path.as_str(), &read(name)?, &secrets)?;
@@ -368,7 +373,7 @@ fn create(c: &Create, config: &Config) -> Result<()> {
         return Err(Error::options("ansible-vault create can take only one filename argument"));
     };
     let sealing = &c.edit.sealing;
-    let (id, secret) = new_or_given(&sealing.common, sealing.encrypt_vault_id.as_ref(), config)?;
+    let (id, secret) = new_or_given(&sealing.common, &sealing.identity, config)?;
     if !c.skip_tty_check && !std::io::stdout().is_terminal() {
         return Err(
             Error::options("not a tty, editor cannot be opened").help("Use --skip-tty-check if the editor needs none.")
@@ -436,7 +441,7 @@ fn strings(s: &Strings, config: &Config) -> Result<()> {
         return Err(Error::options("The --prompt option is not supported if also reading input from stdin"));
     }
     one_output(&s.output, &s.strings)?;
-    let (id, secret) = new_or_given(&s.sealing.common, s.sealing.encrypt_vault_id.as_ref(), config)?;
+    let (id, secret) = new_or_given(&s.sealing.common, &s.sealing.identity, config)?;
     let mut items = Vec::new();
     if s.prompt {
         let name = Some(ask("Variable name (enter for no name): ", false)?).filter(|n| !n.is_empty());

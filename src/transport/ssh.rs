@@ -213,8 +213,8 @@ pub async fn spawn(p: &ConnParams, path: &Path, command: &str) -> Result<Channel
     };
     let missing = || CallError::ssh("a session without its streams");
     let (stdin, stdout) = (child.stdin().take().ok_or_else(missing)?, child.stdout().take().ok_or_else(missing)?);
-    widen(&stdin);
-    widen(&stdout);
+    widen_first(&stdin);
+    widen_first(&stdout);
     let (stdin, stdout) = (Box::new(stdin), Box::new(stdout));
     let stderr = Box::new(child.stderr().take().ok_or_else(missing)?);
     let (tell, exit) = oneshot::channel();
@@ -240,13 +240,11 @@ pub async fn spawn(p: &ConnParams, path: &Path, command: &str) -> Result<Channel
 /// Pipes that get more room, which spares large files most of the switching to the master and back. Only so many: the
 /// system counts all that a user has in pipes, and makes new ones small above a limit (64 MB by default).
 const WIDE: usize = 8;
-const WIDE_SIZE: libc::c_int = 1 << 20;
 
-fn widen(pipe: &impl AsFd) {
+fn widen_first(pipe: &impl AsFd) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     if COUNT.fetch_add(1, Ordering::Relaxed) < WIDE {
-        // what cannot be had is not needed
-        let _ = nix::fcntl::fcntl(pipe.as_fd(), nix::fcntl::FcntlArg::F_SETPIPE_SZ(WIDE_SIZE));
+        crate::agent::stdio::widen(pipe);
     }
 }
 

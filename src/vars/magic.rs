@@ -120,18 +120,15 @@ pub(super) const ROLE_NAMES: &[&str] = &[
 /// the address it goes to.
 pub(super) fn connection_default(view: &View, name: &str) -> Option<Value> {
     let implicit = || is_implicit_localhost(view, &view.host);
+    let delegated_there =
+        || view.task.is_some() && view.delegated.as_deref().is_some_and(|h| is_implicit_localhost(view, h));
     if view.task.is_some()
         && let Some(v) = twin(view, name)
     {
         return Some(v);
     }
     match name {
-        "ansible_connection" if implicit() => Some("local".into()),
-        "ansible_connection"
-            if view.delegated.as_deref().is_some_and(|h| is_implicit_localhost(view, h)) && view.task.is_some() =>
-        {
-            Some("local".into())
-        }
+        "ansible_connection" if implicit() || delegated_there() => Some("local".into()),
         "ansible_python_interpreter" if implicit() => view.store.globals.all.get("ansible_playbook_python").cloned(),
         "ansible_host" | "ansible_ssh_host" if view.task.is_some() => {
             Some(if implicit() { "127.0.0.1".into() } else { Value::plain(view.host.clone()) })

@@ -1,5 +1,6 @@
 //! Python's string methods.
 
+use crate::pylines;
 use crate::template::convert::{check, fail, is_tuple, py_str, type_name};
 use crate::template::{format, ops};
 use minijinja::Error;
@@ -37,7 +38,8 @@ pub(super) fn call(s: &str, name: &str, args: &[Mj]) -> Result<Option<Mj>, Error
                 Some(k) => k.is_true(),
                 None => kwargs.get::<Option<bool>>("keepends")?.unwrap_or(false),
             };
-            Mj::from(lines(s, keep).into_iter().map(Mj::from).collect::<Vec<_>>())
+            let lines = if keep { pylines::with_ends(s) } else { pylines::lines(s) };
+            Mj::from(lines.into_iter().map(Mj::from).collect::<Vec<_>>())
         }
         "join" => {
             let (items,): (Mj,) = from_args(args)?;
@@ -253,34 +255,6 @@ fn words(s: &str, max: Option<usize>, from_right: bool) -> Vec<String> {
     }
     if from_right {
         out.reverse();
-    }
-    out
-}
-
-/// The lines of a text as Python's `splitlines` cuts them.
-fn lines(s: &str, keep: bool) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut line = String::new();
-    let mut chars = s.chars().peekable();
-    while let Some(c) = chars.next() {
-        let ends = matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}');
-        if !ends {
-            line.push(c);
-            continue;
-        }
-        if keep {
-            line.push(c);
-        }
-        if c == '\r' && chars.peek() == Some(&'\n') {
-            chars.next();
-            if keep {
-                line.push('\n');
-            }
-        }
-        out.push(std::mem::take(&mut line));
-    }
-    if !line.is_empty() {
-        out.push(line);
     }
     out
 }
