@@ -83,6 +83,21 @@ fn edits_keep_the_id() {
     assert_eq!((o.id.as_str(), o.secret.bytes()), ("dev", &b"secret1"[..]));
 }
 
+/// As a device (`/dev/null`) a pipe is no file whose place another may take.
+#[test]
+fn a_pipe_is_written_to_and_stays() {
+    use std::os::unix::fs::FileTypeExt;
+    let d = Dir::new();
+    d.put("f", "a: 1\n");
+    nix::unistd::mkfifo(d.path("pipe").as_str(), nix::sys::stat::Mode::S_IRWXU).expect("pipe");
+    let pipe = d.path("pipe");
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).expect("read"));
+    d.run("encrypt --vault-id dev@%one --output %pipe %f").expect("encrypts");
+    let kind = std::fs::symlink_metadata(d.path("pipe")).expect("meta").file_type();
+    assert!(kind.is_fifo(), "the pipe was replaced");
+    assert!(reader.join().expect("reads").starts_with("$ANSIBLE_VAULT;1.2;AES256;dev\n"));
+}
+
 #[test]
 fn strings_are_values_of_yaml() {
     let d = Dir::new();
