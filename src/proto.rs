@@ -62,6 +62,8 @@ pub enum FrameKind {
     WantRest = 15,
     /// Controller → agent: payload `1` if these are the first bytes indeed: then what is sent begins behind them.
     Rest = 16,
+    /// Within the agent, to a worker: the request of this id comes next, and one that waits for its answer after it.
+    More = 17,
 }
 
 impl FrameKind {
@@ -69,7 +71,7 @@ impl FrameKind {
         use FrameKind::*;
         [
             Hello, Request, Response, Data, DataEnd, WantData, Cancel, Ping, Pong, WantSum, Sum, Second, SecondEnd,
-            WantSecond, WantRest, Rest,
+            WantSecond, WantRest, Rest, More,
         ]
         .into_iter()
         .find(|k| *k as u8 == b)

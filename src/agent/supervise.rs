@@ -308,6 +308,7 @@ impl Supervisor {
             | FrameKind::WantSum
             | FrameKind::WantSecond
             | FrameKind::WantRest
+            | FrameKind::More
             | FrameKind::Pong => {}
         }
     }
@@ -462,10 +463,14 @@ impl Supervisor {
             let Some(job) = self.waiting.remove(at) else { return Ok(()) };
             let Some(bytes) = encode(FrameKind::Request, job.frame.id, &job.frame.payload) else { continue };
             let timeout = job.envelope.timeout;
+            let followed = self.waiting.iter().any(|w| w.envelope.after == Some(job.frame.id));
             if let Some(w) = self.workers.get_mut(who) {
                 let limit = (timeout > 0).then(|| Duration::from_secs(timeout.min(u32::MAX.into())));
                 let deadline = limit.map(|l| Instant::now() + l);
                 w.running = Some(Running { id: job.frame.id, deadline, timeout, stopping: None });
+                if followed {
+                    w.output.extend(encode(FrameKind::More, job.frame.id, &[]).unwrap_or_default());
+                }
                 w.output.extend(bytes);
                 w.output.extend(job.content);
                 // Mostly this is all there is to do, and saves a turn of the loop.

@@ -2,18 +2,23 @@
 
 use super::content::Incoming;
 use super::{foreign, job};
+use crate::modules::support::atomic;
 use crate::modules::{self, Ctx};
 use crate::proto::{CHUNK, Foreign, Frame, FrameBuf, FrameKind, Request, Response, encode, hex, start};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Map, Value as Json};
 use sha1::{Digest, Sha1};
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A payload below this size is copied behind its frame's head.
 const SMALL: usize = 16 << 10;
+/// A chain of requests that stops for this long is over: what it put off is done now.
+const IDLE: Duration = Duration::from_millis(50);
 
 /// The frames between a worker and its supervisor.
 pub struct Link {
@@ -37,6 +42,15 @@ impl Link {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether there is something to hear, or the supervisor goes, within this time.
+    fn speaks_within(&self, time: Duration) -> bool {
+        if !self.buf.borrow().is_empty() {
+            return true;
+        }
+        let mut fds = [PollFd::new(self.sock.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO)).is_ok_and(|n| n > 0)
     }
 
     /// Waits for more bytes; false when the supervisor is gone.
@@ -124,13 +138,28 @@ pub fn run(sock: UnixStream) -> ! {
     arrange_signals();
     answer_for_panics();
     let link = Link::new(sock);
-    while let Ok(Some(frame)) = link.recv() {
-        if frame.kind != FrameKind::Request {
-            continue; // Content that nobody read.
+    atomic::put_off();
+    let mut followed = false;
+    loop {
+        if atomic::owes() && !link.speaks_within(IDLE) {
+            atomic::settle();
+        }
+        let Ok(Some(frame)) = link.recv() else { break };
+        match frame.kind {
+            FrameKind::Request => {}
+            FrameKind::More => {
+                followed = true;
+                continue;
+            }
+            _ => continue, // Content that nobody read.
         }
         CURRENT.store(frame.id, Ordering::Relaxed);
         BUSY.store(1, Ordering::Relaxed);
         let result = answer(&link, frame.id, &frame.payload);
+        // the last answer of a chain says that the disk has all of it
+        if !std::mem::take(&mut followed) || result.get("failed").is_some_and(|f| f != false) {
+            atomic::settle();
+        }
         BUSY.store(0, Ordering::Relaxed);
         let after = reap();
         // said before the answer, so that no request is on its way to a process that ends
@@ -142,6 +171,7 @@ pub fn run(sock: UnixStream) -> ! {
         }
         CURRENT.store(0, Ordering::Relaxed);
     }
+    atomic::settle();
     std::process::exit(0)
 }
 
@@ -180,7 +210,7 @@ fn answer(link: &Link, id: u64, payload: &[u8]) -> Map<String, Json> {
         return failure(format!("the agent has no module named {}", req.module));
     };
     if let Some(task) = req.async_job.take() {
-        return job::detach(task, || run_module(module, None, &req));
+        return job::detach(task, || settled(run_module(module, None, &req)));
     }
     let mut sum = Sha1::new();
     let mut streamed = false;
@@ -215,9 +245,15 @@ pub fn answer_foreign(link: &Link, id: u64, f: &Foreign, mut req: Request) -> Ma
     let job = req.async_job.is_some();
     let run = |req: &Request| surrounded(None, req, |ctx| foreign::run(f, &file, req, ctx, job));
     match req.async_job.take() {
-        Some(task) => job::detach(task, || run(&req)),
+        Some(task) => job::detach(task, || settled(run(&req))),
         None => run(&req),
     }
+}
+
+/// What a job that nobody follows has found, when the disk has what it wrote.
+fn settled(result: Map<String, Json>) -> Map<String, Json> {
+    atomic::settle();
+    result
 }
 
 type Streams<'a> = (Option<Incoming<'a>>, &'a mut dyn FnMut(&[u8]) -> io::Result<()>);

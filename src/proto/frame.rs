@@ -85,6 +85,11 @@ const MOST: usize = 256 << 10;
 const SMALL: u8 = 8;
 
 impl FrameBuf {
+    /// Whether all that arrived was handed out.
+    pub fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
     /// Adds bytes that arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());

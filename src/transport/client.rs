@@ -481,7 +481,8 @@ async fn deliver(client: &Client, f: Frame, greet: &mut Option<oneshot::Sender<(
         | FrameKind::WantData
         | FrameKind::WantSum
         | FrameKind::WantSecond
-        | FrameKind::WantRest => {
+        | FrameKind::WantRest
+        | FrameKind::More => {
             let tx = client.calls().open.get(&f.id).cloned();
             match tx {
                 Some(tx) => drop(tx.send(Event::Frame(f)).await),

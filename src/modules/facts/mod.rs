@@ -21,6 +21,7 @@ mod virt;
 use super::Ctx;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
+use std::thread::Builder;
 use std::time::Duration;
 
 /// Facts of one collector, without prefix.
@@ -42,7 +43,15 @@ struct Collector {
     ids: &'static [&'static str],
     needs: &'static [&'static str],
     minimal: bool,
+    /// It asks a program that takes its time, and neither needs earlier facts: it runs beside the others.
+    beside: bool,
     run: fn(&mut Env) -> Facts,
+}
+
+impl Collector {
+    const fn beside(self) -> Collector {
+        Collector { beside: true, ..self }
+    }
 }
 
 const fn c(
@@ -52,7 +61,7 @@ const fn c(
     needs: &'static [&'static str],
     run: fn(&mut Env) -> Facts,
 ) -> Collector {
-    Collector { name, ids, needs, minimal, run }
+    Collector { name, ids, needs, minimal, beside: false, run }
 }
 
 /// In the order in which they run: those that others need come first.
@@ -77,7 +86,7 @@ const COLLECTORS: &[Collector] = &[
     c("selinux", true, &[], &[], system::selinux),
     c("fips", true, &[], &[], system::fips),
     c("cmdline", true, &[], &[], system::cmdline),
-    c("caps", true, &["system_capabilities", "system_capabilities_enforced"], &[], system::caps),
+    c("caps", true, &["system_capabilities", "system_capabilities_enforced"], &[], system::caps).beside(),
     c("date_time", true, &[], &[], session::date_time),
     c("env", true, &[], &[], session::env),
     c(
@@ -98,9 +107,9 @@ const COLLECTORS: &[Collector] = &[
         session::user,
     ),
     c("dns", true, &[], &[], network::dns),
-    c("local", true, &[], &[], local::local),
-    c("lsb", true, &[], &[], distribution::lsb),
-    c("python", true, &[], &[], platform::python),
+    c("local", true, &[], &[], local::local).beside(),
+    c("lsb", true, &[], &[], distribution::lsb).beside(),
+    c("python", true, &[], &[], platform::python).beside(),
     c(
         "ssh_pub_keys",
         true,
@@ -133,7 +142,8 @@ const COLLECTORS: &[Collector] = &[
         &["processor", "processor_cores", "processor_count", "mounts", "devices"],
         &["platform"],
         hardware,
-    ),
+    )
+    .beside(),
     c(
         "virtual",
         false,
@@ -141,8 +151,8 @@ const COLLECTORS: &[Collector] = &[
         &[],
         virt::virt,
     ),
-    c("facter", false, &[], &[], tools::facter),
-    c("ohai", false, &[], &[], tools::ohai),
+    c("facter", false, &[], &[], tools::facter).beside(),
+    c("ohai", false, &[], &[], tools::ohai).beside(),
 ];
 
 fn hardware(env: &mut Env) -> Facts {
@@ -228,12 +238,31 @@ pub fn gather(
     timeout: Duration,
 ) -> Result<(Facts, Vec<String>), String> {
     let chosen = pick(subset)?;
-    let ctx = Ctx { env: ctx.env.clone(), ..Ctx::bare() };
-    let mut env = Env { ctx, fact_path: fact_path.into(), timeout, known: Facts::new(), warnings: vec![] };
-    for c in chosen {
-        let found = (c.run)(&mut env);
-        env.known.extend(found);
-    }
+    let variables = ctx.env.as_slice();
+    let surroundings = || {
+        let ctx = Ctx { env: variables.to_vec(), ..Ctx::bare() };
+        Env { ctx, fact_path: fact_path.into(), timeout, known: Facts::new(), warnings: vec![] }
+    };
+    let alone = |c: &Collector| {
+        let mut own = surroundings();
+        ((c.run)(&mut own), own.warnings)
+    };
+    let mut env = surroundings();
+    std::thread::scope(|scope| {
+        let begin = |c: &'static Collector| Builder::new().spawn_scoped(scope, move || alone(c)).ok();
+        let begun: Vec<_> = chosen.iter().map(|c| c.beside.then(|| begin(c)).flatten()).collect();
+        for (c, begun) in chosen.iter().zip(begun) {
+            let found = match begun.map(|thread| thread.join()) {
+                Some(Ok((found, warnings))) => {
+                    env.warnings.extend(warnings);
+                    found
+                }
+                Some(Err(_)) => Facts::new(),
+                None => (c.run)(&mut env),
+            };
+            env.known.extend(found);
+        }
+    });
     Ok((env.known, env.warnings))
 }
 

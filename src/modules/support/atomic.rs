@@ -1,5 +1,5 @@
 //! Replacing files without a moment in which a reader sees half of one: a temporary file in the same
-//! directory (mode 0600), made like the old one, synced, renamed.
+//! directory (mode 0600), made like the old one, synced, renamed; then the directory is synced, at once or by [`settle`].
 //!
 //! While content is written the file has no name (`O_TMPFILE`), where the file system can do that: a process that is
 //! killed leaves nothing behind. It gets an unpredictable name only when it is complete, for the time of its
@@ -9,11 +9,13 @@ use super::exec::{Cmd, Output};
 use super::fileargs::{AttrDiff, FileArgs, is_root};
 use super::{mode::umask, pytext::os_error, selinux};
 use crate::modules::Failure;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufRead, Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
 /// New content on its way to `dest`; dropped without [`Staged::commit`] it leaves nothing behind.
@@ -256,7 +258,7 @@ impl Staged {
         };
         match temp.persist(&dest) {
             Ok(_) => {
-                sync_dir(&dest);
+                renamed(&dest);
                 Ok(())
             }
             Err(e) if unsafe_writes && may_write_into(&e.error) => overwrite(e.file.path(), &dest),
@@ -297,11 +299,42 @@ fn start_writing(f: &File, from: u64, len: u64) {
     }
 }
 
-fn sync_dir(dest: &Path) {
-    if let Some(dir) = dest.parent().filter(|p| !p.as_os_str().is_empty())
-        && let Ok(d) = File::open(dir)
-    {
-        // Some file systems cannot sync directories; the rename has happened all the same.
+/// Directories with new names that the disk may not have yet; `None` where each is synced at once.
+static OWED: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(None);
+
+fn owed() -> MutexGuard<'static, Option<BTreeSet<PathBuf>>> {
+    OWED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on directories are synced by [`settle`], once for all files that were renamed in them. The order on the
+/// disk stays: a file's content is there before its name.
+pub fn put_off() {
+    owed().get_or_insert_default();
+}
+
+/// Whether [`settle`] has something to do.
+pub fn owes() -> bool {
+    owed().as_ref().is_some_and(|o| !o.is_empty())
+}
+
+/// Syncs the directories that were put off.
+pub fn settle() {
+    let all = owed().as_mut().map(std::mem::take).unwrap_or_default();
+    all.iter().for_each(|d| sync_dir(d));
+}
+
+fn renamed(dest: &Path) {
+    let dir = directory_of(dest);
+    match owed().as_mut() {
+        // the working directory may be another one by then
+        Some(o) => drop(o.insert(std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf()))),
+        None => sync_dir(dir),
+    }
+}
+
+fn sync_dir(dir: &Path) {
+    // Some file systems cannot sync directories; the rename has happened all the same.
+    if let Ok(d) = File::open(dir) {
         let _ = d.sync_all();
     }
 }
@@ -383,6 +416,20 @@ pub fn like(f: &File, st: &std::fs::Metadata) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_wait_until_it_is_settled() {
+        let d = tempfile::tempdir().expect("dir");
+        put_off();
+        for name in ["a", "b"] {
+            write(&d.path().join(name), b"x", false).expect("written");
+        }
+        assert!(owed().as_ref().is_some_and(|o| o.contains(d.path())));
+        settle();
+        assert!(!owed().as_ref().is_some_and(|o| o.contains(d.path())));
+        assert!(owed().is_some(), "further ones are put off again");
+        *owed() = None;
+    }
 
     #[test]
     fn keeps_mode_and_leaves_no_litter() {
