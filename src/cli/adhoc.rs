@@ -52,9 +52,12 @@ pub struct Args {
 /// The arguments of `-a`, as a task would have them.
 pub(super) fn arguments(module: &str, text: &str) -> Result<Map> {
     let short = short_name(module);
-    if text.trim_start().starts_with('{') {
+    if text.starts_with('{') && text.ends_with('}') {
         let doc = crate::yaml::parse_str("<args>", text)?;
-        return Ok(doc.root.to_value().as_map().cloned().unwrap_or_default());
+        // an empty mapping counts as text
+        if let Some(m) = doc.root.to_value().as_map().filter(|m| !m.is_empty()) {
+            return Ok(m.clone());
+        }
     }
     let free = RAW_PARAM.contains(&short.as_str()) || modules::find(module).is_some_and(|m| m.free_form);
     let command = matches!(short.as_str(), "command" | "shell" | "script" | "raw");
@@ -142,7 +145,7 @@ pub fn run(mut a: Args) -> Result<i32> {
         ));
     }
     if let Some(dir) = &a.playbook_dir {
-        super::common::warn_of_no_dir(dir.as_str(), dir);
+        super::common::warn_of_no_dir(dir);
     }
     let wanted = Wanted {
         inventory: &a.inventory,

@@ -9,10 +9,11 @@ use clap::Args;
 pub const ONLY_LOCALHOST: &str = "provided hosts list is empty, only localhost is available. Note that the implicit \
     localhost does not match 'all'";
 
-/// Warns of a `--playbook-dir` that is not there, as it was given.
-pub fn warn_of_no_dir(given: &str, dir: &camino::Utf8Path) {
+/// Warns of a `--playbook-dir` that is not there.
+pub fn warn_of_no_dir(dir: &camino::Utf8Path) {
+    let dir = crate::playbook::clean(&super::setup::absolute(dir));
     if !dir.is_dir() {
-        let text = format!("Ignoring invalid path provided to plugin path: '{given}' is not a directory");
+        let text = format!("Ignoring invalid path provided to plugin path: '{dir}' is not a directory");
         crate::output::show_warning(&text, crate::output::Screen::of_stdout(0).color);
     }
 }

@@ -10,6 +10,7 @@ use crate::template::filters::normpath;
 use crate::yaml::RepeatedKeys;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 /// One setting: its name here, the environment variables and the `[section] key`s it is read from.
@@ -219,6 +220,18 @@ impl Config {
         c.read_env();
         c.install()?;
         Ok(c)
+    }
+
+    /// With `-v` every command names the file first.
+    pub fn tell(&self, verbosity: u8) -> Result<()> {
+        if verbosity.max(self.number("verbosity")?.unwrap_or(0)) > 0 {
+            // a reader that went away ends the program by its signal
+            let _ = match &self.file {
+                Some(f) => writeln!(std::io::stdout(), "Using {f} as config file"),
+                None => writeln!(std::io::stdout(), "No config file found; using defaults"),
+            };
+        }
+        Ok(())
     }
 
     /// Reads this file, whatever others there are.

@@ -120,6 +120,10 @@ fn load(named: Option<&Utf8PathBuf>) -> Result<Config> {
 }
 
 pub fn run(a: Args) -> Result<i32> {
+    if a.verbose > 0 {
+        // the one that is found, whatever -c names
+        Config::load()?.tell(a.verbose)?;
+    }
     match a.verb {
         Verb::List(c) => {
             load(c.config.as_ref())?;

@@ -81,7 +81,7 @@ enum Next {
 pub fn run(a: Args) -> Result<i32> {
     let base = a.playbook_dir.clone().unwrap_or_default();
     if let Some(dir) = &a.playbook_dir {
-        super::common::warn_of_no_dir(dir.as_str(), dir);
+        super::common::warn_of_no_dir(dir);
     }
     let wanted = Wanted {
         inventory: &a.inventory,

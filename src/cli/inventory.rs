@@ -456,7 +456,7 @@ impl Args {
             playbook_dir: match &self.playbook_dir {
                 Some(d) => {
                     let dir = load::absolute(d);
-                    super::common::warn_of_no_dir(d.as_str(), &dir);
+                    super::common::warn_of_no_dir(&dir);
                     Some(dir)
                 }
                 None => super::config::playbook_dir()?.map(|d| load::absolute(d.as_str())),
@@ -480,6 +480,7 @@ pub fn run(a: Args) -> Result<i32> {
     let config = Config::load()?;
     let mut screen = Screen::of_stdout(a.verbose);
     adjust(&mut screen, &config)?;
+    config.tell(a.verbose)?;
     let warn = |text: &str| crate::output::show_warning(text, screen.color);
     config.warnings.iter().for_each(|w| warn(w));
     let secrets = Arc::new(secrets(&a.vault, &config)?);

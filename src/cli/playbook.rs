@@ -75,12 +75,6 @@ pub fn run(a: Args) -> Result<i32> {
     ready.options.start_at_task = a.start_at_task.clone();
     ready.options.force_handlers |= a.force_handlers;
     ready.options.flush_cache = a.inventory.flush_cache;
-    if ready.options.verbosity > 0 {
-        match &ready.config.file {
-            Some(f) => println!("Using {f} as config file"),
-            None => println!("No config file found; using defaults"),
-        }
-    }
     if ready.store.inventory().hosts.is_empty() && ready.config.flag("localhost_warning", true)? {
         crate::output::show_warning(super::common::ONLY_LOCALHOST, ready.screen.color);
     }

@@ -164,6 +164,7 @@ pub fn run(a: Args) -> Result<i32> {
         std::thread::sleep(std::time::Duration::from_secs(wait));
     }
     let verbosity = a.verbose.max(config.number("verbosity")?.unwrap_or(0));
+    config.tell(verbosity)?;
     let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
     println!("Starting Ansible Pull at {now}");
     let typed: Vec<String> = std::env::args().collect();

@@ -323,6 +323,7 @@ impl Ready {
         adjust(&mut screen, &config)?;
         screen.check = options.check;
         open_log(&config, options.verbosity)?;
+        config.tell(options.verbosity)?;
         let sink = callbacks(&config, w, &screen)?;
         for t in &config.warnings {
             crate::output::show_warning(t, screen.color);

@@ -146,9 +146,22 @@ struct Strings {
     strings: Vec<String>,
 }
 
+impl Action {
+    fn common(&self) -> &Common {
+        match self {
+            Action::Create(Create { edit: e, .. }) | Action::Edit(e) => &e.sealing.common,
+            Action::View(f) => &f.common,
+            Action::Encrypt(Encrypt { convert: c, .. }) | Action::Decrypt(c) => &c.common,
+            Action::Rekey(r) => &r.sealing.common,
+            Action::EncryptString(s) => &s.sealing.common,
+        }
+    }
+}
+
 /// Does what was asked; 0, or the error's code.
 pub fn run(a: Args) -> Result<i32> {
     let config = Config::load()?;
+    config.tell(a.action.common().verbose)?;
     let screen = Screen::of_stdout(0);
     config.warnings.iter().for_each(|w| crate::output::show_warning(w, screen.color));
     match a.action {

@@ -39,12 +39,11 @@ pub(super) fn check_meta(a: &ActionOf, at: &Node, handler: bool) -> Result<()> {
 }
 
 /// The error of text that is no argument, of a module that takes none.
-pub(super) fn raw_params(a: &ActionOf, at: &Node) -> Error {
-    let text = a.args.get("_raw_params");
+pub(super) fn raw_params(a: &ActionOf) -> Error {
     let name = if a.name.contains('.') { a.name.clone() } else { format!("ansible.builtin.{}", a.name) };
     Error::parse(format!("Action '{name}' does not support raw params."))
-        .at(text.and_then(super::block::origin).unwrap_or(at.span))
-        .label("this is no key=value pair")
+        .at(a.span)
+        .label("takes key=value pairs or a mapping alone")
 }
 
 /// What may stand beside an include or import, and among its arguments.

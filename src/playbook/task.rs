@@ -207,7 +207,7 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
         }
     }
     if !free_form(&short).0 && a.args.get("_raw_params").is_some_and(|v| !v.needs_render()) {
-        own.bad.get_or_insert_with(|| raw_params(&a, at));
+        own.bad.get_or_insert_with(|| raw_params(&a));
     }
     if matches!(short.as_str(), "include_tasks" | "include_role" | "import_tasks" | "import_role") {
         check_include(&short, map, &a, place.inherit.handlers, node)?;
@@ -421,10 +421,12 @@ fn action_keyword(v: &Node, what: &str) -> Result<ActionOf> {
             let (name, rest) = first_word(&name);
             let (raw, command) = free_form(&short_name(name));
             let mut all = kv::parse_kv(rest, raw, command, Some(v.span))?;
-            if let Some(Value::Map(inner)) = args.shift_remove("args") {
-                all.extend(inner.iter().map(|(k, v)| (k.clone(), v.clone())));
-            }
+            args.shift_remove("args");
             all.extend(args);
+            // these count most
+            if let Some(inner) = v.get("args") {
+                all.extend(args_of(name, inner)?);
+            }
             let span = v.get("module").map_or(v.span, |n| n.span);
             Ok(ActionOf { name: name.to_string(), span, args: all, args_template: None, delegate: None })
         }

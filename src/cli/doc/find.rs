@@ -210,7 +210,7 @@ impl Places {
             }
         }
         let built_in = || {
-            native::names(kind).into_iter().map(|n| {
+            native::names(kind).into_iter().filter(|n| native::listed(kind, n)).map(|n| {
                 let c = native::collection_of(kind, n).unwrap_or("ansible.builtin");
                 Found { kind: kind.into(), name: n.into(), collection: Some(c.into()), path: None }
             })

@@ -87,12 +87,7 @@ pub fn run(a: Args) -> Result<i32> {
         color: std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         args: a,
     };
-    if verbosity > 0 {
-        match &config.file {
-            Some(f) => println!("Using {f} as config file"),
-            None => println!("No config file found; using defaults"),
-        }
-    }
+    config.tell(verbosity)?;
     if d.args.metadata_dump {
         return d.dump();
     }
@@ -105,6 +100,23 @@ pub fn run(a: Args) -> Result<i32> {
         }
         _ => d.pages(),
     }
+}
+
+/// Each keyword with where it may stand, its type and what it does.
+fn keywords() -> Map {
+    let rows = include_str!("keywords.tsv").lines().filter(|l| !l.starts_with('#'));
+    rows.map(|row| {
+        let row: Vec<&str> = row.splitn(4, '\t').collect();
+        let col = |i: usize| row.get(i).copied().unwrap_or_default();
+        let mut m = Map::new();
+        m.insert("applies_to".into(), Value::list(col(1).split(',').map(Value::from).collect()));
+        m.insert("description".into(), col(3).into());
+        if !col(2).is_empty() {
+            m.insert("type".into(), col(2).into());
+        }
+        (col(0).into(), Value::map(m))
+    })
+    .collect()
 }
 
 /// JSON with nothing but ASCII in it.
@@ -332,12 +344,10 @@ impl Docs {
     }
 
     fn keywords(&self) -> Result<i32> {
-        let rows = include_str!("keywords.tsv").lines().filter(|l| !l.starts_with('#'));
-        let rows: Vec<Vec<&str>> = rows.map(|l| l.splitn(4, '\t').collect()).collect();
-        let one = |name: &str| rows.iter().find(|r| r.first() == Some(&name));
-        let col = |r: &[&'static str], i: usize| r.get(i).copied().unwrap_or_default();
+        let all = keywords();
         if self.args.list || self.args.list_files {
-            let m: Map = rows.iter().map(|r| (col(r, 0).into(), col(r, 3).into())).collect();
+            let about = |v: &Value| v.get("description").cloned().unwrap_or(Value::Null);
+            let m: Map = all.iter().map(|(k, v)| (k.clone(), about(v))).collect();
             if self.args.json {
                 show_json(&Value::map(m));
             } else {
@@ -347,17 +357,10 @@ impl Docs {
         }
         let mut tree = Map::new();
         for name in &self.args.plugins {
-            let Some(r) = one(name) else {
-                self.warn(&format!("Skipping invalid keyword '{name}': '{name}'"));
-                continue;
-            };
-            let mut m = Map::new();
-            m.insert("applies_to".into(), Value::list(col(r, 1).split(',').map(Value::from).collect()));
-            m.insert("description".into(), col(r, 3).into());
-            if !col(r, 2).is_empty() {
-                m.insert("type".into(), col(r, 2).into());
+            match all.get(name.as_str()) {
+                Some(k) => drop(tree.insert(name.as_str().into(), k.clone())),
+                None => self.warn(&format!("Skipping invalid keyword '{name}': '{name}'")),
             }
-            tree.insert(name.as_str().into(), Value::map(m));
         }
         if self.args.json {
             show_json(&Value::map(tree));
@@ -380,7 +383,7 @@ impl Docs {
         for kind in KINDS {
             let mut of_kind = Map::new();
             match kind {
-                "keyword" => continue,
+                "keyword" => of_kind = keywords(),
                 "role" => {
                     for r in role::all(&self.places, &self.roles_path(), &self.args.plugins) {
                         let v = match &r.broken {
@@ -405,7 +408,6 @@ impl Docs {
         }
         let mut m = Map::new();
         m.insert("all".into(), Value::map(all));
-        m.insert("version".into(), crate::vars::ANSIBLE_VERSION.into());
         show_json(&Value::map(m));
         Ok(0)
     }

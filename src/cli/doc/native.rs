@@ -140,6 +140,15 @@ pub fn names(kind: &str) -> Vec<&'static str> {
 /// Modules that other modules are made of; no task names them.
 const INNER: [&str; 1] = ["fetch_content"];
 
+/// Whether lists have it: not the signs among tests (`==`), and one name for what has two.
+pub fn listed(kind: &str, name: &str) -> bool {
+    match kind {
+        "test" => name.starts_with(|c: char| c.is_ascii_alphabetic()),
+        "module" => name != "yum",
+        _ => true,
+    }
+}
+
 pub fn has(kind: &str, name: &str) -> bool {
     names(kind).contains(&name)
 }
@@ -162,11 +171,12 @@ pub fn collection_of(kind: &str, name: &str) -> Option<&'static str> {
             _ => "ansible.builtin",
         },
         "become" if name == "doas" => "community.general",
+        "lookup" if matches!(name, "cartesian" | "flattened") => "community.general",
         _ => "ansible.builtin",
     })
 }
 
-const IPADDR: [&str; 9] = [
+const IPADDR: [&str; 11] = [
     "cidr_merge",
     "hwaddr",
     "macaddr",
@@ -174,8 +184,10 @@ const IPADDR: [&str; 9] = [
     "network_in_usable",
     "next_nth_usable",
     "nthhost",
+    "previous_nth_usable",
     "reduce_on_network",
     "slaac",
+    "usable_range",
 ];
 
 fn about(kind: &str, name: &str) -> Option<&'static str> {

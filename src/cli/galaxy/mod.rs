@@ -79,12 +79,7 @@ impl Start {
             color,
             config,
         };
-        if verbosity > 0 {
-            match &s.config.file {
-                Some(f) => s.say(&format!("Using {f} as config file")),
-                None => s.say("No config file found; using defaults"),
-            }
-        }
+        s.config.tell(verbosity)?;
         Ok(s)
     }
     /// A line on standard output.
