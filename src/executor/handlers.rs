@@ -9,6 +9,7 @@ use crate::playbook::{Item, Place, Task};
 use crate::value::Value;
 use crate::vars::View;
 use indexmap::IndexSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// A handler and the hosts that wait for it.
@@ -143,9 +144,9 @@ fn deliver(p: &PlayRun, hosts: &[Host]) {
     }
 }
 
-/// Runs what was notified on these hosts. Handlers notified by handlers run in the same pass if they
-/// stand behind, else in the next.
-pub fn flush(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+/// Runs what was notified on these hosts. Handlers notified by handlers run in the same flush if they stand behind,
+/// else in the next one. `f` is where in the play the flush is: a block around it may rescue a handler's failure.
+pub fn flush(p: &PlayRun, hosts: &[Host], f: Frame) -> Result<()> {
     let forced: Vec<Host> = if p.force_handlers {
         let gave_up = lock(&p.gave_up);
         let failed = hosts.iter().filter(|h| h.phase() == Phase::Failed && !gave_up.contains(&h.name));
@@ -156,9 +157,9 @@ pub fn flush(p: &PlayRun, hosts: &[Host]) -> Result<()> {
     for h in &forced {
         h.set(Phase::Active);
     }
-    let broken = p.force_handlers && p.broken.swap(false, std::sync::atomic::Ordering::SeqCst);
+    let broken = p.force_handlers && p.broken.swap(false, Ordering::SeqCst);
     let active: Vec<&Host> = hosts.iter().filter(|h| h.is_active()).collect();
-    let outcome = run_notified(p, hosts);
+    let outcome = run_notified(p, hosts, Frame { handlers: true, ..f });
     for h in active {
         match h.phase() {
             Phase::Failed => lock(&p.gave_up).insert(h.name.clone()),
@@ -172,35 +173,31 @@ pub fn flush(p: &PlayRun, hosts: &[Host]) -> Result<()> {
         }
     }
     if broken {
-        p.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+        p.broken.store(true, Ordering::SeqCst);
     }
     outcome
 }
 
-fn run_notified(p: &PlayRun, hosts: &[Host]) -> Result<()> {
+/// Goes over the handlers once. A host that failed in one before goes on behind that one, as in ansible-core; what
+/// stands before waits for the next flush.
+fn run_notified(p: &PlayRun, hosts: &[Host], f: Frame) -> Result<()> {
     deliver(p, hosts);
+    let first: Vec<usize> = hosts.iter().map(|h| h.next_handler.swap(0, Ordering::SeqCst)).collect();
+    let mut i = 0;
     loop {
-        let mut any = false;
-        let mut i = 0;
-        loop {
-            let Some(h) = lock(&p.handlers).get(i).cloned() else { break };
-            i += 1;
-            let todo: Vec<Host> = {
-                let mut n = lock(&h.notified);
-                let todo: Vec<Host> = hosts.iter().filter(|x| x.is_active() && n.contains(&x.name)).cloned().collect();
-                for t in &todo {
-                    n.shift_remove(&t.name);
-                }
-                todo
-            };
-            if todo.is_empty() {
-                continue;
-            }
-            any = true;
-            walk::task(p, &h.task, &todo, Frame { handlers: true, ..Frame::default() })?;
+        // a role that a handler includes may bring more of them
+        let Some(handler) = lock(&p.handlers).get(i).cloned() else { return Ok(()) };
+        let todo: Vec<Host> = {
+            let mut told = lock(&handler.notified);
+            let due = hosts.iter().zip(&first).filter(|(h, first)| h.is_active() && **first <= i);
+            due.map(|(h, _)| h.clone()).filter(|h| told.shift_remove(&h.name)).collect()
+        };
+        i += 1;
+        if todo.is_empty() {
+            continue;
         }
-        if !any {
-            return Ok(());
-        }
+        let before: Vec<&Host> = hosts.iter().filter(|h| h.is_active()).collect();
+        walk::task(p, &handler.task, &todo, f)?;
+        before.iter().filter(|h| h.phase() == Phase::Failed).for_each(|h| h.next_handler.store(i, Ordering::SeqCst));
     }
 }

@@ -27,7 +27,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
     let r = &p.runner;
     let mut groups: Vec<Group> = vec![];
     let scope = r.scope(&p.view(&hosts[0].name, Some(t)));
-    let once = r.flag(&t.kw.run_once, &scope, false, "run_once")?;
+    let once = p.runs_once(t, &scope)?;
     let chosen = if once { &hosts[..1] } else { hosts };
     for h in chosen {
         r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });

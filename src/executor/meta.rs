@@ -21,7 +21,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
         Some(v) => r.engine.render(v, &scope)?.to_str(),
         None => return Err(Error::parse("meta needs the name of an action").at(t.span)),
     };
-    let once = r.flag(&t.kw.run_once, &scope, false, "run_once")?;
+    let once = p.runs_once(t, &scope)?;
     let chosen = choose(p, t, hosts, what.trim())?;
     if chosen.is_empty() {
         return Ok(());
@@ -30,7 +30,7 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> {
         "noop" | "role_complete" | "flush_cache" => {}
         "flush_handlers" => {
             if !f.handlers {
-                super::handlers::flush(p, &chosen)?;
+                super::handlers::flush(p, &chosen, f)?;
             }
         }
         "clear_facts" => {

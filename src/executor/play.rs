@@ -31,6 +31,9 @@ pub struct PlayRun {
     pub gave_up: Mutex<HashSet<Arc<str>>>,
     /// Hosts to which another one's failure was handed: rescued or not, later plays leave them out.
     pub doomed: Mutex<HashSet<Arc<str>>>,
+    /// Hosts that could not be reached where that was everybody's failure: as in ansible-core they count twice among
+    /// the batch's losses, which thereby are not the whole batch.
+    pub doubled: Mutex<HashSet<Arc<str>>>,
     pub tags: TagFilter,
     pub free: bool,
     /// Failures open the debugger, whatever the tasks say.
@@ -44,6 +47,8 @@ pub struct PlayRun {
     pub ended: AtomicBool,
     /// `max_fail_percentage` is exceeded by hosts that others took with them: no section of a block runs any more.
     pub over: AtomicBool,
+    /// `max_fail_percentage` is exceeded, and only hosts whose own failure was ignored go on.
+    pub exceeded: AtomicBool,
     pub throttle: Throttle,
 }
 
@@ -57,9 +62,15 @@ impl PlayRun {
     }
     /// For a `run_once` task, the hosts that share its result.
     pub fn run_once_hosts(&self, task: &Task, _host: &Host, view: &View) -> Option<Vec<Arc<str>>> {
-        let once = self.runner.flag(&task.kw.run_once, &self.runner.scope(view), false, "run_once").unwrap_or(false);
+        let once = self.runs_once(task, &self.runner.scope(view)).unwrap_or(false);
         (once && !self.free)
             .then(|| self.hosts.iter().filter(|h| h.phase() != Phase::Unreachable).map(|h| h.name.clone()).collect())
+    }
+    /// Whether a task runs once for all. As in ansible-core any text says so, "no" and "false" among them.
+    pub fn runs_once(&self, task: &Task, scope: &crate::template::Scope) -> Result<bool> {
+        let Some(v) = &task.kw.run_once else { return Ok(false) };
+        let v = keyword("run_once", v, self.runner.engine.render(v, scope))?;
+        Ok(!crate::template::is_omit(&v) && v.truthy())
     }
     /// Writes down who still takes part, for the magic variables.
     pub fn refresh_alive(&self) {
@@ -163,11 +174,12 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
         if batch.is_empty() {
             continue;
         }
+        let waiting = r.state.waiting_for_start.load(Ordering::SeqCst);
         let run = PlayRun {
             runner: r.clone(),
             play: play.clone(),
             vars: vars.clone(),
-            hosts: batch.iter().map(|h| Arc::new(HostState::new(h.clone()))).collect(),
+            hosts: batch.iter().map(|h| Arc::new(HostState::new(h.clone(), waiting))).collect(),
             scope: PlayScope {
                 completed: play.completed.clone(),
                 ..PlayScope::new(
@@ -180,6 +192,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             notifications: Mutex::default(),
             gave_up: Mutex::default(),
             doomed: Mutex::default(),
+            doubled: Mutex::default(),
             tags: TagFilter::new(&r.options.tags, &r.options.skip_tags),
             free,
             debug,
@@ -189,6 +202,7 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             broken: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            exceeded: AtomicBool::new(false),
             throttle: Throttle::default(),
         };
         *vars.batch.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(batch.clone());
@@ -202,10 +216,10 @@ pub fn run(r: &Arc<Runner>, play: &Arc<Play>) -> Result<bool> {
             lock(set).insert(h.name.clone());
         }
         outcome?;
-        if run.broken.load(Ordering::SeqCst) {
+        if run.broken.load(Ordering::SeqCst) || run.exceeded.load(Ordering::SeqCst) {
             return Ok(false);
         }
-        if failed.len() == size {
+        if failed.len() + lock(&run.doubled).len() == size {
             return Ok(false);
         }
         if run.ended.load(Ordering::SeqCst) {
@@ -374,7 +388,7 @@ fn sections(p: &PlayRun, hosts: &[Host]) -> Result<()> {
         for items in part {
             walk::items(p, items, hosts, f)?;
         }
-        super::handlers::flush(p, hosts)?;
+        super::handlers::flush(p, hosts, f)?;
     }
     Ok(())
 }

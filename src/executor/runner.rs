@@ -166,6 +166,9 @@ impl Runner {
     }
 
     pub fn exit_code(&self) -> i32 {
+        if self.state.stopped.load(Ordering::SeqCst) {
+            return exit::FAILED;
+        }
         let mut code = exit::OK;
         if !lock(&self.state.failed).is_empty() {
             code |= exit::FAILED;

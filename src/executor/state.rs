@@ -40,10 +40,14 @@ pub struct HostState {
     pub waits: AtomicBool,
     /// While it waited for that, `meta: clear_host_errors` forgave it: behind the section it goes on.
     pub pardoned: AtomicBool,
+    /// Behind the handler in which it failed: where its next flush begins.
+    pub next_handler: AtomicUsize,
+    /// The task named by `--start-at-task` is still to come.
+    pub waiting_for_start: AtomicBool,
 }
 
 impl HostState {
-    pub fn new(name: Arc<str>) -> HostState {
+    pub fn new(name: Arc<str>, waiting_for_start: bool) -> HostState {
         HostState {
             name,
             phase: AtomicU8::new(0),
@@ -54,6 +58,8 @@ impl HostState {
             left: AtomicBool::new(false),
             waits: AtomicBool::new(false),
             pardoned: AtomicBool::new(false),
+            next_handler: AtomicUsize::new(0),
+            waiting_for_start: AtomicBool::new(waiting_for_start),
         }
     }
     pub fn phase(&self) -> Phase {
@@ -115,6 +121,8 @@ pub struct RunState {
     pub custom: Mutex<IndexMap<String, Map>>,
     /// True until the task named by `--start-at-task` is met.
     pub waiting_for_start: AtomicBool,
+    /// `max_fail_percentage` has ended the run: with ansible-core a failure, whoever could not be reached.
+    pub stopped: AtomicBool,
     /// The operator chose to go on without asking (`--step`).
     pub step_all: AtomicBool,
     /// Held while a debugger session asks.

@@ -142,6 +142,9 @@ impl Work<'_> {
     /// A keyword that cannot be rendered fails the task, whether it is of use to it or not.
     fn keywords(&self, scope: &Scope) -> Result<()> {
         let k = &self.task.kw;
+        for (name, value) in [("any_errors_fatal", &k.any_errors_fatal), ("run_once", &k.run_once)] {
+            self.runner.flag(value, scope, false, name)?;
+        }
         let all = [
             ("become_exe", &k.become_exe),
             ("become_flags", &k.become_flags),

@@ -1,7 +1,7 @@
 //! Goes over blocks and tasks with a set of hosts in step. Hosts that fail leave the list until a
 //! rescue section takes them in again; an always section runs for all that entered its block.
 
-use super::event::Event;
+use super::event::{Event, Status};
 use super::looping;
 use super::play::{PlayRun, info};
 use super::runner::Runner;
@@ -11,7 +11,8 @@ use crate::modules::support::glob::fnmatch;
 use crate::playbook::{Block, Item, Task};
 use crate::template::Scope;
 use crate::value::{Map, Value};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -144,14 +145,21 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
     if !f.handlers && !t.is_handler && !p.tags.selects(&p.tags_of(t, &first.name)) {
         return Ok(());
     }
-    if r.state.waiting_for_start.load(Ordering::SeqCst) {
+    let (waiting, ready): (Vec<Host>, Vec<Host>) =
+        hosts.into_iter().partition(|h| h.waiting_for_start.load(Ordering::SeqCst));
+    let mut hosts = ready;
+    if !waiting.is_empty() {
         let implicit = t.implicit || t.short == "meta";
-        if implicit || !starts_here(r.options.start_at_task.as_deref().unwrap_or_default(), t) {
+        if !implicit && starts_here(r.options.start_at_task.as_deref().unwrap_or_default(), t) {
+            waiting.iter().for_each(|h| h.waiting_for_start.store(false, Ordering::SeqCst));
+            r.state.waiting_for_start.store(false, Ordering::SeqCst);
+            // the play's facts were passed over while its first task was looked for
+            super::play::gather(p, &waiting)?;
+            hosts.extend(waiting);
+        }
+        if hosts.is_empty() {
             return Ok(());
         }
-        r.state.waiting_for_start.store(false, Ordering::SeqCst);
-        // the play's facts were passed over while its first task was looked for
-        super::play::gather(p, &hosts)?;
     }
     if t.short == "meta" {
         return super::meta::run(p, t, &hosts, f);
@@ -167,20 +175,16 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
     let scope = r.scope(&p.view(&first.name, Some(t)));
     // these work on the run as a whole, once, whatever the hosts
     let bypass = matches!(t.short.as_str(), "add_host" | "pause");
-    // of a keyword that cannot be converted the task itself tells
-    let flag = |v, default, name| match r.flag(v, &scope, default, name) {
-        Err(_) if t.bad.is_some() => Ok(default),
-        other => other,
-    };
-    let once = bypass || flag(&t.kw.run_once, false, "run_once")?;
+    let once = bypass || p.runs_once(t, &scope)?;
     let chosen: Vec<Host> = if once && !p.free { vec![first.clone()] } else { hosts.clone() };
     let throttle = throttle(r, t, &scope)?;
-    let failed = on_hosts(p, t, &what, &chosen, throttle, f)?;
+    let (failed, spared) = on_hosts(p, t, &what, &chosen, throttle, f)?;
     if failed && once && !bypass && !p.free && first.phase() == Phase::Failed {
         // the result is everybody's
         p.hosts.iter().filter(|h| !Arc::ptr_eq(h, &first)).for_each(|h| h.fail_with_others());
     }
-    let for_all = flag(&t.kw.any_errors_fatal, r.options.any_errors_fatal, "any_errors_fatal")?;
+    // as in ansible-core it is taken as it is written: any text holds, a template that gives false among them
+    let for_all = t.kw.any_errors_fatal.as_ref().map_or(r.options.any_errors_fatal, Value::truthy);
     // as in ansible-core errors that may be ignored, by a template, end the play for nobody else
     let ignores = t.kw.ignore_errors.as_ref().is_some_and(Value::needs_render);
     let fatal = for_all && !ignores;
@@ -192,7 +196,11 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
                 lock(&p.doomed).insert(h.name.clone());
             }
         }
-        if fatal && !f.rescuable && !p.free {
+        if !p.free {
+            let lost = chosen.iter().filter(|h| h.phase() == Phase::Unreachable);
+            lock(&p.doubled).extend(lost.map(|h| h.name.clone()));
+        }
+        if fatal && !f.rescuable && !p.free && lock(&p.doubled).is_empty() {
             p.broken.store(true, Ordering::SeqCst);
         }
     }
@@ -212,7 +220,9 @@ pub fn task(p: &PlayRun, t: &Arc<Task>, hosts: &[Host], f: Frame) -> Result<()> 
             }
         }
         p.refresh_alive();
-        check_percentage(p);
+    }
+    if failed || p.exceeded.load(Ordering::SeqCst) {
+        check_percentage(p, &spared);
     }
     Ok(())
 }
@@ -237,26 +247,33 @@ fn throttle(r: &Arc<Runner>, t: &Task, scope: &Scope) -> Result<usize> {
 }
 
 /// `max_fail_percentage`: more failures than that end the play. One that is rescued is none, and of hosts for which
-/// `always` was still to come ansible-core does not count the failure.
-fn check_percentage(p: &PlayRun) {
+/// `always` was still to come ansible-core does not count the failure. It lets those go on for which this very task
+/// failed and was ignored.
+fn check_percentage(p: &PlayRun, spared: &[Host]) {
     let Some(max) = p.max_fail else { return };
-    let doomed = lock(&p.doomed).clone();
+    let doomed: HashSet<Arc<str>> = lock(&p.doomed).union(&lock(&p.doubled)).cloned().collect();
     let bad = p.hosts.iter().filter(|h| h.lost.load(Ordering::SeqCst) || doomed.contains(&h.name)).count();
     if bad as f64 / p.size.max(1) as f64 > max / 100.0 {
-        for h in &p.hosts {
+        for h in p.hosts.iter().filter(|h| !spared.iter().any(|s| Arc::ptr_eq(s, h))) {
             if h.is_active() {
                 h.set(Phase::Failed);
             }
         }
-        // Ansible says so twice
         p.runner.emit(Event::NoHostsRemaining);
+        p.exceeded.store(true, Ordering::SeqCst);
+        p.runner.state.stopped.store(true, Ordering::SeqCst);
+        if p.hosts.iter().any(|h| h.is_active()) {
+            return;
+        }
+        // Ansible says so twice
         p.runner.emit(Event::NoHostsRemaining);
         p.broken.store(true, Ordering::SeqCst);
         p.over.store(!doomed.is_empty(), Ordering::SeqCst);
     }
 }
 
-/// Runs the task on hosts, as many at once as forks and throttle allow; true if one failed.
+/// Runs the task on hosts, as many at once as forks and throttle allow; whether one failed, and for which hosts it
+/// failed and was ignored.
 fn on_hosts(
     p: &PlayRun,
     t: &Arc<Task>,
@@ -264,9 +281,10 @@ fn on_hosts(
     hosts: &[Host],
     throttle: usize,
     f: Frame,
-) -> Result<bool> {
+) -> Result<(bool, Vec<Host>)> {
     let r = &p.runner;
     let mut failed = false;
+    let spared = RefCell::new(vec![]);
     // an action that a template names is another for each host
     let mut named: HashMap<Arc<str>, (Arc<Task>, Arc<super::TaskInfo>)> = HashMap::new();
     if super::resolve::is_open(t) {
@@ -279,7 +297,12 @@ fn on_hosts(
     let settle = |h: &Host, o| {
         let (t, what) = named.get(&h.name).map_or((t, what), |(t, what)| (t, what));
         let (o, told) = super::debugger::inspect(p, t, what, h, o)?;
-        super::results::settle_told(p, t, what, h, o, f.rescuable, told)
+        let bad = o.result.status == Status::Failed;
+        let failed = super::results::settle_told(p, t, what, h, o, f.rescuable, told)?;
+        if bad && !failed {
+            spared.borrow_mut().push(h.clone());
+        }
+        Ok::<bool, Error>(failed)
     };
     let start = |h: &Host| r.emit(Event::HostStart { task: what.clone(), host: h.name.clone() });
     let one = |h: &Host| {
@@ -297,7 +320,7 @@ fn on_hosts(
             drop(slot);
             failed |= settle(h, outcome)?;
         }
-        return Ok(failed);
+        return Ok((failed, spared.into_inner()));
     }
     let wave = if throttle == 0 { hosts.len() } else { throttle };
     for part in hosts.chunks(wave) {
@@ -326,7 +349,7 @@ fn on_hosts(
         });
         settled?;
     }
-    Ok(failed)
+    Ok((failed, spared.into_inner()))
 }
 
 /// A task that the engine adds itself.

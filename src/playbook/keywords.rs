@@ -75,6 +75,8 @@ pub fn check(name: &str, node: &Node, want: Want) -> Result<Value> {
         |what: &str| cannot_convert(name, &v, what, Some(node.span)).label(format!("this is a {}", v.type_name()));
     match want {
         Want::Bool => match v.to_bool_loose() {
+            // ansible-core asks these two before it converts them
+            Some(_) if matches!(name, "any_errors_fatal" | "run_once") => Ok(v),
             Some(b) => Ok(Value::Bool(b)),
             None if v.is_null() => Ok(v),
             None => Err(bad("bool")),
