@@ -7,7 +7,6 @@ use crate::settings::{self, Found, KINDS, Plugin, Setting};
 use crate::value::{Map, Value};
 use crate::yaml::{EmitOptions, emit};
 use camino::Utf8PathBuf;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Show the configuration.
@@ -142,10 +141,11 @@ pub fn run(a: Args) -> Result<i32> {
         Verb::Init { common, disabled } => {
             load(common.config.as_ref())?;
             let places = listed(&common.kind, &common.plugins)?;
-            super::pager::show(&match common.format.unwrap_or_default() {
+            let text = match common.format.unwrap_or_default() {
                 InitFormat::Ini => init_ini(&places, disabled),
                 f => init_lines(&places, disabled, f == InitFormat::Env),
-            });
+            };
+            super::pager::show(text.strip_suffix('\n').unwrap_or(&text));
         }
         Verb::Validate(c) => return validate(&c),
     }
@@ -193,7 +193,11 @@ pub(super) fn describe(s: &Setting) -> Value {
         m.insert("choices".into(), Value::list(s.choices.iter().map(|c| c.as_str().into()).collect()));
     }
     let default = match s.default.as_str() {
-        Some(d) => Value::plain(d.replace(settings::HOME, "{{ ANSIBLE_HOME }}")),
+        Some(d) => Value::plain(match d.strip_prefix(settings::HOME) {
+            Some("") => "{{ ANSIBLE_HOME }}".into(),
+            Some(rest) => format!("{{{{ ANSIBLE_HOME ~ \"{rest}\" }}}}"),
+            None => d.into(),
+        }),
         None => Value::from_json(s.default.clone()),
     };
     m.insert("default".into(), default);
@@ -232,7 +236,14 @@ fn show(v: &Value, json: bool) {
 fn list(c: &Common<ListFormat>) -> Result<()> {
     let l = listed(&c.kind, &c.plugins)?;
     let all = |s: &[Setting]| Value::map(public(s).map(|s| (s.name.as_str().into(), describe(s))).collect());
-    let mut out = if l.base { all(settings::settings()).as_map().cloned().unwrap_or_default() } else { Map::new() };
+    let mut out = Map::new();
+    if l.base {
+        out = all(settings::settings()).as_map().cloned().unwrap_or_default();
+        let file = [("default".into(), Value::Null), ("type".into(), "path".into())];
+        out.insert("CONFIG_FILE".into(), Value::map(file.into_iter().collect()));
+        // none is asked
+        out.insert("GALAXY_SERVERS".into(), Value::empty_map());
+    }
     let kinds: Map = l
         .kinds
         .iter()
@@ -350,14 +361,24 @@ fn dump(c: &Common<DumpFormat>, changed: bool) -> Result<()> {
 
 /// A default as a configuration file has it.
 fn written(s: &Setting) -> String {
-    match settings::current().find(&Setting { env: vec![], ini: vec![], vars: vec![], ..s.clone() }, &|_| None) {
-        Ok(Found { value: Value::Null, .. }) | Err(_) => String::new(),
-        Ok(Found { value: Value::List(l), .. }) => {
+    // whoever reads it has another home
+    if let Some(d) = s.default.as_str().filter(|d| d.starts_with("~/")) {
+        return d.into();
+    }
+    match default_of(s) {
+        Some(Value::Null) | None => String::new(),
+        Some(Value::List(l)) => {
             let sep = if s.ty == "pathspec" { ":" } else { ", " };
             l.iter().map(Value::to_str).collect::<Vec<_>>().join(sep)
         }
-        Ok(f) => f.value.to_str(),
+        Some(v) => v.to_str(),
     }
+}
+
+/// A default in the setting's type.
+fn default_of(s: &Setting) -> Option<Value> {
+    let alone = Setting { env: vec![], ini: vec![], vars: vec![], ..s.clone() };
+    settings::current().find(&alone, &|_| None).ok().map(|f| f.value)
 }
 
 fn everything(l: &Listed) -> impl Iterator<Item = &Setting> {
@@ -365,13 +386,32 @@ fn everything(l: &Listed) -> impl Iterator<Item = &Setting> {
     public(base).chain(l.kinds.iter().flat_map(|(_, p)| p).flat_map(|p| &p.options))
 }
 
+/// The same, the settings of no plug-in by their names.
+fn by_name(l: &Listed) -> Vec<&Setting> {
+    let mut base: Vec<&Setting> = public(if l.base { settings::settings() } else { &[] }).collect();
+    base.sort_by_key(|s| &s.name);
+    for (_, found) in &l.kinds {
+        for p in found {
+            let mut own: Vec<&Setting> = p.options.iter().collect();
+            own.sort_by_key(|s| &s.name);
+            base.extend(own);
+        }
+    }
+    base
+}
+
 fn init_ini(l: &Listed, disabled: bool) -> String {
-    let mut sections: Vec<(&str, BTreeMap<&str, &Setting>)> = vec![];
-    for s in everything(l) {
+    // in the order of the settings' names, which the keys need not have
+    let mut sections: Vec<(&str, Vec<(&str, &Setting)>)> = vec![];
+    for s in by_name(l) {
         let Some((section, key)) = s.ini.last() else { continue };
         match sections.iter_mut().find(|(n, _)| n == section) {
-            Some((_, m)) => drop(m.insert(key, s)),
-            None => sections.push((section, BTreeMap::from([(key.as_str(), s)]))),
+            Some((_, m)) => match m.iter_mut().find(|(k, _)| k == key) {
+                // of several with one place the last one is told where the first one stands
+                Some((_, old)) => *old = s,
+                None => m.push((key, s)),
+            },
+            None => sections.push((section, vec![(key.as_str(), s)])),
         }
     }
     let mut out = String::new();
@@ -388,23 +428,38 @@ fn init_ini(l: &Listed, disabled: bool) -> String {
     out
 }
 
+/// Variables of the environment, or of a host. What is internal is left out.
 fn init_lines(l: &Listed, disabled: bool, env: bool) -> String {
     let mut out = String::new();
+    let mark = if disabled { "#" } else { "" };
     for s in everything(l) {
         let Some(name) = (if env { s.env.last() } else { s.vars.last() }) else { continue };
-        let mark = if disabled { "#" } else { "" };
+        if name.starts_with('_') {
+            continue;
+        }
         let about = if s.about.is_empty() { "Accepted for compatibility; it has no effect here." } else { &s.about };
-        let value = written(s);
-        let line = if !env && value.is_empty() && s.default.as_str().is_some() {
-            format!("{name}: ''")
-        } else if !env {
-            format!("{name}: {value}")
-        } else if value.contains(|c: char| !c.is_alphanumeric() && !"_-./:@%+=".contains(c)) {
-            format!("{name}='{}'", value.replace('\'', "'\"'\"'"))
+        let _ = writeln!(out, "# {}({}): {about}", s.name, s.ty);
+        if env {
+            let value = match (s.ty.as_str(), written(s)) {
+                ("boolean", v) => if v == "True" { "1" } else { "0" }.to_string(),
+                (_, v) if v.contains(|c: char| !c.is_alphanumeric() && !"_-./:@%+=".contains(c)) => {
+                    format!("'{}'", v.replace('\'', "'\"'\"'"))
+                }
+                (_, v) => v,
+            };
+            let _ = write!(out, "{mark}{name}={value}\n\n");
         } else {
-            format!("{name}={value}")
-        };
-        let _ = write!(out, "# {}({}): {about}\n{mark}{line}\n\n", s.name, s.ty);
+            let value = match default_of(s) {
+                Some(Value::Null) | None => Value::from(""),
+                Some(v) => v,
+            };
+            let m = Value::map([(name.as_str().into(), value)].into_iter().collect());
+            // one line a variable
+            let options = EmitOptions { width: -1, default_flow_style: Some(true), ..EmitOptions::default() };
+            let line = emit(&m, &options);
+            let line = line.trim().trim_start_matches('{');
+            let _ = write!(out, "{mark}{}\n\n\n", line.strip_suffix('}').unwrap_or(line));
+        }
     }
     out
 }

@@ -21,12 +21,12 @@ pub(super) fn to_type(s: &Setting, v: Value, file: Option<&Utf8Path>) -> Result<
     };
     let text = v.to_str();
     let out = match s.ty.as_str() {
-        "boolean" => match &v {
+        "boolean" | "bool" => match &v {
             Value::Bool(_) => v.clone(),
             // any other word is a no, as in ansible-core
             _ => Value::Bool(parse_bool(text.trim()).unwrap_or(false)),
         },
-        "integer" => match &v {
+        "integer" | "int" => match &v {
             Value::Int(_) => v.clone(),
             _ => Value::Int(text.trim().parse().map_err(|_| wrong("integer"))?),
         },
@@ -38,7 +38,7 @@ pub(super) fn to_type(s: &Setting, v: Value, file: Option<&Utf8Path>) -> Result<
         "pathspec" => split(&v, ':', |p| path(p, file)),
         "pathlist" => split(&v, ',', |p| path(p, file)),
         "path" | "tmp" | "temppath" | "tmppath" => Value::plain(path(&text, file)),
-        "dict" | "raw" | "none" => v.clone(),
+        "dict" | "dictionary" | "raw" | "none" => v.clone(),
         _ => match &v {
             Value::Str(_) => Value::plain(unquoted(&text)),
             _ => v.clone(),

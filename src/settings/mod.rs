@@ -57,7 +57,7 @@ impl Settings {
         for name in s.env.iter().rev() {
             if let Ok(text) = std::env::var(name) {
                 // an empty variable says nothing of a number
-                if text.is_empty() && matches!(s.ty.as_str(), "integer" | "float") {
+                if text.is_empty() && matches!(s.ty.as_str(), "integer" | "int" | "float") {
                     continue;
                 }
                 let value = convert::to_type(s, Value::plain(text), None)?;

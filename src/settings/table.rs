@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 #[derive(Clone, Debug, Default)]
 pub struct Setting {
     pub name: String,
-    /// `boolean`, `integer`, `float`, `string`, `list`, `dict`, `path`, `pathspec`, `pathlist`, `tmppath` …
+    /// As ansible-core names it: `boolean` or `bool`, `integer` or `int`, `float`, `string`, `list`, `dict`, `path`, `pathspec`, `pathlist`, `tmppath` …
     pub ty: String,
     pub default: serde_json::Value,
     /// Environment variables; of several that are set, the last counts.

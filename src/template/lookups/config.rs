@@ -66,6 +66,19 @@ fn found(call: &Call<'_>, s: &Setting) -> Result<Found> {
     settings::current().find(s, &|name| variable(call, name).ok().flatten())
 }
 
+/// Options that the call leaves open, from variables, the environment and the configuration file.
+pub(super) fn complete(call: &mut Call<'_>, name: &str) -> Result<()> {
+    for s in settings::plugin("lookup", name).map(|p| p.options.as_slice()).unwrap_or_default() {
+        if call.option(&s.name).is_none() {
+            let f = found(call, s)?;
+            if f.origin != "default" {
+                call.options.insert(s.name.as_str().into(), f.value);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn base(call: &Call<'_>, name: &str) -> Result<Option<Found>> {
     if name == "CONFIG_FILE" {
         let file = settings::current().file.as_ref().map(|f| Value::plain(f.as_str()));

@@ -138,7 +138,8 @@ fn not_found(name: &str) -> Error {
 
 fn one(r: &Renderer, name: &str, terms: Vec<Value>, mut options: Map) -> Result<Vec<Value>> {
     options::typed(short(name), &mut options)?;
-    let call = Call { r, terms, options };
+    let mut call = Call { r, terms, options };
+    config::complete(&mut call, short(name))?;
     match short(name) {
         "cartesian" => lists::cartesian(&call),
         "config" => config::config(&call),

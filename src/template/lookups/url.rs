@@ -13,6 +13,11 @@ const MAX_BODY: u64 = 64 << 20;
 
 pub(super) fn url(call: &Call<'_>) -> Result<Vec<Value>> {
     let split = call.flag("split_lines", true)?;
+    for name in ["ciphers", "unix_socket", "use_gssapi"] {
+        if call.option(name).is_some_and(Value::truthy) {
+            return Err(Error::template(format!("option '{name}' is not supported")));
+        }
+    }
     let agent = agent(call)?;
     let mut out = Vec::new();
     for term in call.texts()? {
