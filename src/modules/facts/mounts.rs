@@ -1,6 +1,7 @@
 //! Mounted file systems and their sizes.
 
 use super::{Env, Facts, names, obj, read};
+use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -38,7 +39,10 @@ pub(crate) fn unescape(s: &str) -> String {
 }
 
 fn table() -> Vec<Mount> {
-    let text = read("/etc/mtab").filter(|t| !t.is_empty()).or_else(|| read("/proc/mounts")).unwrap_or_default();
+    parse(&read("/etc/mtab").filter(|t| !t.is_empty()).or_else(|| read("/proc/mounts")).unwrap_or_default())
+}
+
+fn parse(text: &str) -> Vec<Mount> {
     text.lines()
         .filter_map(|l| {
             let f: Vec<&str> = l.split_whitespace().collect();
@@ -103,12 +107,19 @@ pub(crate) fn sizes(point: &str) -> Facts {
     ])
 }
 
-pub fn mounts(env: &mut Env) -> Facts {
-    let (bound, uuids) = (bound(), uuids());
-    let list: Vec<Mount> = table()
+/// The mounts that facts tell of. Of those on top of one another the last is what a user sees there.
+fn shown(table: Vec<Mount>) -> Vec<Mount> {
+    let by_point: IndexMap<String, Mount> = table
         .into_iter()
         .filter(|m| (m.device.starts_with(['/', '\\']) || m.device.contains(":/")) && m.fstype != "none")
+        .map(|m| (m.point.clone(), m))
         .collect();
+    by_point.into_values().collect()
+}
+
+pub fn mounts(env: &mut Env) -> Facts {
+    let (bound, uuids) = (bound(), uuids());
+    let list = shown(table());
     // A dead file server may hold statvfs for ever: each mount is asked on a thread of its own.
     let (tx, rx) = mpsc::channel();
     for (i, m) in list.iter().enumerate() {
@@ -159,6 +170,14 @@ pub fn mounts(env: &mut Env) -> Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_mounts_at_one_place_the_last() {
+        let text = "/dev/a / ext4 rw 0 0\nproc /proc proc rw 0 0\n/dev/a /m ext4 ro 0 0\nnas:/x /n nfs rw 0 0\n/dev/b /m xfs rw 0 0";
+        let list: Vec<(String, String)> = shown(parse(text)).into_iter().map(|m| (m.point, m.device)).collect();
+        let want = [("/", "/dev/a"), ("/m", "/dev/b"), ("/n", "nas:/x")];
+        assert_eq!(list, want.map(|(p, d)| (p.to_string(), d.to_string())));
+    }
 
     #[test]
     fn escapes() {
