@@ -21,6 +21,9 @@ pub(super) fn untrusted(origin: Option<Span>) -> Error {
 const ALLOW: &str =
     "Broken conditionals can be temporarily allowed with the `ALLOW_BROKEN_CONDITIONALS` configuration option.";
 
+const ALLOWED: &str = "Broken conditionals are currently allowed because the `ALLOW_BROKEN_CONDITIONALS` configuration \
+                       option is enabled.";
+
 /// Whether conditions that are no booleans count by Python's truth.
 fn broken_allowed() -> bool {
     crate::settings::current()
@@ -62,6 +65,7 @@ impl Inner {
         scope.files.warn.deprecate(
             "Conditionals should not be surrounded by templating delimiters such as {{ }} or {% %}.",
             origin,
+            None,
         );
         if result.is_none() {
             return self.judge("", origin, &r);
@@ -75,7 +79,7 @@ impl Inner {
             if !broken_allowed() {
                 return Err(Error::template("Empty conditional expressions are not allowed.").at(origin).help(ALLOW));
             }
-            r.scope.files.warn.deprecate("Empty conditional expression was evaluated as True.", origin);
+            r.scope.files.warn.deprecate("Empty conditional expression was evaluated as True.", origin, Some(ALLOWED));
             return Ok(true);
         }
         let result = self.expression(text, &Mode::Condition, origin, r)?;
@@ -98,7 +102,7 @@ impl Inner {
         if !broken_allowed() {
             return Err(Error::template(message).at(origin).help(ALLOW));
         }
-        scope.files.warn.deprecate(&message, origin);
+        scope.files.warn.deprecate(&message, origin, Some(ALLOWED));
         Ok(truth)
     }
 }

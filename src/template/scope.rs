@@ -68,11 +68,16 @@ impl Warn {
             f(Notice::Warning(message));
         }
     }
-    /// Says that something at this place will not work for ever.
-    pub fn deprecate(&self, message: &str, at: Option<Span>) {
+    /// Says that something at this place will not work for ever, and with `help` why it does.
+    pub fn deprecate(&self, message: &str, at: Option<Span>, help: Option<&str>) {
         if let Some(f) = &self.0 {
             let e = Error::template(format!("{message} This feature will be removed from ansible-core version 2.23."));
-            f(Notice::Deprecation(&e.at(at).in_full()));
+            let e = e.at(at);
+            let e = match help {
+                Some(h) => e.help(h),
+                None => e,
+            };
+            f(Notice::Deprecation(&e.in_full()));
         }
     }
 }

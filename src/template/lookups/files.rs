@@ -50,56 +50,53 @@ pub(super) fn unvault(call: &Call<'_>) -> Result<Vec<Value>> {
     Ok(out)
 }
 
-/// The paths of the regular files that match each pattern, in the first folder that has any.
+/// The paths of the regular files that match each pattern. Only its last part may have wildcards: the folder before
+/// it is looked for as files are, and the first that is there counts; without one, the first folder that has any match.
 pub(super) fn fileglob(call: &Call<'_>) -> Result<Vec<Value>> {
     let mut out = Vec::new();
     if let Some(t) = call.terms.iter().find(|t| matches!(t, Value::Int(_) | Value::Float(_) | Value::Bool(_))) {
         let what = t.type_name();
         return Err(Error::template(format!("expected str, bytes or os.PathLike object, not {what}")));
     }
+    let files = &call.r.scope.files;
     for term in call.texts()? {
-        let expanded = crate::template::expand_user(&term);
-        let places = if expanded.is_absolute() {
-            vec![expanded]
-        } else {
-            call.r.scope.files.folders("files").into_iter().map(|d| d.join(&expanded)).collect()
-        };
-        for place in places {
-            let found = glob(&place);
-            if !found.is_empty() {
-                out.extend(found.into_iter().map(|p| Value::plain(p.into_string())));
-                break;
+        let places = match term.rsplit_once('/') {
+            None => files.folders("files"),
+            Some((folder, _)) => {
+                let name = match folder.trim_end_matches('/') {
+                    "" => "/",
+                    name => name,
+                };
+                let place = files.candidates("files", name).into_iter().find(|p| p.exists());
+                if place.is_none() {
+                    let words = format!("Unable to find '{name}' in expected paths (use -vvvvv to see paths)");
+                    files.warn.say(&words);
+                }
+                place.into_iter().collect()
             }
-        }
+        };
+        let pattern = term.rsplit('/').next().unwrap_or_default();
+        let found = places.iter().map(|p| matching(p, pattern)).find(|found| !found.is_empty());
+        out.extend(found.unwrap_or_default().into_iter().map(|p| Value::plain(p.into_string())));
     }
     Ok(out)
 }
 
-/// The regular files that a path with wildcards names, sorted.
-fn glob(pattern: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let mut places = vec![Utf8PathBuf::new()];
-    for part in pattern.components() {
-        let part = part.as_str();
-        if !has_magic(part) {
-            places = places.into_iter().map(|p| p.join(part)).collect();
-            continue;
-        }
-        let mut next = Vec::new();
-        for place in &places {
-            let dir = if place.as_str().is_empty() { Utf8Path::new(".") } else { place };
-            let Ok(entries) = dir.read_dir_utf8() else { continue };
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                if fnmatch(name, part) && (part.starts_with('.') || !name.starts_with('.')) {
-                    next.push(place.join(name));
-                }
-            }
-        }
-        places = next;
-    }
-    places.retain(|p| p.is_file());
-    places.sort();
-    places
+/// The regular files of a folder that a name with wildcards matches, sorted.
+fn matching(folder: &Utf8Path, pattern: &str) -> Vec<Utf8PathBuf> {
+    let mut found: Vec<Utf8PathBuf> = if has_magic(pattern) {
+        let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+        let shown = |name: &str| pattern.starts_with('.') || !name.starts_with('.');
+        let wanted = entries.filter(|e| fnmatch(e.file_name(), pattern) && shown(e.file_name()));
+        wanted.map(|e| folder.join(e.file_name())).collect()
+    } else if pattern.is_empty() {
+        vec![]
+    } else {
+        vec![folder.join(pattern)]
+    };
+    found.retain(|p| p.is_file());
+    found.sort();
+    found
 }
 
 /// The first file that exists, of names and folders given in several ways. A dictionary among the terms brings
