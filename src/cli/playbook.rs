@@ -182,7 +182,7 @@ fn tags_of(r: &Arc<Runner>, play: &Play, t: &Task) -> Vec<String> {
     rendered
         .flat_map(|v| match v {
             Value::List(l) => l.iter().map(Value::to_str).collect(),
-            v => v.to_str().split(',').map(|s| s.trim().to_string()).collect::<Vec<_>>(),
+            v => vec![v.to_str()],
         })
         .collect()
 }

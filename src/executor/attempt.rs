@@ -19,6 +19,8 @@ pub struct Attempt {
     pub ends: Option<Error>,
     /// It failed before the task's keywords were rendered: those with templates count as true.
     pub early: bool,
+    /// The action broke off: neither `failed_when` nor `changed_when` nor `until` judges it.
+    pub raised: bool,
 }
 
 impl Attempt {
@@ -33,6 +35,7 @@ impl Attempt {
             delegated_to: None,
             ends: None,
             early: false,
+            raised: false,
         }
     }
     pub fn failed(e: Error) -> Attempt {
@@ -68,8 +71,7 @@ impl Attempt {
     /// A failure without a message gets ansible-core's words for it.
     pub fn word_failure(&mut self) {
         if self.is("failed") && !self.data.contains_key("msg") {
-            let judged = self.data.get("failed_when_result").is_some_and(Value::truthy);
-            let who = if self.by_module && !judged { "Module" } else { "Action" };
+            let who = if self.by_module { "Module" } else { "Action" };
             self.data.insert("msg".into(), format!("Task failed: {who} failed: Unknown error.").into());
         }
     }

@@ -45,7 +45,9 @@ pub fn run(p: &PlayRun, t: &Arc<Task>, what: &Arc<TaskInfo>, hosts: &[Host], f: 
         if live.is_empty() {
             continue;
         }
-        match load(p, t, &g) {
+        let made = load(p, t, &g);
+        r.tell_of_loading();
+        match made {
             Ok((shown, items)) => {
                 r.emit(Event::Included {
                     task: what.clone(),

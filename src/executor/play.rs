@@ -514,7 +514,16 @@ pub fn info(p: &PlayRun, task: &Arc<Task>, host: &Arc<str>) -> Arc<TaskInfo> {
     let view = p.view(host, Some(task));
     let scope = r.scope(&view);
     let name = match &task.name {
-        Some(n) if n.needs_render() => r.engine.render_for_show(n, &scope),
+        Some(n) if n.needs_render() => {
+            let (text, errors) = r.engine.render_for_show(n, &scope);
+            if !errors.is_empty() {
+                let s = if errors.len() == 1 { "" } else { "s" };
+                let list: String = errors.iter().enumerate().map(|(i, e)| format!("\nerror {} - {e}", i + 1)).collect();
+                let words = format!("Encountered {} template error{s}.{list}", errors.len());
+                r.warn(Error::template(words).at(origin(n)).in_full());
+            }
+            text
+        }
         Some(n) => n.to_str(),
         None => String::new(),
     };

@@ -109,6 +109,16 @@ impl Runner {
         }
     }
 
+    /// Shows what was to be said of the files that were loaded.
+    pub(super) fn tell_of_loading(&self) {
+        for w in self.loader.take_warnings() {
+            self.warn(w.in_full());
+        }
+        for d in self.loader.take_deprecations() {
+            self.deprecate(d.in_full());
+        }
+    }
+
     /// Runs the playbooks and answers the exit code.
     pub fn run(self: &Arc<Self>, playbooks: &[Playbook]) -> Result<i32> {
         self.options.deprecations.iter().for_each(|d| self.deprecate(d));
@@ -120,9 +130,7 @@ impl Runner {
                 plays: book.plays.len(),
                 check: self.options.check,
             });
-            for w in self.loader.take_warnings() {
-                self.warn(w.in_full());
-            }
+            self.tell_of_loading();
             for play in &book.plays {
                 let failed_before = lock(&self.state.failed).len();
                 let goes_on = match super::play::run(self, play) {

@@ -324,13 +324,15 @@ impl Call<'_> {
             if a.unreachable {
                 return Ok(a);
             }
+            if a.raised {
+                a.complete();
+                return Ok(a);
+            }
             self.change_inventory(&mut a);
             if let Err((which, e)) = self.verdict(&mut a, n, retrying) {
                 a.data.insert(which.into(), e.message().into());
                 a.data.insert("failed".into(), true.into());
-                // the result tells of it; Ansible's message is the action's own, which here is none
-                a.error = Some(Error::general("Action failed."));
-                a.by_module = false;
+                a.word_failure();
                 return Ok(a);
             }
             a.word_failure();
@@ -422,16 +424,20 @@ impl Call<'_> {
         if t.changed_when.is_empty() && t.failed_when.is_empty() {
             return Ok(());
         }
+        // what only the task's own conditions call a failure is not the module's
+        a.by_module &= a.is("failed");
         if !t.changed_when.is_empty() {
             let changed = all(r, &t.changed_when, &self.scope_with(&a.data)).map_err(|e| ("changed_when_result", e))?;
             a.data.insert("changed".into(), changed.into());
         }
         if !t.failed_when.is_empty() {
             let failed = all(r, &t.failed_when, &self.scope_with(&a.data)).map_err(|e| ("failed_when_result", e))?;
-            if a.is("failed") && !failed {
+            a.data.insert("failed_when_result".into(), failed.into());
+            // an action of the controller says that it failed without raising anything
+            if a.is("failed") && !failed && (a.by_module || a.error.is_some() || a.data.contains_key("_ansible_error"))
+            {
                 a.data.insert("failed_when_suppressed_exception".into(), "(traceback unavailable)".into());
             }
-            a.data.insert("failed_when_result".into(), failed.into());
             a.data.insert("failed".into(), failed.into());
             if !failed {
                 a.error = None;
@@ -444,9 +450,11 @@ impl Call<'_> {
     fn once(&self, args: Map) -> Result<Attempt> {
         let (r, t) = (self.work.runner, self.work.task);
         let asynchronous = r.number(&t.async_, self.scope, "async")?.unwrap_or(0);
+        let mut action = false;
         let done = if asynchronous > 0 && !t.short.starts_with("async_status") {
             self.asynchronous(args, asynchronous)
         } else if let Some(a) = actions::find(&t.short).filter(|_| t.module_file.is_none()) {
+            action = true;
             self.action(a, args)
         } else {
             self.module(args)
@@ -462,12 +470,14 @@ impl Call<'_> {
                 delegated_to: None,
                 ends: None,
                 early: false,
+                raised: false,
             }),
-            Err(ActionError::Failed(e)) => Ok(Attempt::failed(e)),
+            Err(ActionError::Failed(e)) => Ok(Attempt { raised: action, ..Attempt::failed(e) }),
             Err(ActionError::Raised(e)) => {
                 let msg = format!("Task failed: {}", e.message());
                 let mut a = Attempt::failed(e);
                 a.data.insert("msg".into(), msg.into());
+                a.raised = action;
                 Ok(a)
             }
             Err(ActionError::Unfinished(e)) => Err(e),

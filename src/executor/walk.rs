@@ -410,7 +410,7 @@ impl PlayRun {
         for v in &t.tags {
             match self.runner.engine.render(v, &scope) {
                 Ok(Value::List(l)) => out.extend(l.iter().map(Value::to_str)),
-                Ok(v) => out.extend(v.to_str().split(',').map(|s| s.trim().to_string())),
+                Ok(v) => out.push(v.to_str()),
                 Err(_) => out.push(v.to_str()),
             }
         }

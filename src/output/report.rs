@@ -67,8 +67,7 @@ pub fn failure_text(t: &TaskInfo, r: &TaskResult) -> Option<String> {
     if let Some(e) = &r.error {
         return Some(task_error_text(e, t.span));
     }
-    let judged = r.get("failed_when_result").is_some_and(Value::truthy);
-    let who = if r.by_module && !judged { "Module failed" } else { "Action failed" };
+    let who = if r.by_module { "Module failed" } else { "Action failed" };
     let e = match r.get("msg").map(Value::to_str) {
         Some(m) if m.is_empty() => Error::general(format!("{who}.")),
         Some(m) if r.status == Status::Unreachable => Error::general(m),

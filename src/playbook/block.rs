@@ -66,7 +66,7 @@ fn load_block(loader: &Loader, node: &Node, place: &Place) -> Result<Block> {
             _ => return Err(unknown(k, "Block", &own_names(&["block", "rescue", "always", "name"]))),
         }
     }
-    loader.warn_reserved(node.get("vars"));
+    loader.warn_reserved_of_task(node.get("vars"), false);
     let filled = |what: &str| node.get(what).filter(|n| n.as_seq().is_none_or(|s| !s.is_empty()));
     if node.get("block").is_none()
         && let Some(which) = ["rescue", "always"].into_iter().find(|w| filled(w).is_some())

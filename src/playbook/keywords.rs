@@ -185,7 +185,8 @@ pub fn list_of(node: &Node) -> Vec<Value> {
     }
 }
 
-/// Tags: a text with commas, or a list of texts and numbers.
+/// Tags: a text with commas, or a list of texts and numbers. As in ansible-core only the text is cut at its commas,
+/// neither what stands in a list nor what a template makes.
 pub fn tags_of(node: &Node) -> Result<Vec<Value>> {
     let wrong = |n: &Node| {
         n.error("tags must be specified as a list")
@@ -193,23 +194,37 @@ pub fn tags_of(node: &Node) -> Result<Vec<Value>> {
             .label(format!("this is a {}", n.type_name()))
             .help("write tags: [one, two] or tags: one,two")
     };
-    let items: Vec<&Node> = match &node.kind {
-        NodeKind::Seq(s) => s.iter().collect(),
-        NodeKind::Str(_) | NodeKind::Unsafe(_) => vec![node],
+    let items = match &node.kind {
+        NodeKind::Seq(s) => s,
+        NodeKind::Str(s) | NodeKind::Unsafe(s) => {
+            let trusted = matches!(node.kind, NodeKind::Str(_));
+            return Ok(at_commas(s)
+                .map(str::trim)
+                .filter(|t| !t.is_empty())
+                .map(|t| match trusted && crate::value::has_delimiter(t) {
+                    true => Value::trusted(t, Some(node.span)),
+                    false => Value::plain(t),
+                })
+                .collect());
+        }
         _ => return Err(wrong(node)),
     };
-    let mut out = vec![];
-    for n in items {
-        match &n.kind {
-            NodeKind::Str(s) if crate::value::has_delimiter(s) => out.push(n.to_value()),
-            NodeKind::Str(s) | NodeKind::Unsafe(s) => {
-                out.extend(s.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Value::plain));
-            }
-            NodeKind::Int(_) | NodeKind::Bool(_) | NodeKind::Float(_) => out.push(Value::plain(n.to_value().to_str())),
-            _ => return Err(wrong(n)),
-        }
-    }
-    Ok(out)
+    let tag = |n: &Node| match &n.kind {
+        NodeKind::Str(s) if crate::value::has_delimiter(s) => Ok(n.to_value()),
+        NodeKind::Str(s) | NodeKind::Unsafe(s) => Ok(Value::plain(&**s)),
+        NodeKind::Int(_) | NodeKind::Bool(_) | NodeKind::Float(_) => Ok(Value::plain(n.to_value().to_str())),
+        _ => Err(wrong(n)),
+    };
+    items.iter().map(tag).collect()
+}
+
+/// A text cut at the commas that stand in no template.
+fn at_commas(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0i32;
+    text.split(move |c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth <= 0
+    })
 }
 
 /// A keyword that is one text or a list of texts, such as `collections`.

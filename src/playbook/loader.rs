@@ -33,6 +33,7 @@ pub struct Loader {
     pub options: LoaderOptions,
     documents: Mutex<HashMap<Utf8PathBuf, Arc<Node>>>,
     warnings: Mutex<Vec<Error>>,
+    deprecations: Mutex<Vec<Error>>,
     next_id: AtomicUsize,
     /// Nothing will run: what would be refused for a plug-in is a warning.
     only_told: AtomicBool,
@@ -89,6 +90,7 @@ impl Loader {
             options,
             documents: Mutex::default(),
             warnings: Mutex::default(),
+            deprecations: Mutex::default(),
             next_id: AtomicUsize::new(1),
             only_told: AtomicBool::new(false),
         }
@@ -124,6 +126,14 @@ impl Loader {
     /// A warning met while loading; shown once.
     pub fn warn(&self, e: Error) {
         lock(&self.warnings).push(e);
+    }
+    /// What was met that will not work for ever.
+    pub fn deprecate(&self, e: Error) {
+        lock(&self.deprecations).push(e);
+    }
+    /// The deprecations met so far, taken out.
+    pub fn take_deprecations(&self) -> Vec<Error> {
+        std::mem::take(&mut *lock(&self.deprecations))
     }
     /// The warnings met so far, taken out.
     pub fn take_warnings(&self) -> Vec<Error> {

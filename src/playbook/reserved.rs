@@ -98,6 +98,16 @@ pub fn reserved_in(node: &Node) -> Vec<Error> {
 }
 
 impl Loader {
+    /// The same for the `vars` of a task or block: of `tags` and `when` ansible-core says nothing there, since they
+    /// are taken out; it does for what `includes` something.
+    pub(crate) fn warn_reserved_of_task(&self, vars: Option<&Node>, includes: bool) {
+        for (k, _) in vars.and_then(Node::as_map).unwrap_or_default() {
+            let name = k.as_str().filter(|n| includes || !matches!(*n, "tags" | "when"));
+            if let Some(w) = name.and_then(|n| reserved(n, k.span)) {
+                self.warn(w);
+            }
+        }
+    }
     /// Warns of the reserved names in a mapping of variables.
     pub(crate) fn warn_reserved(&self, vars: Option<&Node>) {
         for w in vars.map(reserved_in).unwrap_or_default() {

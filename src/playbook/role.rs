@@ -165,6 +165,11 @@ pub fn load_for_task(
     if let Some(Value::Map(apply)) = args.get("apply") {
         apply_to(&mut inherit, apply);
     }
+    if is_import {
+        // one that is not there is told of at its name
+        let named = args.get("name").or_else(|| args.get("role")).and_then(super::block::origin);
+        find(loader, &name, named.unwrap_or(span), place)?;
+    }
     let loaded = load(
         loader,
         &name,
@@ -483,8 +488,11 @@ fn find(loader: &Loader, name: &str, span: Span, place: &Place) -> Result<Utf8Pa
         let real = if i < in_collections { None } else { found.canonicalize_utf8().ok() };
         return Ok(real.unwrap_or_else(|| found.clone()));
     }
-    let searched: Vec<String> =
-        candidates.iter().filter_map(|c| c.parent().map(|p| p.to_string())).fold(vec![], |mut v, p| {
+    let searched: Vec<String> = candidates
+        .iter()
+        .skip(in_collections)
+        .filter_map(|c| c.parent().map(|p| p.to_string()))
+        .fold(vec![], |mut v, p| {
             if !v.contains(&p) {
                 v.push(p);
             }

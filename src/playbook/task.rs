@@ -141,7 +141,8 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             }
         }
     }
-    loader.warn_reserved(node.get("vars"));
+    let includes = action.as_ref().is_some_and(|(a, _)| short_name(&a.name).starts_with("include"));
+    loader.warn_reserved_of_task(node.get("vars"), includes);
     let Some((mut a, at)) = action else {
         return Err(node
             .error("no module/action detected in task.")
@@ -191,6 +192,10 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
         .at(at.span));
     }
     if let Some(n) = args_kw {
+        let own_key = |k: &Node| std::ptr::eq(k, at) && !matches!(k.as_str(), Some("action" | "local_action"));
+        if let Some((_, written)) = map.iter().find(|(k, _)| own_key(k)) {
+            warn_legacy(loader, &a, written, n);
+        }
         merge_args(&mut a, n)?;
     }
     if let Some(d) = a.delegate.take() {
@@ -473,6 +478,18 @@ fn args_of(name: &str, v: &Node) -> Result<Map> {
             .error(format!("unexpected parameter type in action: {}", v.type_name()))
             .help("quote what is to be text, as in command: \"true\"")),
         _ => Err(v.error(format!("unexpected parameter type in action: {}", v.type_name()))),
+    }
+}
+
+/// Tells that arguments written as `key=value` will not for ever be mixed with those of `args`.
+fn warn_legacy(loader: &Loader, a: &ActionOf, written: &Node, args: &Node) {
+    let (NodeKind::Str(_), NodeKind::Map(_)) = (&written.kind, &args.kind) else { return };
+    let keys = a.args.keys().map(Key::to_string).filter(|k| k != "_raw_params" && k != kv::VARIABLE_PARAMS);
+    let keys: Vec<String> = keys.map(|k| format!("'{k}'")).collect();
+    if !keys.is_empty() {
+        let words = format!("Merging legacy k=v args ({}) into task args.", keys.join(", "));
+        let e = Error::parse(format!("{words} This feature will be removed from ansible-core version 2.23."));
+        loader.deprecate(e.at(written.span).help("Include all task args in the task `args` mapping."));
     }
 }
 

@@ -191,27 +191,28 @@ pub fn is_undefined(v: &Mj) -> bool {
 }
 
 thread_local! {
-    /// While text is made that only people read: how many errors stand in it.
-    static SHOWN_ERRORS: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+    /// While text is made that only people read: the errors that stand in it.
+    static SHOWN_ERRORS: std::cell::RefCell<Option<Vec<String>>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Runs `f` so that what is undefined is written as `<< error N - … >>` in its place.
-pub(super) fn showing_errors<T>(f: impl FnOnce() -> T) -> T {
-    let before = SHOWN_ERRORS.replace(Some(0));
+/// Runs `f` so that what is undefined is written as `<< error N - … >>` in its place; answers these errors, too.
+pub(super) fn showing_errors<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
+    let before = SHOWN_ERRORS.replace(Some(vec![]));
     let out = f();
-    SHOWN_ERRORS.set(before);
-    out
+    (out, SHOWN_ERRORS.replace(before).unwrap_or_default())
 }
 
 /// What stands for an error while errors are shown in place.
 pub(super) fn shown_error(message: &str) -> Option<String> {
-    let n = SHOWN_ERRORS.get()? + 1;
-    SHOWN_ERRORS.set(Some(n));
-    Some(format!("<< error {n} - {message} >>"))
+    SHOWN_ERRORS.with_borrow_mut(|all| {
+        let all = all.as_mut()?;
+        all.push(message.to_string());
+        Some(format!("<< error {} - {message} >>", all.len()))
+    })
 }
 
 fn stand_in(v: &Mj) -> Option<String> {
-    SHOWN_ERRORS.get()?;
+    SHOWN_ERRORS.with_borrow(|all| all.is_some().then_some(()))?;
     if !is_undefined(v) {
         return None;
     }

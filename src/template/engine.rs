@@ -169,15 +169,21 @@ impl Engine {
         out.map(stored)
     }
 
-    /// Renders text for people to read (a task's name): what cannot be rendered is told in its place.
-    pub fn render_for_show(&self, v: &Value, scope: &Scope) -> String {
-        let made = showing_errors(|| {
-            self.0
-                .render(v, &self.0.renderer(scope))
-                .unwrap_or_else(|e| Value::plain(shown_error(e.message()).unwrap_or_default()))
+    /// Renders text for people to read (a task's name): what cannot be rendered is told in its place, and beside the
+    /// text the errors are answered.
+    pub fn render_for_show(&self, v: &Value, scope: &Scope) -> (String, Vec<String>) {
+        let (made, errors) = showing_errors(|| {
+            self.0.render(v, &self.0.renderer(scope)).unwrap_or_else(|e| {
+                let told = [e.message(), "template potentially truncated"].map(shown_error);
+                Value::plain(told.into_iter().flatten().collect::<String>())
+            })
         });
         self.0.settle(scope);
-        made.to_str()
+        let text = made.to_str();
+        // what was rendered more than once may have met an error more than once
+        let shown = |(i, e): (usize, String)| text.contains(&format!("<< error {} - {e} >>", i + 1)).then_some(e);
+        let errors = errors.into_iter().enumerate().filter_map(shown).collect();
+        (text, errors)
     }
 
     /// One entry of `when`, `failed_when`, `until` …: a boolean or an expression.
