@@ -42,7 +42,8 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
             let mut args = base_args(ctx);
             args.shift_remove("content");
             if args.get("mode").and_then(Value::as_str) == Some("preserve") {
-                return Err(Error::general("mode: preserve needs a src").into());
+                // there is no file whose mode could be kept: that of ansible-core's temporary one
+                args.insert("mode".into(), Value::from("0600"));
             }
             let mut done = send(ctx, args, Payload::Bytes(Arc::from(text.into_bytes())))?;
             if done.data.contains_key("src") {

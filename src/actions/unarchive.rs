@@ -13,6 +13,9 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let (Some(src), Some(_)) = (ctx.arg_str("src"), ctx.arg_str("dest")) else {
         return Err(Error::general("src (or content) and dest are required").into());
     };
+    if ctx.args.contains_key("copy") && ctx.args.contains_key("remote_src") {
+        return Err(Error::general("parameters are mutually exclusive: ('copy', 'remote_src')").into());
+    }
     // `copy: no` is the old way to say remote_src
     let remote = ctx.arg_bool("remote_src", false) || !ctx.arg_bool("copy", true);
     let mut args = ctx.args.clone();

@@ -55,6 +55,8 @@ pub fn download(url: &str, to: &Utf8Path, f: Fetching) -> Result<()> {
         use_proxy: true,
         use_netrc: true,
         decompress: false,
+        unix_socket: None,
+        ciphers: vec![],
     })
     .map_err(failed)?;
     if answer.status != 200 {

@@ -205,6 +205,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     if user.is_none() && !ctx.check {
         return Err(Failure::new(format!("Failed to lookup user {name}: \"getpwnam(): name not found: '{name}'\"")));
     }
+    let named = file.to_string_lossy().into_owned();
     let file = if args.bool("follow") { real_path(&file) } else { file };
     let shown = file.to_string_lossy().into_owned();
     let old = match std::fs::read(&file) {
@@ -226,7 +227,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
             own(&file, user.as_ref())?;
         }
     }
-    let mut o = Outcome::changed(changed).set("keyfile", shown.as_str());
+    let mut o = Outcome::changed(changed).set("keyfile", named.as_str());
     for n in [
         "user",
         "key",
@@ -242,7 +243,7 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         o = o.set(n, args.get(n).clone());
     }
     if changed {
-        o = o.with_diff(Diff::new(old, new).headers(&shown, &shown));
+        o = o.with_diff(Diff::new(old, new).headers(&named, &shown));
     }
     Ok(o)
 }

@@ -151,14 +151,14 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
 fn unknown_names(want: &FileArgs) -> Vec<String> {
     let mut known = accounts::Names::default();
     let mut out = vec![];
-    if let Some(owner) = &want.owner {
+    if let Some(owner) = want.owner.as_ref().filter(|o| !o.is_empty()) {
         let id: Option<u32> = owner.parse().ok();
         if id.map_or(accounts::uid_of(owner).is_none(), |id| known.user(id).is_none()) {
             let with = if id.is_some() { " with uid" } else { "" };
             out.push(format!("failed to look up user{with} {owner}. Create user up to this point in real play"));
         }
     }
-    if let Some(group) = &want.group {
+    if let Some(group) = want.group.as_ref().filter(|g| !g.is_empty()) {
         let id: Option<u32> = group.parse().ok();
         if id.map_or(accounts::gid_of(group).is_none(), |id| known.group(id).is_none()) {
             let with = if id.is_some() { " with gid" } else { "" };
@@ -305,7 +305,8 @@ impl Task<'_> {
         }
         changed |= match self.attributes(&mut diff) {
             Ok(c) => c,
-            Err(f) => {
+            Err(mut f) => {
+                super::support::fileargs::add_path_info(&mut f.data);
                 // What was made only to be touched must not stay when its attributes cannot be set.
                 if before == State::Absent {
                     let _ = fs::remove_file(&self.path);
@@ -355,7 +356,9 @@ impl Task<'_> {
             }
         }
         let mut changed = before == State::Absent;
-        changed |= self.attributes(&mut diff)?;
+        // what making it has set already is told as that
+        let mut again = AttrDiff::default();
+        changed |= self.attributes(if changed { &mut again } else { &mut diff })?;
         if recurse {
             changed |= self.recurse(&self.path, &mut HashSet::new())?;
         }

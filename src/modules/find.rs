@@ -2,7 +2,8 @@
 //!
 //! After <https://docs.ansible.com/ansible/latest/collections/ansible/builtin/find_module.html>.
 
-use super::support::{accounts, digest, glob, mode};
+use super::support::charset::{self, Charset};
+use super::support::{accounts, digest, glob, mode, pyre};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type};
 use serde_json::{Map, Value as Json, json};
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ pub fn module() -> Module {
             Arg::bool("read_whole_file")
                 .default(false)
                 .doc("Match `contains` anywhere in the file rather than at the start of a line."),
-            Arg::str("encoding").doc("Encoding of the files; utf-8 is understood."),
+            Arg::str("encoding").doc("Encoding of the files: utf-8, ascii, latin-1, iso-8859-15, cp1252 or utf-16."),
             Arg::str("file_type").choices(&["any", "directory", "file", "link"]).default("file"),
             Arg::str("age").doc("Age in s, m, h, d or w; negative for younger."),
             Arg::str("age_stamp").choices(&["atime", "ctime", "mtime"]).default("mtime"),
@@ -53,28 +54,25 @@ pub fn module() -> Module {
 /// A name pattern of either kind.
 enum Pattern {
     Glob(String),
-    Regex(fancy_regex::Regex),
+    Regex(pyre::Pattern),
 }
 
 impl Pattern {
     fn list(words: &[String], regex: bool) -> Result<Vec<Pattern>, Failure> {
         words
             .iter()
-            .map(|w| {
-                if regex {
-                    fancy_regex::Regex::new(&format!("^(?:{w})$"))
-                        .map(Pattern::Regex)
-                        .map_err(|e| Failure::new(format!("'{w}' is no regular expression: {e}")))
-                } else {
-                    Ok(Pattern::Glob(w.clone()))
-                }
-            })
+            .map(
+                |w| {
+                    if regex { pyre::Pattern::new(w, false).map(Pattern::Regex) } else { Ok(Pattern::Glob(w.clone())) }
+                },
+            )
             .collect()
     }
     fn matches(&self, name: &str) -> bool {
         match self {
             Pattern::Glob(g) => glob::fnmatch(name, g),
-            Pattern::Regex(r) => r.is_match(name).unwrap_or(false),
+            // from the start on, as Python's match
+            Pattern::Regex(r) => start(r, name) == Some(0),
         }
     }
 }
@@ -83,7 +81,8 @@ struct Search<'a> {
     a: &'a Args,
     patterns: Vec<Pattern>,
     excludes: Vec<Pattern>,
-    contains: Option<fancy_regex::Regex>,
+    contains: Option<pyre::Pattern>,
+    charset: Charset,
     age: Option<i64>,
     size: Option<i64>,
     now: f64,
@@ -129,28 +128,33 @@ fn size(text: &str) -> Result<i64, Failure> {
     n.checked_mul(f).ok_or_else(bad)
 }
 
+/// Where the first match begins.
+fn start(pattern: &pyre::Pattern, text: &str) -> Option<usize> {
+    pattern.search(text).ok().flatten().and_then(|c| c.get(0).map(|m| m.start()))
+}
+
 fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
+    if let Some(n) = a.opt_int("limit").filter(|n| *n <= 0) {
+        return Err(Failure::new(format!("limit cannot be {n} (use None for unlimited)")));
+    }
     let regex = a.bool("use_regex");
     let mut words = a.strings("patterns");
     if words.is_empty() {
         words.push(if regex { ".*" } else { "*" }.into());
     }
-    if let Some(e) = a.opt_str("encoding")
-        && !matches!(e.to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "ascii")
-    {
-        return Err(Failure::new(format!("encoding '{e}' is not supported; there is utf-8")));
-    }
-    let contains = a
-        .opt_str("contains")
-        .map(|c| if a.bool("read_whole_file") { c.to_string() } else { format!("^(?:{c})") })
-        .map(|c| fancy_regex::Regex::new(&c).map_err(|e| Failure::new(format!("contains: {e}"))))
-        .transpose()?;
+    let charset = match a.opt_str("encoding") {
+        Some(e) => Charset::named(e)
+            .ok_or_else(|| Failure::new(format!("encoding {e} is not supported; {} are", charset::KNOWN)))?,
+        None => Charset::Utf8,
+    };
+    let contains = a.opt_str("contains").map(|c| pyre::Pattern::new(c, false)).transpose()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|d| d.as_secs_f64()).unwrap_or(0.0);
     let mut s = Search {
         a,
         patterns: Pattern::list(&words, regex)?,
         excludes: Pattern::list(&a.strings("excludes"), regex)?,
         contains,
+        charset,
         age: a.opt_str("age").map(age).transpose()?,
         size: a.opt_str("size").map(size).transpose()?,
         now,
@@ -201,13 +205,17 @@ impl Search<'_> {
         names.sort();
         let (dirs, files): (Vec<_>, Vec<_>) = names.into_iter().partition(|p| p.is_dir());
         self.examined += dirs.len() + files.len();
+        // what lies one step too deep is counted, but not looked at
+        if self.a.opt_int("depth").is_some_and(|d| d > 0 && depth > d) {
+            return;
+        }
         for p in dirs.iter().chain(&files) {
             if self.full() {
                 return;
             }
             self.look(ctx, p);
         }
-        if !self.a.bool("recurse") || self.a.opt_int("depth").is_some_and(|d| d > 0 && depth >= d) || depth > 512 {
+        if !self.a.bool("recurse") || depth > 512 {
             return;
         }
         for d in dirs {
@@ -287,11 +295,12 @@ impl Search<'_> {
     fn content_fits(&self, path: &Path) -> bool {
         let Some(r) = &self.contains else { return true };
         let Ok(bytes) = std::fs::read(path) else { return false };
-        let text = String::from_utf8_lossy(&bytes);
+        let text = self.charset.decode(&bytes).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
         if self.a.bool("read_whole_file") {
-            return r.is_match(&text).unwrap_or(false);
+            return start(r, &text).is_some();
         }
-        text.lines().any(|l| r.is_match(l).unwrap_or(false))
+        text.split_inclusive('\n').any(|line| start(r, line) == Some(0))
     }
 
     fn entry(&mut self, ctx: &Ctx, path: &Path, m: &Metadata) -> Map<String, Json> {
@@ -345,12 +354,6 @@ impl Search<'_> {
             ("isgid", 0o2000),
         ] {
             put(k, bit(b));
-        }
-        if t.is_symlink() {
-            put(
-                "lnk_source",
-                std::fs::canonicalize(path).map(|p| p.to_string_lossy().into_owned()).unwrap_or_default().into(),
-            );
         }
         out
     }

@@ -50,6 +50,9 @@ fn call(ctx: &Ctx, name: &str, cmd: Cmd) -> Result<(), Failure> {
 }
 
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
+    if args.bool("local") && args.bool("force") {
+        return Err("force is not a valid option for local, force=True and local=True are mutually exclusive".into());
+    }
     let name = args.str("name");
     let now = find(ctx, args);
     if args.str("state") == "absent" {

@@ -2,7 +2,8 @@
 //!
 //! After <https://docs.ansible.com/ansible/latest/collections/community/general/htpasswd_module.html>.
 
-use super::support::{atomic, crypt, fileargs};
+use super::support::pytext::{os_error, utf8};
+use super::support::{atomic, crypt, fileargs, selinux};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support};
 use std::path::Path;
 
@@ -72,6 +73,11 @@ fn hashed(scheme: &str, password: &str) -> Result<String, Failure> {
     })
 }
 
+fn text(path: &Path) -> Result<String, Failure> {
+    let data = std::fs::read(path).map_err(|e| Failure::new(os_error(&e, path)))?;
+    utf8(data).map_err(Failure::new)
+}
+
 fn write(path: &Path, lines: &[Line], a: &Args) -> Result<(), Failure> {
     atomic::write(&fileargs::real_path(path), text_of(lines).as_bytes(), a.bool("unsafe_writes"))
 }
@@ -94,7 +100,7 @@ fn entry(ctx: &Ctx, a: &Args, path: &Path) -> Result<(bool, String), Failure> {
             std::fs::create_dir_all(dir)?;
         }
     }
-    let mut lines = if exists { parse(&std::fs::read_to_string(path)?)? } else { vec![] };
+    let mut lines = if exists { parse(&text(path)?)? } else { vec![] };
     if user.contains([':', '\n', '\r', '\t', '\0']) {
         return Err(format!("user contains invalid characters: b'{}'", user.escape_default()).into());
     }
@@ -134,7 +140,8 @@ fn entry(ctx: &Ctx, a: &Args, path: &Path) -> Result<(bool, String), Failure> {
 /// Whether anything is asked of the file's attributes.
 fn asks(f: &fileargs::FileArgs) -> bool {
     let texts = [&f.owner, &f.group, &f.attributes];
-    !f.mode.is_null() || texts.into_iter().chain(&f.label).any(Option::is_some)
+    let label = selinux::enabled() && f.label.iter().any(Option::is_some);
+    !f.mode.is_null() || label || texts.into_iter().any(Option::is_some)
 }
 
 fn run(ctx: &mut Ctx, a: &Args) -> ModResult {

@@ -2,10 +2,10 @@
 //!
 //! After <https://docs.ansible.com/ansible/latest/collections/community/general/ini_file_module.html>.
 
-use super::support::{atomic, fileargs};
+use super::support::{atomic, fileargs, pytext};
 use super::{Arg, Args, Ctx, Diff, Failure, ModResult, Module, Outcome, Spec, Support, Type, json_text};
 use serde_json::{Value as Json, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub fn module() -> Module {
     Module {
@@ -101,6 +101,10 @@ impl Mark {
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|e| Failure::uncaught(pytext::os_error(&e, path)))
+}
+
 fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     let present = a.str("state") == "present";
     let mut values: Vec<Option<String>> = vec![];
@@ -120,9 +124,8 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     if !exists && !a.bool("create") {
         return Err(Failure::new(format!("Destination {} does not exist!", path.display())).set("rc", 257));
     }
-    let raw = if exists { std::fs::read(&path)? } else { vec![] };
-    let raw = String::from_utf8(raw)
-        .map_err(|e| Failure::new(format!("{} is not text in UTF-8: {}", path.display(), e.utf8_error())))?;
+    let raw = if exists { read(&path)? } else { vec![] };
+    let raw = pytext::utf8(raw).map_err(Failure::uncaught)?;
     let before = raw.strip_prefix('\u{feff}').unwrap_or(&raw).replace("\r\n", "\n").replace('\r', "\n");
     let (after, msg) = edit(&before, a, &values, present);
     let mut changed = after != before;

@@ -45,12 +45,13 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let mut notes = vec![];
     for n in ["regexp", "search_string"] {
         if empty(n) {
-            let what = if n == "regexp" {
-                "regular expression is an empty string"
+            let (what, hint) = if n == "regexp" {
+                let hint = " If this is desired, use '^' to match every line in the file and avoid this warning.";
+                ("regular expression", hint)
             } else {
-                "search string is an empty string"
+                ("search string", "")
             };
-            notes.push(format!("The {what}, which will match every line in the file. This may have unintended consequences, such as replacing the last line in the file rather than appending. If this is desired, use '^' to match every line in the file and avoid this warning."));
+            notes.push(format!("The {what} is an empty string, which will match every line in the file. This may have unintended consequences, such as replacing the last line in the file rather than appending.{hint}"));
         }
     }
     let done = match args.str("state") {
@@ -114,26 +115,13 @@ fn present(ctx: &Ctx, args: &Args, edit: &Edit) -> ModResult {
     let line = args.opt_str("line").ok_or("line is required with state=present")?;
     let (mut lines, codec) = lines_of(edit);
     let what = place(args, &lines, codec, line)?;
-    let new_line = |text: &str| {
-        let mut l = text.as_bytes().to_vec();
-        if !l.ends_with(b"\n") {
-            l.push(b'\n');
-        }
-        l
-    };
     let msg = match what {
         Place::Keep => "",
         Place::Replace(i, filled) => {
-            let l = match filled {
-                Some(text) => {
-                    let mut l = codec.encode(&text);
-                    if !l.ends_with(b"\n") {
-                        l.push(b'\n');
-                    }
-                    l
-                }
-                None => new_line(line),
-            };
+            let mut l = filled.map_or_else(|| line.as_bytes().to_vec(), |text| codec.encode(&text));
+            if !l.ends_with(b"\n") {
+                l.push(b'\n');
+            }
             match lines.get_mut(i) {
                 Some(old) if *old != l => {
                     *old = l;
@@ -150,7 +138,8 @@ fn present(ctx: &Ctx, args: &Args, edit: &Edit) -> ModResult {
             {
                 last.push(b'\n');
             }
-            lines.insert(i, new_line(line));
+            // a line with an end of its own is followed by an empty one, as in ansible-core
+            lines.insert(i, [line.as_bytes(), b"\n"].concat());
             "line added"
         }
     };
@@ -179,7 +168,8 @@ enum Place {
 
 fn place(args: &Args, lines: &[Vec<u8>], codec: Codec, line: &str) -> Result<Place, Failure> {
     let first = args.bool("firstmatch");
-    let (after, before) = (args.opt_str("insertafter"), args.opt_str("insertbefore"));
+    let given = |name: &str| args.opt_str(name).filter(|t| !t.is_empty());
+    let (after, before) = (given("insertafter"), given("insertbefore"));
     let texts: Vec<String> = lines.iter().map(|l| codec.decode(l)).collect();
     // The line that regexp or search_string finds.
     let mut hit: Option<(usize, Option<Captures>)> = None;

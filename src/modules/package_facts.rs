@@ -53,13 +53,20 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         return Err(Failure::new(format!("Unsupported package managers requested: {}", unknown.join(", "))));
     }
     let mut list: Vec<&str> = vec![];
+    let mut missing = vec![];
     for m in &wanted {
         let names: &[&str] = match m.as_str() {
             "auto" => &["apt", "rpm"],
             "apt" => &["apt"],
             "rpm" | "dnf" | "dnf5" | "yum" | "zypper" => &["rpm"],
             other => {
-                return Err(Failure::new(format!("the package manager {other} is not supported; apt and rpm are")));
+                let tool = tool_of(other);
+                if find_program(ctx, tool).is_some() {
+                    return Err(Failure::new(format!("the package manager {other} is not supported; apt and rpm are")));
+                }
+                // where it is not there it is not missed either
+                missing.push(missing_tool(other, tool));
+                continue;
             }
         };
         list.extend(names.iter().filter(|n| !list.contains(*n)).copied().collect::<Vec<_>>());
@@ -67,13 +74,12 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let auto = wanted.iter().any(|m| m == "auto");
     let mut all = Packages::new();
     let mut found = 0;
-    let mut out = Outcome::ok();
+    let mut out = missing.into_iter().fold(Outcome::ok(), Outcome::warn);
     for m in list {
         let tool = if m == "apt" { "dpkg-query" } else { "rpm" };
         if find_program(ctx, tool).is_none() {
             if !auto {
-                out = out
-                    .warn(format!("Requested package manager {m} was not usable by this module: {tool} was not found"));
+                out = out.warn(missing_tool(m, tool));
             }
             continue;
         }
@@ -99,6 +105,20 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         ));
     }
     Ok(out.set("ansible_facts", json!({"packages": all})))
+}
+
+/// The program that shows that a manager is there.
+fn tool_of(manager: &str) -> &str {
+    match manager {
+        "portage" => "emerge",
+        "pkg5" | "pkgng" => "pkg",
+        "openbsd_pkg" => "pkg_info",
+        other => other,
+    }
+}
+
+fn missing_tool(manager: &str, tool: &str) -> String {
+    format!("Requested package manager {manager} was not usable by this module: {tool} was not found")
 }
 
 fn add(all: &mut Packages, name: &str, entry: Json) {

@@ -179,10 +179,11 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let (after, line) = wanted.edited(&before)?;
     let changed = after != before;
     let mut out = Outcome::changed(changed).msg(line).with_diff(Diff::new(before.as_str(), after.as_str()));
+    if args.bool("backup") {
+        // a copy is kept whether or not a limit changes
+        out = out.set("backup_file", if ctx.check { String::new() } else { atomic::backup(dest)? });
+    }
     if changed && !ctx.check {
-        if args.bool("backup") && dest.exists() {
-            out = out.set("backup_file", atomic::backup(dest)?);
-        }
         atomic::write(&real_path(dest), after.as_bytes(), false)?;
     }
     Ok(out)

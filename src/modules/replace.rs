@@ -1,5 +1,6 @@
 //! `replace`: every match of an expression in a file.
 
+use super::support::charset::{self, Charset};
 use super::support::edit;
 use super::support::pyre::{Codec, Pattern};
 use super::support::textdiff;
@@ -17,7 +18,9 @@ pub fn module() -> Module {
             Arg::str("before").doc("Only what stands before a match of this."),
             Arg::bool("backup").default(false).doc("Keep a copy of the old file."),
             Arg::str("validate").doc("Command that must accept the new file; %s is its path."),
-            Arg::str("encoding").default("utf-8").doc("Encoding of the file: utf-8, ascii or latin-1."),
+            Arg::str("encoding")
+                .default("utf-8")
+                .doc("Encoding of the file: utf-8, ascii, latin-1, iso-8859-15, cp1252 or utf-16."),
         ])
         .with_file_args(),
         check: Support::Full,
@@ -29,13 +32,16 @@ pub fn module() -> Module {
 }
 
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
-    let encoding = args.str("encoding").to_ascii_lowercase().replace('_', "-");
-    if !matches!(encoding.as_str(), "utf-8" | "utf8" | "ascii" | "us-ascii" | "latin-1" | "latin1" | "iso-8859-1") {
-        return Err(Failure::new(format!("encoding {encoding} is not supported; utf-8, ascii and latin-1 are")));
-    }
+    let encoding = args.str("encoding");
+    let Some(set) = Charset::named(encoding) else {
+        return Err(Failure::new(format!("encoding {encoding} is not supported; {} are", charset::KNOWN)));
+    };
     let edit = edit::open(args, "Path")?;
     let old = edit.old.clone().unwrap_or_default();
-    let codec = Codec::of(&old);
+    let codec = Codec::named(set, &old);
+    if set.decode(&old).is_none() && codec != Codec::Bytes {
+        return Err(Failure::new(format!("{} is not encoded in {encoding}", edit.shown)));
+    }
     let text = codec.decode(&old);
     let (start, end) = match section(args, codec, &text)? {
         Ok(range) => range,
@@ -46,16 +52,25 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     };
     let part = text.get(start..end).unwrap_or_default();
     let pattern = Pattern::new(&codec.arg(args.str("regexp")), true)?;
-    let (replaced, count) = pattern.replace(part, &codec.arg(args.str("replace")))?;
+    let (replaced, count) = pattern
+        .replace(part, &codec.arg(args.str("replace")))
+        .map_err(|f| Failure { msg: format!("Unable to process replace due to error: {}", f.msg), ..f })?;
     let changed = count > 0 && replaced != part;
     let mut o = Outcome::changed(changed).set("rc", 0);
     let mut msg = String::new();
     if changed {
         let whole = [text.get(..start).unwrap_or_default(), &replaced, text.get(end..).unwrap_or_default()].concat();
+        if let Err(c) = set.encode(&whole) {
+            return Err(Failure::new(format!("{encoding} has no character {c:?}")));
+        }
         let new = codec.encode(&whole);
         msg = format!("{count} replacements made");
         if ctx.want_diff {
-            let d = Diff::new(textdiff::text(&old), textdiff::text(&new)).headers(&edit.shown, &edit.shown);
+            let shown = |d: &[u8]| match codec {
+                Codec::Known(set) => set.decode(d).unwrap_or_default().into(),
+                Codec::Bytes => textdiff::text(d),
+            };
+            let d = Diff::new(shown(&old), shown(&new)).headers(&edit.shown, &edit.shown);
             o = o.with_diff(d);
         }
         let backup = edit.write(ctx, &new)?;
@@ -70,12 +85,15 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
 
 /// The bytes between `after` and `before`; the pattern if it is not in the file.
 fn section(args: &Args, codec: Codec, text: &str) -> Result<Result<(usize, usize), String>, Failure> {
-    let pattern = match (args.opt_str("after"), args.opt_str("before")) {
+    let given = |name: &str| args.opt_str(name).filter(|t| !t.is_empty());
+    let pattern = match (given("after"), given("before")) {
         (None, None) => return Ok(Ok((0, text.len()))),
         (Some(a), Some(b)) => format!("{a}(?P<subsection>.*?){b}"),
         (Some(a), None) => format!("{a}(?P<subsection>.*)"),
         (None, Some(b)) => format!("(?P<subsection>.*){b}"),
     };
+    // a mistake is told by its place in what the task says
+    Pattern::new(&codec.arg(&pattern), false)?;
     let p = Pattern::new(&format!("(?s){}", codec.arg(&pattern)), false)?;
     let found = p.search(text)?.and_then(|c| c.name("subsection").map(|m| (m.start(), m.end())));
     Ok(found.ok_or(pattern))
@@ -116,6 +134,8 @@ mod tests {
         assert_eq!(b.real(json!({"path": "$D/no", "regexp": "x"}))["rc"], 257);
         let r = b.real(json!({"path": "$D/f", "regexp": "("}));
         assert!(r["msg"].as_str().is_some_and(|m| m.contains("missing ), unterminated subpattern")), "{r:?}");
-        assert_eq!(b.real(json!({"path": "$D/f", "regexp": "x", "encoding": "utf-16"}))["failed"], true);
+        assert_eq!(b.real(json!({"path": "$D/f", "regexp": "x", "encoding": "nope"}))["failed"], true);
+        b.real(json!({"path": "$D/f", "regexp": "ÿ", "replace": "ä", "encoding": "latin-1"}));
+        assert_eq!(std::fs::read(b.at("f")).expect("read"), b"\xe4=2\r\n\x80");
     }
 }

@@ -41,11 +41,19 @@ pub fn module() -> Module {
     }
 }
 
+/// What no handler takes: no archive, or one that nothing would be unpacked of.
+fn unknown(src: &Path) -> Failure {
+    Failure::new(format!(
+        "Failed to find handler for \"{}\". Make sure the required command to extract the file is installed.",
+        src.display()
+    ))
+}
+
 fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     let given = a.str("dest");
     let dest = std::path::absolute(given).unwrap_or_else(|_| given.into());
     if let Some(c) = a.opt_str("creates")
-        && !glob::glob(Path::new("/"), c).is_empty()
+        && Path::new(c).exists()
     {
         return Ok(Outcome::ok().set("skipped", true).msg(format!("skipped, since {c} exists")));
     }
@@ -76,6 +84,9 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
     }
     let kind = Archive::of(&src)?;
     let members = kind.members(ctx, &src, a)?;
+    if members.is_empty() {
+        return Err(unknown(&src));
+    }
     for m in &members {
         refuse_outside(m)?;
     }
@@ -137,14 +148,8 @@ enum Archive {
 
 impl Archive {
     fn of(src: &Path) -> Result<Archive, Failure> {
-        let unknown = || {
-            Failure::new(format!(
-                "Failed to find handler for \"{}\". Make sure the required command to extract the file is installed.",
-                src.display()
-            ))
-        };
         if src.is_dir() {
-            return Err(unknown());
+            return Err(unknown(src));
         }
         let mut head = [0u8; 512];
         let mut f = std::fs::File::open(src)?;
@@ -163,7 +168,7 @@ impl Archive {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Archive::Tar(Some("--xz")),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Archive::Tar(Some("--zstd")),
             h if h.len() > 262 && &h[257..262] == b"ustar" => Archive::Tar(None),
-            _ => return Err(unknown()),
+            _ => return Err(unknown(src)),
         })
     }
 

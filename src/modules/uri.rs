@@ -44,7 +44,7 @@ fn spec() -> Spec {
         Arg::list("status_code", Type::Int).default(json!([200])).doc("The statuses that are a success."),
         Arg::dict("headers").default(json!({})).doc("Headers of the request."),
         flag("remote_src", "`src` is on the host."),
-        Arg::path("unix_socket").doc("Not supported."),
+        Arg::path("unix_socket").doc("Socket file to ask instead of the host of the address."),
         Arg::path("ca_path").doc("PEM file with a CA to trust besides the system's."),
     ]);
     for a in args.iter_mut() {
@@ -62,9 +62,6 @@ fn flag(name: &str, doc: &str) -> Arg {
 }
 
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
-    if args.is_set("unix_socket") {
-        return Err("unix_socket is not supported".into());
-    }
     let method = args.str("method").to_uppercase();
     if method.is_empty() || !method.chars().all(|c| c.is_ascii_uppercase()) {
         return Err("Parameter 'method' needs to be a single word in uppercase, like GET or POST.".into());
@@ -102,11 +99,14 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         format!("Status code was {status} and not [{list}]: {msg}")
     };
     match sent {
-        Err(t) => Err(Failure::new(refused(-1, &t))
-            .set("status", -1)
-            .set("url", asked)
-            .set("redirected", false)
-            .set("elapsed", elapsed)),
+        Err(t) => {
+            let f = Failure::new(refused(-1, &t))
+                .set("status", -1)
+                .set("url", asked)
+                .set("redirected", false)
+                .set("elapsed", elapsed);
+            Err(if args.bool("return_content") { f.set("content", "") } else { f })
+        }
         Ok(a) => {
             let status = i64::from(a.status);
             let out = report(args, a, &asked, dest, wanted.contains(&status))?.set("elapsed", elapsed);

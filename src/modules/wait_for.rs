@@ -1,6 +1,6 @@
 //! `wait_for`: a port, a file, a text in either, or only time.
 
-use super::support::accounts;
+use super::support::{accounts, pyre};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type};
 use crate::seconds;
 use serde_json::{Map, Value as Json, json};
@@ -90,8 +90,11 @@ fn run(_: &mut Ctx, args: &Args) -> ModResult {
     };
     let regex = match args.opt_str("search_regex") {
         Some(r) => {
-            let re = fancy_regex::Regex::new(&format!("(?m){r}"));
-            Some(re.map_err(|e| early(format!("Invalid regular expression: {e}")))?)
+            let bad = |why: String| Failure::new(format!("Invalid regular expression: {why}"));
+            if let Err(f) = pyre::Pattern::new(r, true) {
+                return Err(bad(f.msg.trim_start_matches("Task failed: Module failed: ").to_owned()));
+            }
+            Some(fancy_regex::Regex::new(&format!("(?m){r}")).map_err(|e| bad(e.to_string()))?)
         }
         None => None,
     };

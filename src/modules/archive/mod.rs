@@ -66,6 +66,10 @@ fn root_of(paths: &[PathBuf]) -> String {
     if r.ends_with('/') { r } else { r + "/" }
 }
 
+fn joined(paths: &[PathBuf]) -> String {
+    shown(paths).join(", ")
+}
+
 fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let format = Format::by_name(args.str("format")).ok_or("unknown format")?;
     let excluded = expand(&args.strings("exclude_path"));
@@ -73,7 +77,10 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let paths: Vec<PathBuf> = expanded.iter().filter(|p| !excluded.contains(p)).cloned().collect();
     let given = args.strings("path").join(", ");
     if paths.is_empty() {
-        return Err(Failure::new("Error, no source paths were found").set("path", given));
+        return Err(Failure::new("Error, no source paths were found")
+            .set("path", given)
+            .set("expanded_paths", joined(&expanded))
+            .set("expanded_exclude_paths", joined(&excluded)));
     }
     let single = paths.len() == 1 && !paths.iter().any(|p| p.is_dir());
     let dest = match (args.opt_str("dest"), paths.as_slice()) {
@@ -84,6 +91,9 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
             return Err(Failure::new(msg).set("path", given));
         }
     };
+    if dest.is_dir() {
+        return Err(Failure::uncaught("[Errno 21] Is a directory"));
+    }
     let root = root_of(&paths);
     let is_archive = !single || args.bool("force_archive") || matches!(format, Format::Tar | Format::Zip);
     let missing: Vec<PathBuf> = paths.iter().filter(|p| fs::symlink_metadata(p).is_err()).cloned().collect();

@@ -351,6 +351,9 @@ fn checked(command: &str, path: &Path, env: &[(String, String)]) -> Result<Outpu
     if !command.contains("%s") {
         return Err(Failure::new(format!("validate must contain %s: {command}")));
     }
+    if command.matches("%s").count() > 1 {
+        return Err(Failure::uncaught("not enough arguments for format string"));
+    }
     let words = super::shlex::split(command).map_err(Failure::new)?;
     let file = path.to_string_lossy();
     Cmd::new(words.iter().map(|w| w.replace("%s", &file))).start(env)

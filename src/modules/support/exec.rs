@@ -168,9 +168,8 @@ impl Cmd {
     /// words, with `rc` and `cmd`.
     pub fn start(&self, env: &[(String, String)]) -> Result<Output, crate::modules::Failure> {
         self.run_with(env).map_err(|e| {
-            crate::modules::Failure::new(format!("Error executing command: {e}"))
-                .set("rc", if e.errno == 0 { 1 } else { e.errno })
-                .set("cmd", self.shown())
+            let o = Output { rc: if e.errno == 0 { 257 } else { e.errno }, ..Output::default() };
+            self.failure("Error executing command.", &o).set("_ansible_cause", e.text)
         })
     }
 

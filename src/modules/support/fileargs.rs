@@ -152,6 +152,9 @@ impl FileArgs {
             Some(op) => (op, wanted.get(1..).unwrap_or_default()),
             None => ('=', wanted.as_str()),
         };
+        if letters.is_empty() {
+            return Ok(false);
+        }
         let current = attrs::flags(path);
         if current == letters && op != '-' {
             return Ok(false);

@@ -1,13 +1,15 @@
 //! Requests over HTTP and HTTPS for `uri` and `get_url`: redirects by Ansible's policies, basic
 //! authentication after a challenge or at once, proxies by the environment, system certificates.
 
+use super::http_socket::{NoNames, SocketFile};
+use super::http_tls;
 use crate::modules::Failure;
 use base64::Engine;
 use std::io::Read;
-use std::sync::Arc;
 use std::time::Duration;
+
 use ureq::http::{Request, Uri};
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::transport::{Connector, RustlsConnector};
 
 /// What to ask, and how.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Ask {
     pub use_proxy: bool,
     pub use_netrc: bool,
     pub decompress: bool,
+    /// A socket file that is asked instead of the address's host.
+    pub unix_socket: Option<String>,
+    /// The ciphers of TLS 1.2 that may be used, by OpenSSL's names; all where there are none.
+    pub ciphers: Vec<String>,
 }
 
 /// Which redirects are followed.
@@ -375,42 +381,16 @@ fn agent(ask: &Ask) -> Result<ureq::Agent, Trouble> {
         false => c.proxy(None),
     };
     if ask.url.starts_with("https:") || ask.follow != Follow::None {
-        c = c.tls_config(tls(ask)?);
+        c = c.tls_config(http_tls::config(ask)?);
     }
-    Ok(c.build().new_agent())
-}
-
-fn tls(ask: &Ask) -> Result<TlsConfig, Trouble> {
-    // Fails only if a provider is there already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut t = TlsConfig::builder().provider(TlsProvider::Rustls).disable_verification(!ask.validate);
-    if ask.validate {
-        let mut certs: Vec<Certificate<'static>> = rustls_native_certs::load_native_certs()
-            .certs
-            .iter()
-            .map(|c| Certificate::from_der(c.as_ref()).to_owned())
-            .collect();
-        if let Some(p) = &ask.ca_path {
-            certs.extend(pem_certs(p)?);
+    let config = c.build();
+    Ok(match &ask.unix_socket {
+        Some(file) => {
+            let connector = SocketFile(file.into()).chain(RustlsConnector::default());
+            ureq::Agent::with_parts(config, connector, NoNames)
         }
-        t = t.root_certs(RootCerts::Specific(Arc::new(certs)));
-    }
-    if let Some(p) = &ask.client_cert {
-        let key_file = ask.client_key.as_deref().unwrap_or(p);
-        let pem = std::fs::read(key_file).map_err(|e| format!("Request failed: cannot read {key_file}: {e}"))?;
-        let key = PrivateKey::from_pem(&pem).map_err(|_| format!("Request failed: no private key in {key_file}"))?;
-        t = t.client_cert(Some(ClientCert::new_with_certs(&pem_certs(p)?, key)));
-    }
-    Ok(t.build())
-}
-
-fn pem_certs(path: &str) -> Result<Vec<Certificate<'static>>, Trouble> {
-    let pem = std::fs::read(path).map_err(|e| format!("Request failed: cannot read {path}: {e}"))?;
-    let found: Vec<Certificate<'static>> = rustls_pemfile::certs(&mut pem.as_slice())
-        .filter_map(Result::ok)
-        .map(|c| Certificate::from_der(c.as_ref()).to_owned())
-        .collect();
-    if found.is_empty() { Err(format!("Request failed: no certificate in {path}")) } else { Ok(found) }
+        None => config.new_agent(),
+    })
 }
 
 /// Fails for what is no http or https URL, as the modules do.

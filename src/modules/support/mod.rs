@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod atomic;
 pub mod attrs;
+pub mod charset;
 pub mod copytree;
 pub mod crypt;
 pub mod digest;
@@ -12,6 +13,8 @@ pub mod fileargs;
 pub mod glob;
 pub mod homedir;
 pub mod http;
+mod http_socket;
+pub mod http_tls;
 pub mod localtime;
 pub mod mode;
 pub mod partial;

@@ -21,9 +21,12 @@ pub fn wanted(mode: &Json, current: u32) -> Result<Option<u32>, BadMode> {
         }
         Json::String(s) => match octal(s) {
             Some(bits) => bits,
-            None => symbolic(s, current).ok_or_else(|| BadMode {
-                msg: "mode must be in octal or symbolic form",
-                details: format!("bad symbolic permission for mode: {s}"),
+            None => symbolic(s, current).ok_or_else(|| {
+                let bad = s.split(',').find(|clause| symbolic(clause, current).is_none()).unwrap_or(s);
+                BadMode {
+                    msg: "mode must be in octal or symbolic form",
+                    details: format!("bad symbolic permission for mode: {bad}"),
+                }
             })?,
         },
         other => {
@@ -71,7 +74,8 @@ pub fn symbolic(expr: &str, st_mode: u32) -> Option<u32> {
             continue;
         }
         let (who, mut rest) = clause.split_at(who_len);
-        if rest.is_empty() || !who.chars().all(|c| "ugoa".contains(c)) {
+        // who without what (`u`) changes nothing
+        if !who.chars().all(|c| "ugoa".contains(c)) {
             return None;
         }
         let masked = who.is_empty();

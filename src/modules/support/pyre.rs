@@ -1,5 +1,6 @@
 //! Python's regular expressions on the content of files, text or not.
 
+use super::charset::Charset;
 use crate::modules::Failure;
 use crate::template::filters::regexlib::{self, Flags};
 use fancy_regex::{Captures, Regex};
@@ -8,31 +9,34 @@ use std::sync::{Arc, OnceLock};
 /// How the bytes of a file stand as text: UTF-8 if they can, else one letter for each byte, so that
 /// every byte that is not meant to change comes back as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Codec {
-    bytewise: bool,
+pub enum Codec {
+    Bytes,
+    Known(Charset),
 }
 
 impl Codec {
     pub fn of(data: &[u8]) -> Codec {
-        Codec { bytewise: std::str::from_utf8(data).is_err() }
+        if std::str::from_utf8(data).is_err() { Codec::Bytes } else { Codec::Known(Charset::Utf8) }
+    }
+    /// For a file in the encoding that a task names.
+    pub fn named(set: Charset, data: &[u8]) -> Codec {
+        if set == Charset::Utf8 { Codec::of(data) } else { Codec::Known(set) }
     }
     pub fn decode(&self, data: &[u8]) -> String {
-        match self.bytewise {
-            true => data.iter().map(|b| char::from(*b)).collect(),
-            false => match std::str::from_utf8(data) {
-                Ok(text) => text.to_owned(),
-                Err(_) => String::from_utf8_lossy(data).into_owned(),
-            },
+        match self {
+            Codec::Bytes => data.iter().map(|b| char::from(*b)).collect(),
+            Codec::Known(set) => set.decode(data).unwrap_or_else(|| String::from_utf8_lossy(data).into_owned()),
         }
     }
     /// An argument of the task as it would stand in the decoded file.
     pub fn arg(&self, text: &str) -> String {
-        if self.bytewise { self.decode(text.as_bytes()) } else { text.to_owned() }
+        if *self == Codec::Bytes { self.decode(text.as_bytes()) } else { text.to_owned() }
     }
     pub fn encode(&self, text: &str) -> Vec<u8> {
-        match self.bytewise {
-            true => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
-            false => text.as_bytes().to_vec(),
+        match self {
+            Codec::Bytes => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
+            // replaced text is asked for characters that do not fit before
+            Codec::Known(set) => set.encode(text).unwrap_or_else(|_| text.as_bytes().to_vec()),
         }
     }
 }
@@ -91,7 +95,7 @@ impl Pattern {
     }
     /// A replacement text filled with the groups of one match.
     pub fn expand(&self, found: &Captures, with: &str) -> Result<String, Failure> {
-        let fail = |e: minijinja::Error| Failure::new(e.detail().unwrap_or("the replacement is invalid").to_owned());
+        let fail = |e: minijinja::Error| Failure::uncaught(e.detail().unwrap_or("the replacement is invalid"));
         let parts = regexlib::template(with, found.len().saturating_sub(1)).map_err(fail)?;
         let mut out = String::new();
         regexlib::expand(&parts, found, &mut out).map_err(fail)?;

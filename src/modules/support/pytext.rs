@@ -44,6 +44,26 @@ pub fn strict_utf8(data: &[u8]) -> Result<String, crate::modules::Failure> {
     )))
 }
 
+/// Bytes as text; where they are not UTF-8, the words of Python's `UnicodeDecodeError`.
+pub fn utf8(data: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(data).map_err(|e| {
+        let (at, data) = (e.utf8_error().valid_up_to(), e.as_bytes());
+        let rest = data.get(at..).unwrap_or_default();
+        let byte = rest.first().copied().unwrap_or_default();
+        // how many bytes belong to the broken character
+        let run = e.utf8_error().error_len().unwrap_or(rest.len());
+        let why = match (e.utf8_error().error_len(), byte) {
+            (None, _) => "unexpected end of data",
+            (_, 0xc2..=0xf4) => "invalid continuation byte",
+            _ => "invalid start byte",
+        };
+        match run {
+            0 | 1 => format!("'utf-8' codec can't decode byte 0x{byte:02x} in position {at}: {why}"),
+            n => format!("'utf-8' codec can't decode bytes in position {at}-{}: {why}", at + n - 1),
+        }
+    })
+}
+
 /// Lines with their ends, as `bytes.splitlines(True)` cuts them: at `\n`, `\r\n` and `\r`.
 pub fn split_lines_keep(data: &[u8]) -> Vec<&[u8]> {
     let mut lines = vec![];

@@ -1,6 +1,7 @@
 //! Arguments that `uri` and `get_url` share.
 
 use super::http::{Ask, Follow};
+use super::http_tls;
 use crate::modules::spec::json_text;
 use crate::modules::{Arg, Args, Failure, Type};
 use crate::seconds;
@@ -24,7 +25,7 @@ pub fn declared() -> Vec<Arg> {
         flag("use_netrc", true, "Take credentials from ~/.netrc."),
         Arg::list("unredirected_headers", Type::Str).default(json!([])).doc("Headers not to send after a redirect."),
         flag("decompress", true, "Decompress gzip answers."),
-        Arg::list("ciphers", Type::Str).doc("Not supported."),
+        Arg::list("ciphers", Type::Str).doc("Ciphers of TLS 1.2 to use, by the names of OpenSSL."),
         Arg::int("timeout").default(30).doc("Seconds of silence to wait."),
     ]
 }
@@ -34,14 +35,18 @@ pub fn ask(args: &Args) -> Result<Ask, Failure> {
     if args.bool("use_gssapi") {
         return Err("use_gssapi is not supported".into());
     }
-    if args.is_set("ciphers") {
-        return Err("ciphers cannot be chosen: TLS 1.2 and 1.3 are used with their modern ciphers".into());
+    let ciphers: Vec<String> = args.strings("ciphers").iter().flat_map(|c| c.split(':')).map(str::to_owned).collect();
+    if let Some(unknown) = ciphers.iter().find(|c| http_tls::suite(c).is_none()) {
+        return Err(Failure::new(format!("the cipher {unknown} is not supported; {} are", http_tls::names())));
     }
     let own = |n: &str| args.opt_str(n).map(str::to_string);
     let mut headers = vec![("User-Agent".to_string(), args.str("http_agent").to_string())];
     for (k, v) in args.opt_map("headers").into_iter().flatten() {
         headers.retain(|(n, _)| !n.eq_ignore_ascii_case(k));
         headers.push((k.clone(), json_text(v)));
+    }
+    if args.bool("force") {
+        headers.push(("Cache-Control".into(), "no-cache".into()));
     }
     if let Some((k, _)) =
         headers.iter().find(|(k, v)| k.contains(['\r', '\n', ':', ' ']) || k.is_empty() || v.contains(['\r', '\n']))
@@ -66,6 +71,8 @@ pub fn ask(args: &Args) -> Result<Ask, Failure> {
         use_proxy: args.bool("use_proxy"),
         use_netrc: args.bool("use_netrc"),
         decompress: args.bool("decompress"),
+        unix_socket: own("unix_socket"),
+        ciphers,
     })
 }
 
@@ -89,6 +96,8 @@ pub fn plain(url: &str, validate: bool) -> Ask {
         use_proxy: true,
         use_netrc: true,
         decompress: true,
+        unix_socket: None,
+        ciphers: vec![],
     }
 }
 
