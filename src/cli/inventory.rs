@@ -69,6 +69,8 @@ pub struct View<'a> {
     /// Files are read once; lists and mappings in them stay one object, which YAML shows as aliases.
     files: RefCell<HashMap<FileKey, Map>>,
     warnings: RefCell<Vec<Error>>,
+    /// Warnings of names that were given.
+    named: RefCell<HashSet<String>>,
 }
 
 impl<'a> View<'a> {
@@ -82,7 +84,15 @@ impl<'a> View<'a> {
             let dir = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
             inventory_dirs.push(dir.to_owned());
         }
-        View { inv, secrets, want, inventory_dirs, files: RefCell::default(), warnings: RefCell::default() }
+        View {
+            inv,
+            secrets,
+            want,
+            inventory_dirs,
+            files: RefCell::default(),
+            warnings: RefCell::default(),
+            named: RefCell::default(),
+        }
     }
 
     /// Warnings that arose while variables were read.
@@ -147,6 +157,12 @@ impl<'a> View<'a> {
                 merge(&mut out, &as_variables(facts));
             }
             merge(&mut out, &self.want.extra_vars);
+            // as when a run first needs them
+            for w in crate::playbook::reserved_among(&out) {
+                if self.named.borrow_mut().insert(w.in_full()) {
+                    self.warnings.borrow_mut().push(w);
+                }
+            }
         }
         Ok(public(out))
     }
@@ -176,14 +192,14 @@ impl<'a> View<'a> {
     /// `--list`: everything, as scripts answer it.
     pub fn list(&self) -> Result<String> {
         let hosts = self.available()?;
-        if self.want.toml {
-            return self.toml_list(&hosts);
-        }
         if self.want.yaml {
             let mut seen = (HashSet::new(), HashSet::new());
             let mut out = Map::new();
             self.yaml_group("all", &hosts, &mut seen, &mut out)?;
             return Ok(dump_yaml(&Value::map(out)));
+        }
+        if self.want.toml {
+            return self.toml_list(&hosts);
         }
         let mut hostvars = Map::new();
         for h in self.inv.hosts_in("all").iter().filter(|h| hosts.contains(*h)) {
@@ -273,8 +289,8 @@ impl<'a> View<'a> {
         };
         let vars = Value::map(self.host_vars(host)?);
         Ok(match () {
-            _ if self.want.toml => toml::dump(&vars)?,
             _ if self.want.yaml => dump_yaml(&vars),
+            _ if self.want.toml => toml::dump(&vars)?,
             _ => py_json_indent(&marked(&vars, false), 4),
         })
     }
@@ -449,7 +465,7 @@ impl Args {
             yaml: self.yaml,
             toml: self.toml,
             vars: self.vars,
-            export: self.export,
+            export: self.export || setting("INVENTORY_EXPORT"),
             limit: self.limit.clone(),
             extra_vars: extra,
             facts,
@@ -472,6 +488,11 @@ impl Args {
         };
         Ok((text?, view.take_warnings()))
     }
+}
+
+/// A setting that is on.
+fn setting(name: &str) -> bool {
+    crate::settings::current().get(name).and_then(|f| f.ok()).is_some_and(|f| f.value.truthy())
 }
 
 /// Loads the inventory and shows it, on standard output or in a file.

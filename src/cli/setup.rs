@@ -551,11 +551,12 @@ pub(super) fn load_inventory(
     if c.get("inventory_ignore_extensions").is_some() {
         options.ignore_extensions = c.list("inventory_ignore_extensions");
     }
-    let (inv, warnings) = Inventory::load(sources, &options)?;
+    let mut warnings = vec![];
+    let inv = Inventory::load_telling(sources, &options, &mut warnings);
     for w in warnings {
         crate::output::show_warning(&w.in_full(), screen.color);
     }
-    Ok(inv)
+    inv
 }
 
 fn limit(inv: &Inventory, pattern: Option<&str>, screen: &Screen) -> Result<Option<HashSet<Arc<str>>>> {

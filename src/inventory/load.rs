@@ -73,7 +73,7 @@ impl Default for LoadOptions {
 struct Loader<'a> {
     inv: Inventory,
     opts: &'a LoadOptions,
-    warnings: Vec<Error>,
+    warnings: &'a mut Vec<Error>,
     ignored: Vec<fancy_regex::Regex>,
 }
 
@@ -82,6 +82,13 @@ impl Inventory {
     /// What cannot be read is a warning, as in Ansible, unless the options make it an error. Warnings come
     /// in the order in which they arose.
     pub fn load(sources: &[String], opts: &LoadOptions) -> Result<(Inventory, Vec<Error>)> {
+        let mut warnings = Vec::new();
+        let inv = Inventory::load_telling(sources, opts, &mut warnings)?;
+        Ok((inv, warnings))
+    }
+
+    /// The same; the warnings are told also where an error ends it.
+    pub fn load_telling(sources: &[String], opts: &LoadOptions, warnings: &mut Vec<Error>) -> Result<Inventory> {
         let mut ignored = Vec::new();
         for p in &opts.ignore_patterns {
             ignored.push(
@@ -89,10 +96,15 @@ impl Inventory {
                     .map_err(|e| Error::options(format!("Invalid inventory ignore pattern {p}: {e}")))?,
             );
         }
-        let mut l = Loader { inv: Inventory::new(), opts, warnings: Vec::new(), ignored };
+        let mut l = Loader { inv: Inventory::new(), opts, warnings, ignored };
         l.inv.group_chars = opts.group_chars;
         for name in opts.enabled.iter().filter(|n| known(n).is_none()) {
             l.warnings.push(Error::general(format!("Failed to load inventory plugin, skipping {name}")));
+        }
+        if !opts.enabled.iter().any(|n| known(n).is_some()) {
+            return Err(Error::general(
+                "No inventory plugins available to generate inventory, make sure you have at least one enabled.",
+            ));
         }
         let mut parsed = false;
         for s in sources {
@@ -112,7 +124,7 @@ impl Inventory {
             l.warnings.push(Error::general("No inventory was parsed, only implicit localhost is available"));
         }
         l.inv.current = None;
-        Ok((l.inv, l.warnings))
+        Ok(l.inv)
     }
 }
 

@@ -27,7 +27,7 @@ pub use loader::{
     Loader, LoaderOptions, Place, PlayScope, StaticRender, include_candidates, include_dir, refuse_directory,
 };
 pub use play::{load_node, load_playbook};
-pub use reserved::reserved_in;
+pub use reserved::{reserved_among, reserved_in};
 pub use role::{clean, load_for_task};
 pub use task::{free_form, short_name};
 pub use types::{ArgumentSpec, Block, Item, Loop, LoopControl, Play, Playbook, Prompt, Role, Task};

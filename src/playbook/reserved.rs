@@ -2,6 +2,7 @@
 
 use super::loader::Loader;
 use crate::diag::{Error, Span};
+use crate::value::{Map, Value};
 use crate::yaml::Node;
 
 /// The names for which ansible-core 2.19 was observed to warn.
@@ -88,6 +89,16 @@ pub fn reserved(name: &str, at: Span) -> Option<Error> {
         .binary_search(&name)
         .is_ok()
         .then(|| Error::parse(format!("Found variable using reserved name '{name}'.")).at(at))
+}
+
+/// The warnings for the names of variables as they are read from inventories and the command line; the place is that
+/// of the value.
+pub fn reserved_among(vars: &Map) -> impl Iterator<Item = Error> {
+    let found = vars.iter().filter(|(k, _)| k.as_str().is_some_and(|k| RESERVED.binary_search(&k).is_ok()));
+    found.map(|(k, v)| {
+        let at = if let Value::Str(s) = v { s.origin } else { None };
+        Error::parse(format!("Found variable using reserved name '{k}'.")).at(at)
+    })
 }
 
 /// The warnings for the names of a mapping (or of a list of mappings).

@@ -8,7 +8,7 @@ use crate::playbook::{Play, Role};
 use crate::value::{Key, Map, Value, VaultText};
 use crate::vault::Secrets;
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -171,6 +171,8 @@ pub struct Store {
     vars_dirs: Mutex<HashMap<(Utf8PathBuf, &'static str, Arc<str>), Arc<Map>>>,
     decrypted: Mutex<HashMap<Arc<str>, Arc<str>>>,
     warnings: Mutex<Vec<Error>>,
+    /// Layers whose names were looked at, so that a group's are looked at once.
+    named: Mutex<HashSet<usize>>,
     /// Where facts are kept from run to run.
     pub cache: Option<Arc<FactCache>>,
     /// `hash_behaviour = merge`: dicts of one name from several layers are merged, the stronger winning.
@@ -199,6 +201,7 @@ impl Store {
             vars_dirs: Mutex::default(),
             decrypted: Mutex::default(),
             warnings: Mutex::default(),
+            named: Mutex::default(),
             cache: None,
             merge_hashes: false,
         }
@@ -301,6 +304,18 @@ impl Store {
         Ok(made)
     }
 
+    /// Warns of names that keywords have, in layers that are met for the first time.
+    fn look_at_names(&self, weak_first: &[Arc<Map>]) {
+        let mut named = self.named.lock().unwrap_or_else(|e| e.into_inner());
+        let mut found = vec![];
+        for m in std::iter::once(&self.extra).chain(weak_first) {
+            if named.insert(Arc::as_ptr(m) as usize) {
+                found.extend(crate::playbook::reserved_among(m));
+            }
+        }
+        self.warnings.lock().unwrap_or_else(|e| e.into_inner()).extend(found);
+    }
+
     fn make_layers(&self, host: &Arc<str>, playbook_dir: &Utf8Path) -> Result<Vec<Arc<Map>>> {
         let inv = self.inventory();
         let all: Arc<str> = "all".into();
@@ -333,6 +348,7 @@ impl Store {
             weak_first.push(self.vars_dir(d, "host_vars", host)?);
         }
         weak_first.retain(|m| !m.is_empty());
+        self.look_at_names(&weak_first);
         weak_first.reverse();
         Ok(weak_first)
     }

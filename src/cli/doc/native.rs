@@ -53,7 +53,9 @@ static PLUGIN_OPTIONS: LazyLock<BTreeMap<(&str, &str), Vec<Row>>> = LazyLock::ne
     for (kind, rows) in table(include_str!("pages/plugin-options.tsv")) {
         for (name, rest) in rows {
             if let Some((key, rest)) = rest.split_first() {
-                out.entry((kind, name)).or_default().push((key, rest.to_vec()));
+                for name in name.split(',') {
+                    out.entry((kind, name)).or_default().push((key, rest.to_vec()));
+                }
             }
         }
     }
@@ -71,6 +73,35 @@ static EXAMPLES: LazyLock<BTreeMap<(&str, &str), String>> = LazyLock::new(|| {
         })
         .collect()
 });
+
+/// Kind and name, then expressions with what they answer as JSON (empty where that depends on the machine).
+static EXPRESSIONS: LazyLock<BTreeMap<(&str, &str), Vec<(String, &str)>>> = LazyLock::new(|| {
+    let mut out: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for l in include_str!("pages/expressions.tsv").lines().filter(|l| !l.starts_with('#')) {
+        if let [kind, names, expression, answer] = &*l.split('\t').collect::<Vec<_>>() {
+            for name in names.split(',') {
+                out.entry((*kind, name)).or_default().push((expression.replace("NAME", name), *answer));
+            }
+        }
+    }
+    out
+});
+
+/// Expressions as values of a YAML file, each under what it answers.
+fn shown_expressions(all: &[(String, &str)]) -> String {
+    let mut out = String::new();
+    for (i, (expression, answer)) in all.iter().enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        if !answer.is_empty() {
+            out.push_str(&format!("# answers {answer}\n"));
+        }
+        // a block needs no quotes
+        out.push_str(&format!("example: >-\n  {{{{ {expression} }}}}\n"));
+    }
+    out
+}
 
 /// The return values that are declared for a module.
 fn returns(name: &str) -> Value {
@@ -278,6 +309,11 @@ pub fn read(f: &Found) -> Option<Doc> {
             if !all.is_empty() {
                 doc.insert("options".into(), Value::map(all));
             }
+            if kind == "test" {
+                let holds = [("description", "Whether it is so."), ("type", "boolean")];
+                let holds: Map = holds.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+                answer = Value::map([("_value".into(), Value::map(holds))].into_iter().collect());
+            }
             if kind == "callback" {
                 doc.insert("type".into(), callback_type(name).into());
             }
@@ -294,7 +330,8 @@ pub fn read(f: &Found) -> Option<Doc> {
             }
         }
     }
-    let examples = EXAMPLES.get(&(f.kind.as_str(), name)).cloned();
+    let key = (f.kind.as_str(), name);
+    let examples = EXAMPLES.get(&key).cloned().or_else(|| EXPRESSIONS.get(&key).map(|e| shown_expressions(e)));
     Some(Doc { doc, examples, returns: if f.kind == "module" { returns(name) } else { answer } })
 }
 
@@ -438,6 +475,36 @@ mod tests {
         }
         let missing: Vec<_> = names("module").into_iter().filter(|n| !EXAMPLES.contains_key(&("module", n))).collect();
         assert_eq!(missing, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn expressions_answer_what_their_pages_say() {
+        use crate::template::{Engine, EngineOptions, FileScope, MapVars, Scope};
+        use std::sync::Arc;
+        let engine = Engine::new(EngineOptions::default());
+        let scope = Scope::new(Arc::new(MapVars(Default::default())), Arc::new(FileScope::default()));
+        let mut wrong = vec![];
+        for ((kind, name), all) in EXPRESSIONS.iter() {
+            if !has(kind, name) || crate::yaml::parse_value(&shown_expressions(all)).is_err() {
+                wrong.push(format!("{kind} {name}"));
+            }
+            for (expression, answer) in all.iter().filter(|(_, a)| !a.is_empty()) {
+                let got = engine.render(&Value::trusted(format!("{{{{ {expression} }}}}"), None), &scope);
+                let got = got.map(|v| v.to_json().to_string());
+                let want = serde_json::from_str::<serde_json::Value>(answer).map(|v| v.to_string());
+                if got.as_ref().ok() != want.as_ref().ok() {
+                    wrong.push(format!("{kind} {name}: {expression}: {got:?}, not {want:?}"));
+                }
+            }
+        }
+        for kind in ["filter", "test", "lookup"] {
+            for n in names(kind).into_iter().filter(|n| listed(kind, n)) {
+                if !EXPRESSIONS.contains_key(&(kind, n)) && !EXAMPLES.contains_key(&(kind, n)) {
+                    wrong.push(format!("{kind} {n} has no example"));
+                }
+            }
+        }
+        assert_eq!(wrong, Vec::<String>::new());
     }
 
     #[test]
