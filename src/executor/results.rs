@@ -104,7 +104,11 @@ pub fn settle_told(
     if result.status == Status::Changed || (result.status == Status::Failed && any_changed(&result.data)) {
         // a failed task notifies nothing; a changed one tells its handlers
         // whether the inventory has changed is not known yet when the handlers are told
-        let unsure = matches!(task.short.as_str(), "add_host" | "group_by") && task.changed_when.is_empty();
+        // of a loop's last item, that is: what those before it changed is
+        let items = result.data.get("results").and_then(Value::as_list).unwrap_or_default();
+        let before = items.split_last().map_or(&[][..], |(_, before)| before);
+        let known = before.iter().any(|i| i.get("changed").is_some_and(Value::truthy));
+        let unsure = matches!(task.short.as_str(), "add_host" | "group_by") && task.changed_when.is_empty() && !known;
         if result.status == Status::Changed && !unsure {
             super::handlers::notify(p, task, &host.name, &view)?;
         }

@@ -263,6 +263,35 @@ impl Library {
         r
     }
 
+    /// What is said of the module or action `name`, and of those that it leads to, if they will be gone.
+    pub fn deprecations(&self, name: &str, collections: &[String]) -> Vec<String> {
+        let (mut out, mut seen) = (vec![], vec![]);
+        let mut next = match name.splitn(3, '.').count() {
+            3 => Some(name.to_string()),
+            _ => {
+                let full = |c: &String| (c.clone(), format!("{c}.{name}"));
+                let there = |(c, full): (String, String)| {
+                    let foreign = !matches!(c.as_str(), "ansible.builtin" | "ansible.legacy");
+                    (foreign && !matches!(self.of_collection(&c, name), Resolved::Unknown)).then_some(full)
+                };
+                collections.iter().map(full).find_map(there)
+            }
+        };
+        while let Some(full) = next.take() {
+            let mut parts = full.splitn(3, '.');
+            if let (Some(ns), Some(coll), Some(short)) = (parts.next(), parts.next(), parts.next()) {
+                let routing = self.routing(&format!("{ns}.{coll}"));
+                out.extend(routing.deprecation(short).map(str::to_string));
+                next = match routing.route(short) {
+                    Some(Route::Redirect(to)) if !seen.contains(to) => Some(to.clone()),
+                    _ => None,
+                };
+            }
+            seen.push(full);
+        }
+        out
+    }
+
     /// The members of a group of modules that a collection defines, those of the groups in it, too; full names.
     pub fn group(&self, name: &str) -> Option<Vec<String>> {
         let mut out = vec![];

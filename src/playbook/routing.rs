@@ -1,5 +1,5 @@
 //! `meta/runtime.yml` of a collection: other names of its modules, those that are gone, and groups of modules for
-//! `module_defaults`. Deprecations are read over: nothing here announces them.
+//! `module_defaults`; and which of them will be gone.
 //!
 //! After <https://docs.ansible.com/ansible/latest/dev_guide/developing_collections_structure.html#meta-directory>.
 
@@ -23,9 +23,10 @@ struct Runtime {
 struct Entry {
     redirect: Option<String>,
     tombstone: Option<Tombstone>,
+    deprecation: Option<Tombstone>,
 }
 
-/// Of one that is gone: since when, and what to take.
+/// Of one that is or will be gone: since when, and what to take.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Tombstone {
@@ -68,6 +69,8 @@ pub enum Route {
 #[derive(Debug, Default)]
 pub struct Routing {
     routes: BTreeMap<String, Route>,
+    /// What is said of those that will be gone.
+    deprecated: BTreeMap<String, String>,
     groups: BTreeMap<String, Vec<String>>,
     broken: Option<String>,
 }
@@ -97,7 +100,11 @@ impl Routing {
         let mut tables = root.plugin_routing.unwrap_or_default();
         for (kind, shown) in [("modules", "module"), ("action", "action plugin")] {
             for (short, entry) in tables.swap_remove(kind).flatten().unwrap_or_default() {
-                if let Some(r) = route(name, &short, shown, entry.unwrap_or_default()) {
+                let mut entry = entry.unwrap_or_default();
+                if let Some(d) = entry.deprecation.take() {
+                    out.deprecated.insert(short.clone(), deprecation(name, &short, d));
+                }
+                if let Some(r) = route(name, &short, shown, entry) {
                     out.routes.insert(short, r);
                 }
             }
@@ -133,6 +140,11 @@ impl Routing {
         self.routes.get(short)
     }
 
+    /// What is said of a name of this collection that will be gone.
+    pub fn deprecation(&self, short: &str) -> Option<&str> {
+        self.deprecated.get(short).map(String::as_str)
+    }
+
     /// The members of a group: full names, `group/NAME` for all of another group.
     pub fn group(&self, short: &str) -> Option<&[String]> {
         self.groups.get(short).map(Vec::as_slice)
@@ -154,6 +166,18 @@ fn read(text: &str) -> Result<Runtime, String> {
         true => Err("merge keys (<<) are not supported in this file".into()),
         false => Ok(root),
     }
+}
+
+fn deprecation(collection: &str, short: &str, d: Tombstone) -> String {
+    let advice = d.warning_text.map(|w| format!(" {}.", w.trim_end_matches('.'))).unwrap_or_default();
+    let when = match (d.removal_date, d.removal_version) {
+        (Some(date), _) => format!("in a release after {date}"),
+        (None, Some(v)) => format!("version {v}"),
+        (None, None) => "in a future release".into(),
+    };
+    format!(
+        "{collection}.{short} has been deprecated.{advice} This feature will be removed from collection '{collection}' {when}."
+    )
 }
 
 fn route(collection: &str, short: &str, shown: &str, what: Entry) -> Option<Route> {
@@ -194,6 +218,8 @@ mod tests {
         let words = "The 'a.b.act' action plugin has been removed. This feature was removed from collection 'a.b' version 2.0.0.";
         assert_eq!(r.route("act"), Some(&Route::Gone(words.into())));
         assert_eq!(r.route("late"), None);
+        let words = "a.b.late has been deprecated. This feature will be removed from collection 'a.b' version 9.0.0.";
+        assert_eq!((r.deprecation("late"), r.deprecation("old")), (Some(words), None));
         assert_eq!(r.group("g"), Some(["a.b.old".to_string(), "c.d.e".into(), "group/a.b.h".into()].as_slice()));
         assert_eq!(r.broken(), None);
     }

@@ -157,6 +157,9 @@ pub fn load(loader: &Loader, node: &Node, place: &Place) -> Result<Task> {
             a.name = n.trim().to_string();
         }
     }
+    for words in loader.options.library.deprecations(&a.name, &collections) {
+        loader.deprecate(Error::parse(words));
+    }
     let mut alias = None;
     let module_file = match resolve(&a.name) {
         // told apart for each host when it runs
