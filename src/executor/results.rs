@@ -135,7 +135,8 @@ pub fn tell_warnings(r: &Runner, data: &Map) {
     };
     let in_full = |words: &str| full.iter().find(|f| message(f) == words).cloned();
     for w in texts(data.get("warnings")) {
-        r.warn(in_full(&w).unwrap_or(w));
+        // a line break at the end of a module's words is none of the notice, as the one behind a snippet is
+        r.warn(in_full(&w).unwrap_or_else(|| w.trim_end_matches('\n').to_string()));
     }
     for d in data.get("deprecations").and_then(Value::as_list).unwrap_or_default() {
         if let Some(text) = deprecation(d) {

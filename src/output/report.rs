@@ -162,7 +162,7 @@ pub fn show_error(e: &Error, color: bool) {
 
 /// Prints a warning to standard error, on one line however long it is, as ansible-core does.
 pub fn show_warning(text: &str, color: bool) {
-    print::err(&format!("[WARNING]: {}", text.trim_end_matches('\n')), Style::Warn, color);
+    print::err(&format!("[WARNING]: {text}"), Style::Warn, color);
 }
 
 /// Prints a deprecation warning to standard error.
