@@ -53,19 +53,15 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
         return Err(Failure::new(format!("Unsupported package managers requested: {}", unknown.join(", "))));
     }
     let mut list: Vec<&str> = vec![];
-    let mut missing = vec![];
     for m in &wanted {
         let names: &[&str] = match m.as_str() {
             "auto" => &["apt", "rpm"],
             "apt" => &["apt"],
             "rpm" | "dnf" | "dnf5" | "yum" | "zypper" => &["rpm"],
             other => {
-                let tool = tool_of(other);
-                if find_program(ctx, tool).is_some() {
-                    return Err(Failure::new(format!("the package manager {other} is not supported; apt and rpm are")));
+                if !list.contains(&other) {
+                    list.push(other);
                 }
-                // where it is not there it is not missed either
-                missing.push(missing_tool(other, tool));
                 continue;
             }
         };
@@ -74,16 +70,23 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
     let auto = wanted.iter().any(|m| m == "auto");
     let mut all = Packages::new();
     let mut found = 0;
-    let mut out = missing.into_iter().fold(Outcome::ok(), Outcome::warn);
+    let mut out = Outcome::ok();
     for m in list {
-        let tool = if m == "apt" { "dpkg-query" } else { "rpm" };
+        let tool = tool_of(m);
         if find_program(ctx, tool).is_none() {
             if !auto {
-                out = out.warn(missing_tool(m, tool));
+                out = out
+                    .warn(format!("Requested package manager {m} was not usable by this module: {tool} was not found"));
             }
             continue;
         }
-        let part = if m == "apt" { apt(ctx)? } else { rpm(ctx)? };
+        let part = match m {
+            "apt" => apt(ctx)?,
+            "rpm" => rpm(ctx)?,
+            other => {
+                return Err(Failure::new(format!("the package manager {other} is not supported; apt and rpm are")));
+            }
+        };
         if part.is_empty() {
             continue;
         }
@@ -110,15 +113,12 @@ fn run(ctx: &mut Ctx, args: &Args) -> ModResult {
 /// The program that shows that a manager is there.
 fn tool_of(manager: &str) -> &str {
     match manager {
+        "apt" => "dpkg-query",
         "portage" => "emerge",
         "pkg5" | "pkgng" => "pkg",
         "openbsd_pkg" => "pkg_info",
         other => other,
     }
-}
-
-fn missing_tool(manager: &str, tool: &str) -> String {
-    format!("Requested package manager {manager} was not usable by this module: {tool} was not found")
 }
 
 fn add(all: &mut Packages, name: &str, entry: Json) {

@@ -55,15 +55,20 @@ pub fn config(ask: &Ask) -> Result<TlsConfig, Trouble> {
     }
     if let Some(p) = &ask.client_cert {
         let key_file = ask.client_key.as_deref().unwrap_or(p);
-        let pem = std::fs::read(key_file).map_err(|e| format!("Request failed: cannot read {key_file}: {e}"))?;
+        let pem = std::fs::read(key_file).map_err(unreadable)?;
         let key = PrivateKey::from_pem(&pem).map_err(|_| format!("Request failed: no private key in {key_file}"))?;
         t = t.client_cert(Some(ClientCert::new_with_certs(&pem_certs(p)?, key)));
     }
     Ok(t.build())
 }
 
+/// A file of certificates that cannot be read, in the words of ansible-core.
+fn unreadable(e: std::io::Error) -> Trouble {
+    format!("Connection failure: {}", super::exec::errno_text(&e))
+}
+
 fn pem_certs(path: &str) -> Result<Vec<Certificate<'static>>, Trouble> {
-    let pem = std::fs::read(path).map_err(|e| format!("Request failed: cannot read {path}: {e}"))?;
+    let pem = std::fs::read(path).map_err(unreadable)?;
     let found: Vec<Certificate<'static>> = rustls_pemfile::certs(&mut pem.as_slice())
         .filter_map(Result::ok)
         .map(|c| Certificate::from_der(c.as_ref()).to_owned())
