@@ -1,6 +1,7 @@
 //! `uri`: a request, for which a file of the controller may be the body.
 
 use super::{Action, ActionCtx, ActionError, ActionResult, Done};
+use crate::diag::Error;
 use crate::transport::Payload;
 use crate::value::Value;
 
@@ -16,7 +17,7 @@ fn run(ctx: &mut ActionCtx) -> ActionResult {
     let mut args = ctx.args.clone();
     let payload = match ctx.arg_str("src") {
         Some(src) if !ctx.arg_bool("remote_src", false) => {
-            let path = ctx.find_file("files", &src).map_err(ActionError::Raised)?;
+            let path = ctx.find_file("files", &src).map_err(|e| ActionError::Raised(Error::general(e.message())))?;
             args.insert("src".into(), Value::plain(path.as_str()));
             Some(Payload::File(path))
         }
