@@ -1,4 +1,4 @@
-//! `galaxy collection`: init, build, install, list, verify.
+//! `galaxy collection`: init, build, install, download, list, verify.
 
 use super::role::{setting_list, setting_path};
 use super::{Common, Refused, Start, free, more_vars};
@@ -18,8 +18,8 @@ pub struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Action {
-    /// Download collections (needs a server: refused)
-    Download(Refused),
+    /// Put archives of collections into one folder
+    Download(super::download::Download),
     /// Make a new collection
     Init(Init),
     /// Build an archive from a collection's folder
@@ -215,13 +215,13 @@ pub fn run(a: Args) -> Result<i32> {
             };
             install(&s, &to, &specs)
         }
-        Action::Download(_) => Err(needs_server("collection download")),
+        Action::Download(a) => super::download::run(a),
         Action::Publish(_) => Err(needs_server("collection publish")),
     }
 }
 
 /// What the command line or a file asks for; one of them it must be.
-fn wanted(names: &[String], file: Option<&str>) -> Result<Vec<CollectionSpec>> {
+pub(super) fn wanted(names: &[String], file: Option<&str>) -> Result<Vec<CollectionSpec>> {
     match (names.is_empty(), file) {
         (true, None) => Err(Error::general("You must specify a collection name or a requirements file.")),
         (false, Some(_)) => {

@@ -1,6 +1,7 @@
 //! `dirigo galaxy`, also as `ansible-galaxy`: roles and collections without a Galaxy server.
 
 mod collection;
+mod download;
 mod role;
 
 use super::config::Config;
