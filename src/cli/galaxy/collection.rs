@@ -9,6 +9,7 @@ use crate::galaxy::{needs_server, skeleton};
 use crate::value::{Map, Value};
 use crate::yaml;
 use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value as Json;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -395,17 +396,38 @@ fn list(a: List) -> Result<i32> {
     let mut paths = s.paths(&a.collections_path);
     paths.extend(configured(&s).into_iter().filter(|p| p.exists()));
     let mut found: Vec<(Utf8PathBuf, Vec<Found>)> = vec![];
+    paths.iter_mut().for_each(|p| *p = crate::playbook::clean(p));
+    let mut unusable = vec![];
     for p in &paths {
         if !p.exists() {
-            s.warn(&format!("- the configured path {p} does not exist."));
+            unusable.push(format!("- the configured path {p} does not exist."));
+            continue;
+        }
+        if !p.is_dir() {
+            unusable.push(format!("- the configured path {p}, exists, but it is not a directory."));
             continue;
         }
         let root = collection::root(p);
         let mut all = collection::installed(p)?;
         all.retain(|f| one.is_none_or(|o| f.name == o));
+        for f in all.iter().filter(|f| f.version.is_none()) {
+            if std::fs::read(f.path.join("MANIFEST.json")).is_ok_and(|t| serde_json::from_slice::<Json>(&t).is_err()) {
+                return Err(Error::general(
+                    "Collection tar file member MANIFEST.json does not contain a valid json string.",
+                )
+                .help(format!("it lies in {}", f.path)));
+            }
+            s.warn(&format!(
+                "Collection at '{}' does not have a MANIFEST.json file, nor has it galaxy.yml: cannot detect version.",
+                f.path
+            ));
+        }
         if !all.is_empty() && !found.iter().any(|(r, _)| *r == root) {
             found.push((root, all));
         }
+    }
+    if one.is_none() {
+        unusable.iter().for_each(|u| s.warn(u));
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     if !paths.iter().any(|p| p.exists()) {
