@@ -270,13 +270,16 @@ impl Parts {
             }
             i
         };
+        // what an import is given are variables of its tasks, weaker than facts that are set; of an include they are
+        // parameters
         if include && !vars.is_empty() {
-            inherit.include_vars.push(vars.clone());
+            let level = if static_include { &mut inherit.vars } else { &mut inherit.include_vars };
+            level.push(vars.clone());
         }
         let mut notify = effective.notify.clone();
         notify.extend(notify_own);
         let mut include_vars = parent.include_vars.clone();
-        if include && !vars.is_empty() {
+        if include && !static_include && !vars.is_empty() {
             include_vars.push(vars.clone());
         }
         Task {
