@@ -6,8 +6,10 @@ use super::support::charset::{self, Charset};
 use super::support::{accounts, digest, glob, mode, pyre};
 use super::{Arg, Args, Ctx, Failure, ModResult, Module, Outcome, Spec, Support, Type};
 use serde_json::{Map, Value as Json, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::Metadata;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -128,6 +130,30 @@ fn size(text: &str) -> Result<i64, Failure> {
     n.checked_mul(f).ok_or_else(bad)
 }
 
+/// What `contains` asks for: of a line it is its beginning, as with Python's match. One that is tied to the beginning is
+/// done with a line at its first letter.
+fn content_pattern(text: &str, anywhere: bool) -> Result<pyre::Pattern, Failure> {
+    let given = pyre::Pattern::new(text, false)?;
+    if anywhere { Ok(given) } else { pyre::Pattern::new(&format!("\\A(?:{text})"), false).or(Ok(given)) }
+}
+
+/// Whether one of the lines fits, each with its end; the first that does ends the reading.
+fn any_line(mut file: impl BufRead, fits: impl Fn(&str) -> bool) -> bool {
+    let mut line = vec![];
+    while file.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        if line_feeds(&String::from_utf8_lossy(&line)).split_inclusive('\n').any(&fits) {
+            return true;
+        }
+        line.clear();
+    }
+    false
+}
+
+/// A text whose lines all end as Python reads them.
+fn line_feeds(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() }
+}
+
 /// Where the first match begins.
 fn start(pattern: &pyre::Pattern, text: &str) -> Option<usize> {
     pattern.search(text).ok().flatten().and_then(|c| c.get(0).map(|m| m.start()))
@@ -147,7 +173,7 @@ fn run(ctx: &mut Ctx, a: &Args) -> ModResult {
             .ok_or_else(|| Failure::new(format!("encoding {e} is not supported; {} are", charset::KNOWN)))?,
         None => Charset::Utf8,
     };
-    let contains = a.opt_str("contains").map(|c| pyre::Pattern::new(c, false)).transpose()?;
+    let contains = a.opt_str("contains").map(|c| content_pattern(c, a.bool("read_whole_file"))).transpose()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|d| d.as_secs_f64()).unwrap_or(0.0);
     let mut s = Search {
         a,
@@ -294,13 +320,15 @@ impl Search<'_> {
 
     fn content_fits(&self, path: &Path) -> bool {
         let Some(r) = &self.contains else { return true };
+        let whole = self.a.bool("read_whole_file");
+        let fits = |text: &str| start(r, text).is_some_and(|at| whole || at == 0);
+        if self.charset == Charset::Utf8 && !whole {
+            return std::fs::File::open(path).is_ok_and(|f| any_line(BufReader::with_capacity(64 << 10, f), fits));
+        }
         let Ok(bytes) = std::fs::read(path) else { return false };
         let text = self.charset.decode(&bytes).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned());
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        if self.a.bool("read_whole_file") {
-            return start(r, &text).is_some();
-        }
-        text.split_inclusive('\n').any(|line| start(r, line) == Some(0))
+        let text = line_feeds(&text);
+        if whole { fits(&text) } else { text.split_inclusive('\n').any(fits) }
     }
 
     fn entry(&mut self, ctx: &Ctx, path: &Path, m: &Metadata) -> Map<String, Json> {
@@ -390,6 +418,14 @@ mod tests {
         assert_eq!(names(&call(json!({"patterns": "[ab]\\..*", "use_regex": true, "excludes": "b.*"}))), ["a.txt"]);
         assert_eq!(names(&call(json!({"hidden": true, "size": "-1"}))), [".hidden", "b.log"]);
         assert_eq!(names(&call(json!({"contains": "wor", "recurse": true}))), ["a.txt", "c.txt"]);
+        for (contains, found) in [("orl", false), ("nope|wor", true), ("(?x)wor # to the end", true)] {
+            let r = call(json!({"contains": contains, "recurse": true}));
+            assert_eq!(names(&r) == ["a.txt", "c.txt"], found, "{contains}");
+        }
+        assert_eq!(names(&call(json!({"contains": "o\\nwor", "read_whole_file": true}))), ["a.txt"]);
+        std::fs::write(p.join("mac"), b"\xff\rlines\rof old").expect("writes");
+        assert_eq!(names(&call(json!({"contains": "of old$"}))), ["mac"]);
+        std::fs::remove_file(p.join("mac")).expect("removes");
         assert_eq!(names(&call(json!({"file_type": "directory"}))), ["sub"]);
         assert_eq!(names(&call(json!({"age": "1h"}))), Vec::<String>::new());
         let r = call(json!({"get_checksum": true, "patterns": "sub"}));
