@@ -37,6 +37,14 @@ pub struct Env {
     pub warnings: Vec<String>,
 }
 
+impl Env {
+    /// With these variables for the programs that are asked.
+    fn new(variables: &[(String, String)], fact_path: &str, timeout: Duration) -> Env {
+        let ctx = Ctx { env: variables.to_vec(), ..Ctx::bare() };
+        Env { ctx, fact_path: fact_path.into(), timeout, known: Facts::new(), warnings: vec![] }
+    }
+}
+
 struct Collector {
     name: &'static str,
     /// Other names that select it.
@@ -239,15 +247,11 @@ pub fn gather(
 ) -> Result<(Facts, Vec<String>), String> {
     let chosen = pick(subset)?;
     let variables = ctx.env.as_slice();
-    let surroundings = || {
-        let ctx = Ctx { env: variables.to_vec(), ..Ctx::bare() };
-        Env { ctx, fact_path: fact_path.into(), timeout, known: Facts::new(), warnings: vec![] }
-    };
     let alone = |c: &Collector| {
-        let mut own = surroundings();
+        let mut own = Env::new(variables, fact_path, timeout);
         ((c.run)(&mut own), own.warnings)
     };
-    let mut env = surroundings();
+    let mut env = Env::new(variables, fact_path, timeout);
     std::thread::scope(|scope| {
         let begin = |c: &'static Collector| Builder::new().spawn_scoped(scope, move || alone(c)).ok();
         let begun: Vec<_> = chosen.iter().map(|c| c.beside.then(|| begin(c)).flatten()).collect();
@@ -267,9 +271,7 @@ pub fn gather(
 }
 
 fn one(ctx: &Ctx, collectors: &[fn(&mut Env) -> Facts], fact: &str) -> String {
-    let ctx = Ctx { env: ctx.env.clone(), ..Ctx::bare() };
-    let timeout = Duration::from_secs(10);
-    let mut env = Env { ctx, fact_path: String::new(), timeout, known: Facts::new(), warnings: vec![] };
+    let mut env = Env::new(&ctx.env, "", Duration::from_secs(10));
     for run in collectors {
         let found = run(&mut env);
         env.known.extend(found);
